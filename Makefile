@@ -1,0 +1,98 @@
+# tallyd: one non-recursive Makefile. `make` builds into build/; `make demo` and `make check` set up
+# everything they need by themselves.
+
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+VARIANT    ?= release
+CC         ?= cc
+VERSION    := 0.1.0
+
+BUILD      := build/$(VARIANT)
+LIBEXECDIR := $(PREFIX)/libexec/tallyd
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wcast-qual \
+            -Wwrite-strings -Wimplicit-fallthrough -Werror
+HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+CFLAGS_release := -O2 -g $(HARDEN)
+CFLAGS_fault   := -O1 -g $(HARDEN) -DTALLYD_FAULTS
+CFLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DTALLYD_FAULTS
+CFLAGS_tsan    := -O1 -g -fsanitize=thread
+
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS_$(VARIANT)) $(CFLAGS) \
+             -DTALLYD_VERSION='"$(VERSION)"' -DTALLYD_LIBEXECDIR='"$(LIBEXECDIR)"'
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+LDFLAGS_fault   := $(LDFLAGS_release)
+LDFLAGS_asan    := -fsanitize=address,undefined
+LDFLAGS_tsan    := -fsanitize=thread
+ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
+
+COMMON := \
+	common/batch.c \
+	common/board.c \
+	common/decimal.c \
+	common/expr.c \
+	common/fault.c \
+	common/json.c \
+	common/log.c \
+	common/pack.c \
+	common/pipeline.c \
+	common/position.c \
+	common/ring.c \
+	common/stage.c \
+	common/value.c
+
+SUPERVISOR := \
+	supervisor/check.c \
+	supervisor/control.c \
+	supervisor/main.c \
+	supervisor/parse.c \
+	supervisor/parse_view.c \
+	supervisor/supervise.c
+
+INGEST := \
+	ingest/debezium.c \
+	ingest/ingest.c \
+	ingest/kafka.c \
+	ingest/order.c
+
+REDUCE := \
+	reduce/aggregate.c \
+	reduce/group.c \
+	reduce/reduce.c \
+	reduce/rows.c
+
+EGRESS := \
+	egress/egress.c \
+	egress/postgres.c \
+	egress/target.c
+
+PROGRAMS := tallyd tallyd-ingest tallyd-reduce tallyd-egress
+
+.PHONY: all
+all: $(PROGRAMS:%=$(BUILD)/%)
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libcommon.a: $(call objects,$(COMMON))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/tallyd: $(call objects,$(SUPERVISOR)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpg_query -lgmp -lbsd -lbsd-ctor
+$(BUILD)/tallyd-ingest: $(call objects,$(INGEST)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp -lbsd -lbsd-ctor
+$(BUILD)/tallyd-reduce: $(call objects,$(REDUCE)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lbsd -lbsd-ctor
+$(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpq -lgmp -lbsd -lbsd-ctor
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

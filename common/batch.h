@@ -1,0 +1,95 @@
+/*
+ * batch.h - the records that travel in the rings.
+ *
+ *   ingest -> reduce   CHANGE..., SNAPSHOT, then END after a whole source transaction; CUT once
+ *                      when a replay has reached the durable position; BAD (reserved)
+ *   reduce -> egress   ROW... view by view, then BATCH: one batch is one commit in the target;
+ *                      CHECKPOINT parts (reserved)
+ *
+ * Writers put one record into the ring (visible at ring_commit()); they return 0, or -1 with errno
+ * EAGAIN (no room now: commit, wait, call again) or EMSGSIZE (never fits: "SET ring_bytes").
+ * Readers check everything (I2) and return false for a record that is not well formed: the caller
+ * treats that as a corrupt peer. Slices they give borrow the ring until ring_commit().
+ */
+#ifndef BATCH_H
+#define BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ring.h"
+#include "common/value.h"
+
+enum record_kind {
+	RECORD_CHANGE = 1,
+	RECORD_SNAPSHOT,
+	RECORD_END,
+	RECORD_CUT,
+	RECORD_BAD, /* reserved: a message for the dead-letter table */
+	RECORD_ROW,
+	RECORD_BATCH,
+	RECORD_CHECKPOINT, /* reserved: a part of a checkpoint */
+};
+
+enum change_kind {
+	CHANGE_UPSERT,   /* keyed table: values are all declared columns */
+	CHANGE_DELETE,   /* keyed table: values are the key columns, in key order */
+	CHANGE_ADD,      /* keyless table: one row more */
+	CHANGE_SUBTRACT, /* keyless table: one row less */
+};
+
+struct change {
+	uint16_t table;
+	enum change_kind kind;
+	bool snapshot; /* read by a snapshot: belongs to its open attempt */
+	const struct value *values; /* writer */
+	unsigned count;             /* writer */
+	const uint8_t *row; /* reader: the values as one msgpack array, fit to be kept as they are */
+	size_t row_len;
+};
+
+int batch_put_change(struct ring *, const struct change *);
+bool batch_get_change(const struct ring_record *, struct change *);
+
+/* Pack values as one msgpack array, and read such an array (exactly `count` values) back. */
+void row_pack(struct pack *, const struct value *values, unsigned count);
+bool row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned count,
+    struct value *values);
+
+enum snapshot_phase {
+	SNAPSHOT_BEGIN, /* a new attempt; an open one is discarded */
+	SNAPSHOT_END,   /* the table now is what this attempt read, and nothing else */
+};
+
+int batch_put_snapshot(struct ring *, uint16_t table, enum snapshot_phase);
+bool batch_get_snapshot(const struct ring_record *, uint16_t *table, enum snapshot_phase *);
+
+/*
+ * END and CUT carry position entries (position.h) that have changed since the last one; the
+ * first END or the CUT of a life of ingest carries all of them. source_ms: source time of the
+ * newest event, ms since 1970, 0 when unknown.
+ */
+int batch_put_end(struct ring *, enum record_kind, int64_t source_ms, const uint8_t *entries,
+    size_t len);
+bool batch_get_end(const struct ring_record *, int64_t *source_ms, const uint8_t **entries,
+    size_t *len);
+
+/* One row of a view: diff is -1 or +1; values in the order of view->outputs. */
+int batch_put_row(struct ring *, uint16_t view, int diff, const uint8_t *row, size_t len);
+bool batch_get_row(const struct ring_record *, uint16_t *view, int *diff, const uint8_t **row,
+    size_t *len);
+
+struct batch { /* closes the ROWs before it */
+	uint64_t number;   /* durable batch + 1, + 2, ... */
+	uint64_t rows;     /* how many ROWs it has: checked by the reader */
+	int64_t source_ms; /* as in END */
+	bool clean_stop;   /* the last one before reduce ends */
+	const char *position; /* JSON text, all servers */
+	uint32_t position_len;
+};
+
+int batch_put_batch(struct ring *, const struct batch *);
+bool batch_get_batch(const struct ring_record *, struct batch *);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * decimal.h - exact decimals: canonical text, comparison, and sums that can be taken back.
+ *
+ * Canonical text: "-"? digits ("." digits)?; no exponent, no plus, no leading zero before another
+ * digit, never "-0"; trailing zeros are kept, for they are the value's scale. "12.30" and "12.3"
+ * are equal as numbers and differ in scale, as in PostgreSQL.
+ */
+#ifndef DECIMAL_H
+#define DECIMAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DECIMAL_DIGITS_MAX 1000 /* digits of one value; a longer one is refused */
+#define DECIMAL_TEXT_MAX   (DECIMAL_DIGITS_MAX + 8)
+
+/*
+ * Rewrite a JSON or SQL number ("1E-7", "+01.50", "-0.0") as canonical text.
+ * Returns the length, or 0 when it is no finite decimal number or does not fit.
+ */
+size_t decimal_canonical(const char *text, size_t len, char *buf, size_t size);
+
+/*
+ * Canonical text of unscaled * 10^-scale; unscaled is a big-endian two's-complement integer, the
+ * form of Kafka Connect's Decimal (org.apache.kafka.connect.data.Decimal). A negative scale adds
+ * zeros. Returns the length, or 0 when it does not fit.
+ */
+size_t decimal_from_bytes(const uint8_t *unscaled, size_t len, int scale, char *buf, size_t size);
+
+/* Order of two canonical decimals by value. */
+int decimal_compare(const char *a, size_t alen, const char *b, size_t blen);
+
+/* Equal values of any scale have equal hashes; an int64 hashes as its text would. */
+uint64_t decimal_hash(const char *text, size_t len, uint64_t seed);
+
+/* Digits after the point. */
+int decimal_scale(const char *text, size_t len);
+
+/*
+ * An exact running sum. 128-bit while that suffices, then a big integer: adding and taking away
+ * never rounds, never overflows and does not depend on the order. It also knows the largest scale
+ * among the numbers now in it, which is the display scale of PostgreSQL's own sum.
+ */
+struct decimal_sum;
+
+struct decimal_sum *decimal_sum_new(void);
+void decimal_sum_free(struct decimal_sum *);
+void decimal_sum_clear(struct decimal_sum *);
+
+/* Add `times` (may be negative) copies of an integer or of a canonical decimal. */
+void decimal_sum_add_int(struct decimal_sum *, int64_t value, int64_t times);
+void decimal_sum_add(struct decimal_sum *, const char *text, size_t len, int64_t times);
+
+/*
+ * Canonical text of the sum, with the scale described above.
+ * Returns its length, or the length needed when that is >= size.
+ */
+size_t decimal_sum_print(const struct decimal_sum *, char *buf, size_t size);
+
+/* True, and the value in *out, when the sum is an integer of 64 bits. */
+bool decimal_sum_int(const struct decimal_sum *, int64_t *out);
+
+/*
+ * Canonical text of sum / count, count > 0, rounded half away from zero at the scale that
+ * PostgreSQL's numeric division selects (select_div_scale in src/backend/utils/adt/numeric.c),
+ * so that avg() gives the very digits that PostgreSQL gives.
+ */
+size_t decimal_sum_average(const struct decimal_sum *, int64_t count, char *buf, size_t size);
+
+#endif

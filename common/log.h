@@ -1,0 +1,48 @@
+/*
+ * log.h - one line a fault, to standard error, in logfmt (or JSON with TALLYD_LOG_FORMAT=json).
+ *
+ *   ts=2026-11-24T22:18:46.123Z level=warn stage=ingest event=topic.missing msg="waiting for ..."
+ *
+ * The only file that prints diagnostics. A line is one write(2) of at most 4 KiB and stays one
+ * parsable line whatever bytes it is given. A line equal to the one before it within 10 s is
+ * counted, not printed; the next different line is preceded by "repeated=N".
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level {
+	LOG_DEBUG,
+	LOG_INFO,
+	LOG_WARN,
+	LOG_ERROR,
+};
+
+/* Name the process in each line ("ingest", "supervisor", ...). `stage` is borrowed. */
+void log_init(const char *stage);
+void log_set_debug(bool on);
+
+/* `event` is a stable dotted name; the rest is a printf message. errno is kept. */
+void log_line(enum log_level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
+#define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+
+/* Milliseconds: since 1970 (wall), and of a clock that never steps (monotonic). */
+int64_t clock_wall_ms(void);
+int64_t clock_monotonic_ms(void);
+
+/* Heap that never fails: out of memory ends the process with exit code 75 and one line. */
+void *xcalloc(size_t count, size_t size);
+void *xreallocarray(void *, size_t count, size_t size);
+char *xstrdup(const char *);
+char *xstrndup(const char *, size_t);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

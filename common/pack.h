@@ -1,0 +1,70 @@
+/*
+ * pack.h - msgpack in place: a writer into a fixed buffer, and a cursor that trusts nothing.
+ *
+ * The only file that knows msgpack-c. Writing uses its packer; reading is a cursor of our own,
+ * for a tree in a zone costs ten times as much (the tests hold the two against each other).
+ * Both carry a sticky error: use them freely, then look once.
+ */
+#ifndef PACK_H
+#define PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pack {
+	uint8_t *start, *at, *end;
+	bool overflow; /* something did not fit; the content is then useless */
+};
+
+void pack_init(struct pack *, void *buf, size_t size);
+size_t pack_len(const struct pack *);
+void pack_nil(struct pack *);
+void pack_bool(struct pack *, bool);
+void pack_int(struct pack *, int64_t);
+void pack_uint(struct pack *, uint64_t);
+void pack_str(struct pack *, const char *, size_t);
+void pack_cstr(struct pack *, const char *); /* NULL is written as nil */
+void pack_bin(struct pack *, const void *, size_t);
+void pack_array(struct pack *, uint32_t count);
+void pack_ext(struct pack *, int8_t type, const void *, size_t);
+void pack_raw(struct pack *, const void *, size_t); /* bytes that are msgpack already */
+
+enum unpack_kind {
+	UNPACK_END, /* nothing left, or the cursor is bad */
+	UNPACK_NIL,
+	UNPACK_BOOL,
+	UNPACK_INT,
+	UNPACK_STR,
+	UNPACK_BIN,
+	UNPACK_ARRAY,
+	UNPACK_EXT,
+	UNPACK_OTHER, /* map, float: never written by us */
+};
+
+struct unpack {
+	const uint8_t *at, *end;
+	bool bad; /* malformed, truncated, or not what was asked for; sticky */
+};
+
+void unpack_init(struct unpack *, const void *buf, size_t len);
+
+/* What comes next, without taking it. */
+enum unpack_kind unpack_peek(const struct unpack *);
+
+/* Each takes one value; what does not fit sets bad and gives 0, false or an empty slice. */
+bool unpack_nil(struct unpack *); /* takes a nil if there is one; never sets bad */
+bool unpack_bool(struct unpack *);
+int64_t unpack_int(struct unpack *);   /* bad when out of int64 */
+uint64_t unpack_uint(struct unpack *); /* bad when negative */
+const char *unpack_str(struct unpack *, uint32_t *len);
+const uint8_t *unpack_bin(struct unpack *, uint32_t *len);
+uint32_t unpack_array(struct unpack *); /* never more than the bytes left: a safe loop bound */
+const uint8_t *unpack_ext(struct unpack *, int8_t *type, uint32_t *len);
+void unpack_skip(struct unpack *);                     /* one whole value, nested to depth 16 */
+const uint8_t *unpack_span(struct unpack *, size_t *len); /* one whole value as its raw bytes */
+
+/* A heap copy of a string or nil (then NULL); the caller frees it. Fatal when out of memory. */
+char *unpack_strdup(struct unpack *);
+
+#endif

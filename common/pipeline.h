@@ -1,0 +1,154 @@
+/*
+ * pipeline.h - a checked pipeline: what the pipeline file says, ready to run.
+ *
+ * The supervisor parses the file (supervisor/parse.c) into this structure, checks it whole and
+ * hands each stage a packed copy with only that stage's own section: ingest its server's
+ * properties and tables, reduce tables and views, egress the target and the views' outputs.
+ * Indices (servers, tables, views, columns) are the same in every copy. Options hold secrets:
+ * never print an option's value.
+ */
+#ifndef PIPELINE_H
+#define PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/value.h"
+
+struct expr;
+struct pack;
+struct unpack;
+
+struct place { /* in the pipeline file; line 0: nowhere */
+	uint32_t line, column;
+};
+
+struct option { /* passed through to librdkafka or libpq under its own name */
+	char *name, *value;
+	struct place place;
+};
+
+enum start { /* where a first start begins; server option "start" */
+	START_CHECKED,   /* default: the log must begin with a snapshot or at offset 0 */
+	START_EARLIEST,  /* wherever the log begins */
+	START_COMMITTED, /* the consumer group's offsets */
+	START_LATEST,
+};
+
+struct server {
+	char *name;
+	struct option *options; /* librdkafka properties */
+	unsigned option_count;
+	char *transaction_topic; /* NULL: no transaction metadata */
+	enum start start;
+	struct place place, transaction_place;
+};
+
+struct column {
+	char *name;
+	enum type type;
+	int precision, scale; /* numeric(p,s); -1, -1 when not declared */
+	bool not_null;
+	bool collate_c; /* text declared COLLATE "C": may be ordered */
+	struct place place;
+};
+
+struct table {
+	char *name;   /* as the views call it */
+	char *source; /* "schema.table" in Debezium's transaction metadata */
+	char *topic;
+	unsigned server; /* index */
+	struct column *columns;
+	unsigned column_count;
+	unsigned *key; /* column indices of the PRIMARY KEY, in its order */
+	unsigned key_count; /* 0: keyless */
+	struct place place, topic_place;
+};
+
+enum output_kind {
+	OUTPUT_GROUP, /* a GROUP BY column */
+	OUTPUT_COUNT_ROWS, /* count(*) */
+	OUTPUT_COUNT,
+	OUTPUT_SUM,
+	OUTPUT_MIN,
+	OUTPUT_MAX,
+	OUTPUT_AVG,
+};
+
+struct output {
+	char *name;
+	enum output_kind kind;
+	unsigned column; /* argument or group column; 0 for count(*) */
+	enum type type;  /* of the result: sum(integer) is bigint, sum(bigint) and avg numeric */
+	int scale;       /* declared scale of a numeric group/min/max/sum argument, else -1 */
+	struct place place;
+};
+
+enum existing { /* rows already in the target at a first start; view option "existing" */
+	EXISTING_REFUSE, /* default */
+	EXISTING_ADOPT,  /* leave them */
+	EXISTING_TRUNCATE,
+};
+
+struct view {
+	char *schema; /* NULL: by the target's search_path */
+	char *name;   /* the target table */
+	unsigned table;
+	struct output *outputs; /* in SELECT order */
+	unsigned output_count;
+	unsigned *group; /* column indices of GROUP BY, in its order; may hold columns not selected */
+	unsigned group_count;
+	struct expr *where; /* NULL: all rows */
+	enum existing existing;
+	char *plan; /* canonical text of the SELECT: compared with the target's at each start */
+	struct place place;
+};
+
+struct pipeline {
+	char *file; /* as given on the command line */
+	char *name;
+	int64_t autocommit_duration_ms; /* default 100 */
+	int64_t commit_interval_ms;     /* default 0 */
+	size_t ring_bytes;              /* default 4 MiB */
+	struct server *servers;
+	unsigned server_count;
+	struct table *tables;
+	unsigned table_count;
+	char *target_name;
+	struct option *target; /* libpq keywords */
+	unsigned target_count;
+	struct place target_place;
+	struct view *views;
+	unsigned view_count;
+};
+
+void pipeline_free(struct pipeline *);
+
+/* Which part of a pipeline a copy holds. */
+enum section {
+	SECTION_INGEST, /* options of one server only */
+	SECTION_REDUCE, /* no options at all */
+	SECTION_EGRESS, /* options of the target only */
+};
+
+/* Pack one section; `server` matters for SECTION_INGEST only. */
+void pipeline_pack(const struct pipeline *, enum section, unsigned server, struct pack *);
+
+/* The owner of the result frees it. NULL when the bytes are no section of this version. */
+struct pipeline *pipeline_unpack(struct unpack *);
+
+/*
+ * The canonical text of the pipeline, which parses again to the same pipeline: the golden tests
+ * and `tallyd explain` print it. Option values that may be secrets are printed as '***'.
+ * Heap; the caller frees it.
+ */
+char *pipeline_print(const struct pipeline *);
+
+/*
+ * What two versions of a file may not change without a replay: tables and views (and the servers
+ * they belong to). Returns NULL when equal, else a heap sentence that names the first difference.
+ */
+char *pipeline_difference(const struct pipeline *, const struct pipeline *);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * debezium.h - one Kafka message -> one change event.
+ *
+ * Reads the envelope of Debezium's PostgreSQL connector (1.4 to 3.x) with or without the schema
+ * block, and the messages of its transaction topic. The schema block repeats byte for byte, so it
+ * is recognised by its bytes and skipped; a new one is read once for what the columns' logical
+ * types need (scale of a Decimal, unit of a timestamp). Knows nothing of Kafka or of order.
+ */
+#ifndef DEBEZIUM_H
+#define DEBEZIUM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/pipeline.h"
+#include "common/value.h"
+
+enum event_kind {
+	EVENT_CHANGE,
+	EVENT_TOMBSTONE, /* null value after a delete: nothing to do */
+	EVENT_NOTHING,   /* heartbeat, schema change, 'm': moves the position only */
+};
+
+enum snapshot_mark { /* source.snapshot */
+	SNAPSHOT_FALSE,
+	SNAPSHOT_TRUE,
+	SNAPSHOT_FIRST,
+	SNAPSHOT_FIRST_IN_COLLECTION,
+	SNAPSHOT_LAST_IN_COLLECTION,
+	SNAPSHOT_LAST,
+	SNAPSHOT_INCREMENTAL,
+};
+
+/* What order needs to know of an event; its values stay in struct event. */
+struct event_place {
+	enum event_kind kind;
+	enum snapshot_mark snapshot;
+	bool has_sequence; /* source.sequence[0] is a number */
+	bool has_sequences; /* source.sequence is there at all (Debezium >= 1.5) */
+	bool has_lsn;
+	uint64_t sequence, lsn, xid;
+	int64_t order; /* transaction.data_collection_order, 0: no transaction metadata */
+	int64_t source_ms; /* source.ts_ms */
+	int64_t offset;    /* filled by the caller */
+	uint64_t hash;     /* of the whole record, filled by the caller */
+};
+
+struct event {
+	struct event_place place;
+	char op; /* 'c', 'u', 'd', 'r'; 't' and others are refused with their reason */
+	bool has_before, has_after; /* true only for a whole row that may be trusted */
+	struct value *before, *after; /* table->column_count values each; borrow message or decoder */
+	struct value *key; /* table->key_count values in key order (keyed tables; also for tombstones) */
+};
+
+struct decoder; /* for one table: schema cache, room for unescaped text */
+
+struct decoder *decoder_new(const struct table *); /* borrows the table */
+void decoder_free(struct decoder *);
+
+/*
+ * Decode one message. key and value may be NULL (null in Kafka). The event borrows both buffers and the decoder
+ * until the next call on this decoder.
+ * Returns 0, or -1 with one sentence in error[] that says what is wrong with the message and what
+ * to do ("the message is Avro, not JSON: set the connector's converters to JsonConverter").
+ */
+int decoder_read(struct decoder *, const char *key, size_t key_len, const char *value,
+    size_t value_len, struct event *, char *error, size_t error_size);
+
+/* How many schema blocks were recognised by their bytes and skipped. */
+uint64_t decoder_schemas_skipped(const struct decoder *);
+
+enum transaction_status {
+	TRANSACTION_BEGIN,
+	TRANSACTION_END,
+	TRANSACTION_NOTHING, /* tombstone, or a status we do not know */
+};
+
+#define TRANSACTION_TABLES_MAX 64
+
+struct transaction_event {
+	enum transaction_status status;
+	uint64_t xid;
+	uint64_t lsn; /* after the colon; END: the commit LSN C. 0: not given (Debezium 1.4) */
+	bool has_lsn;
+	int64_t offset; /* filled by the caller */
+	uint64_t hash;  /* filled by the caller */
+	bool has_counts;
+	uint64_t count[TRANSACTION_TABLES_MAX]; /* END: events by index of pipeline->tables */
+	int64_t source_ms;
+};
+
+/*
+ * Decode a message of the transaction topic; counts are kept for tables of `server` only.
+ * Returns as decoder_read().
+ */
+int transaction_read(const struct pipeline *, unsigned server, const char *value, size_t len,
+    struct transaction_event *, char *error, size_t error_size);
+
+#endif
