@@ -42,10 +42,11 @@ enum change_kind {
 struct change {
 	uint16_t table;
 	enum change_kind kind;
-	bool snapshot; /* read by a snapshot: belongs to its open attempt */
+	bool snapshot;              /* read by a snapshot: belongs to its open attempt */
 	const struct value *values; /* writer */
 	unsigned count;             /* writer */
-	const uint8_t *row; /* reader: the values as one msgpack array, fit to be kept as they are */
+	const uint8_t
+	    *row; /* reader: the values as one msgpack array, fit to be kept as they are */
 	size_t row_len;
 };
 
@@ -55,7 +56,7 @@ bool batch_get_change(const struct ring_record *, struct change *);
 /* Pack values as one msgpack array, and read such an array (exactly `count` values) back. */
 void row_pack(struct pack *, const struct value *values, unsigned count);
 bool row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned count,
-    struct value *values);
+		struct value *values);
 
 enum snapshot_phase {
 	SNAPSHOT_BEGIN, /* a new attempt; an open one is discarded */
@@ -71,20 +72,20 @@ bool batch_get_snapshot(const struct ring_record *, uint16_t *table, enum snapsh
  * newest event, ms since 1970, 0 when unknown.
  */
 int batch_put_end(struct ring *, enum record_kind, int64_t source_ms, const uint8_t *entries,
-    size_t len);
+		  size_t len);
 bool batch_get_end(const struct ring_record *, int64_t *source_ms, const uint8_t **entries,
-    size_t *len);
+		   size_t *len);
 
 /* One row of a view: diff is -1 or +1; values in the order of view->outputs. */
 int batch_put_row(struct ring *, uint16_t view, int diff, const uint8_t *row, size_t len);
 bool batch_get_row(const struct ring_record *, uint16_t *view, int *diff, const uint8_t **row,
-    size_t *len);
+		   size_t *len);
 
-struct batch { /* closes the ROWs before it */
-	uint64_t number;   /* durable batch + 1, + 2, ... */
-	uint64_t rows;     /* how many ROWs it has: checked by the reader */
-	int64_t source_ms; /* as in END */
-	bool clean_stop;   /* the last one before reduce ends */
+struct batch {                /* closes the ROWs before it */
+	uint64_t number;      /* durable batch + 1, + 2, ... */
+	uint64_t rows;        /* how many ROWs it has: checked by the reader */
+	int64_t source_ms;    /* as in END */
+	bool clean_stop;      /* the last one before reduce ends */
 	const char *position; /* JSON text, all servers */
 	uint32_t position_len;
 };

@@ -38,18 +38,18 @@ enum board_counter {
 	COUNTER_COMMITS,        /* egress */
 	COUNTER_COPIES,         /* egress: commits that used COPY */
 	COUNTER_TAKEOVERS,      /* egress */
-	COUNTER_LAG_MS,         /* egress: commit time minus source time of the newest event in it */
-	COUNTER_SOURCE_MS,      /* ingest: source time (ms since 1970) of the newest event or heartbeat */
+	COUNTER_LAG_MS,    /* egress: commit time minus source time of the newest event in it */
+	COUNTER_SOURCE_MS, /* ingest: source time (ms since 1970) of the newest event or heartbeat */
 	COUNTER_MAX
 };
 
 enum stage_state { /* as the stage itself says; the supervisor keeps its own view */
-	STAGE_BOOT,
-	STAGE_WAITING, /* for a server, a topic, a table: `note` says for what */
-	STAGE_STANDBY, /* egress: another tallyd holds the pipeline */
-	STAGE_REPLAY,  /* absorbing history up to the durable position */
-	STAGE_RUNNING,
-	STAGE_DRAINING,
+		   STAGE_BOOT,
+		   STAGE_WAITING, /* for a server, a topic, a table: `note` says for what */
+		   STAGE_STANDBY, /* egress: another tallyd holds the pipeline */
+		   STAGE_REPLAY,  /* absorbing history up to the durable position */
+		   STAGE_RUNNING,
+		   STAGE_DRAINING,
 };
 
 struct board_stage { /* writer: the stage, but for `pid` and `starts` (supervisor) */
@@ -65,7 +65,7 @@ struct board_stage { /* writer: the stage, but for `pid` and `starts` (superviso
 
 struct board_durable {
 	uint64_t batch, time;
-	uint32_t len; /* 0: the target has no position yet */
+	uint32_t len;                      /* 0: the target has no position yet */
 	char position[BOARD_POSITION_MAX]; /* JSON text, see position.h */
 };
 
@@ -75,8 +75,10 @@ struct board {
 	char owner[64];          /* supervisor: drawn anew in every full recovery */
 	_Atomic uint32_t alone;  /* supervisor: the next egress replaces a dead one, alone */
 	_Atomic uint32_t stages; /* supervisor */
-	alignas(128) _Atomic uint64_t released; /* egress: batch whose room it freed before COMMIT, else 0 */
-	alignas(128) _Atomic uint64_t durable;  /* egress: sequence of the published slot (low bit) */
+	alignas(128) _Atomic uint64_t
+	    released; /* egress: batch whose room it freed before COMMIT, else 0 */
+	alignas(
+	    128) _Atomic uint64_t durable; /* egress: sequence of the published slot (low bit) */
 	struct board_durable slot[2];
 	struct board_stage stage[BOARD_STAGES_MAX];
 };

@@ -30,7 +30,7 @@ enum expr_op {
 	EXPR_LE,
 	EXPR_GT,
 	EXPR_GE,
-	EXPR_IN, /* args[0] is a column, the rest constants (NULL among them allowed) */
+	EXPR_IN,      /* args[0] is a column, the rest constants (NULL among them allowed) */
 	EXPR_IS_NULL, /* args[0] is a column */
 	EXPR_IS_NOT_NULL,
 	EXPR_COLUMN, /* as a condition: a boolean column */

@@ -66,10 +66,10 @@ struct slice json_number(struct json *); /* its text, checked */
  */
 struct slice json_string(struct json *, char *buf, size_t size);
 
-void json_skip(struct json *);                  /* one whole value */
-struct slice json_span(struct json *);          /* one whole value as its own text */
-void json_leave(struct json *);                 /* skip the rest of the current level */
-bool json_end(struct json *);                   /* only white space is left; else an error */
+void json_skip(struct json *);         /* one whole value */
+struct slice json_span(struct json *); /* one whole value as its own text */
+void json_leave(struct json *);        /* skip the rest of the current level */
+bool json_end(struct json *);          /* only white space is left; else an error */
 
 bool slice_is(struct slice, const char *);
 bool slice_int64(struct slice, int64_t *); /* decimal digits with an optional minus, whole slice */

@@ -61,7 +61,7 @@ const char *unpack_str(struct unpack *, uint32_t *len);
 const uint8_t *unpack_bin(struct unpack *, uint32_t *len);
 uint32_t unpack_array(struct unpack *); /* never more than the bytes left: a safe loop bound */
 const uint8_t *unpack_ext(struct unpack *, int8_t *type, uint32_t *len);
-void unpack_skip(struct unpack *);                     /* one whole value, nested to depth 16 */
+void unpack_skip(struct unpack *);                        /* one whole value, nested to depth 16 */
 const uint8_t *unpack_span(struct unpack *, size_t *len); /* one whole value as its raw bytes */
 
 /* A heap copy of a string or nil (then NULL); the caller frees it. Fatal when out of memory. */

@@ -29,11 +29,11 @@ struct option { /* passed through to librdkafka or libpq under its own name */
 	struct place place;
 };
 
-enum start { /* where a first start begins; server option "start" */
-	START_CHECKED,   /* default: the log must begin with a snapshot or at offset 0 */
-	START_EARLIEST,  /* wherever the log begins */
-	START_COMMITTED, /* the consumer group's offsets */
-	START_LATEST,
+enum start {                  /* where a first start begins; server option "start" */
+	     START_CHECKED,   /* default: the log must begin with a snapshot or at offset 0 */
+	     START_EARLIEST,  /* wherever the log begins */
+	     START_COMMITTED, /* the consumer group's offsets */
+	     START_LATEST,
 };
 
 struct server {
@@ -61,13 +61,13 @@ struct table {
 	unsigned server; /* index */
 	struct column *columns;
 	unsigned column_count;
-	unsigned *key; /* column indices of the PRIMARY KEY, in its order */
+	unsigned *key;      /* column indices of the PRIMARY KEY, in its order */
 	unsigned key_count; /* 0: keyless */
 	struct place place, topic_place;
 };
 
 enum output_kind {
-	OUTPUT_GROUP, /* a GROUP BY column */
+	OUTPUT_GROUP,      /* a GROUP BY column */
 	OUTPUT_COUNT_ROWS, /* count(*) */
 	OUTPUT_COUNT,
 	OUTPUT_SUM,
@@ -86,9 +86,9 @@ struct output {
 };
 
 enum existing { /* rows already in the target at a first start; view option "existing" */
-	EXISTING_REFUSE, /* default */
-	EXISTING_ADOPT,  /* leave them */
-	EXISTING_TRUNCATE,
+		EXISTING_REFUSE, /* default */
+		EXISTING_ADOPT,  /* leave them */
+		EXISTING_TRUNCATE,
 };
 
 struct view {
@@ -97,7 +97,8 @@ struct view {
 	unsigned table;
 	struct output *outputs; /* in SELECT order */
 	unsigned output_count;
-	unsigned *group; /* column indices of GROUP BY, in its order; may hold columns not selected */
+	unsigned
+	    *group; /* column indices of GROUP BY, in its order; may hold columns not selected */
 	unsigned group_count;
 	struct expr *where; /* NULL: all rows */
 	enum existing existing;

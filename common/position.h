@@ -71,7 +71,7 @@ size_t position_print(const struct position *, char *buf, size_t size);
  * over. Returns 0, or -1 with a static sentence in *error.
  */
 int position_parse(const char *json, size_t len, const struct pipeline *, unsigned server,
-    struct partition_position **partitions, unsigned *count, struct transaction_position *,
-    const char **error);
+		   struct partition_position **partitions, unsigned *count,
+		   struct transaction_position *, const char **error);
 
 #endif

@@ -51,9 +51,9 @@ struct ring { /* a handle: private to one process */
 	struct ring_header *header;
 	uint8_t *data;
 	uint64_t capacity;
-	uint64_t pos;      /* our own position, perhaps ahead of the published one */
-	uint64_t commited; /* what we published last */
-	uint64_t other;    /* the other side's position when we last looked */
+	uint64_t pos;       /* our own position, perhaps ahead of the published one */
+	uint64_t committed; /* what we published last */
+	uint64_t other;     /* the other side's position when we last looked */
 	enum ring_end end;
 	unsigned slot; /* token area published last */
 	struct ring_fds fds;

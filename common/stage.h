@@ -46,8 +46,9 @@ enum stage_role {
 enum control_message {
 	CONTROL_READY = 'R',   /* stage: may be relied on */
 	CONTROL_STANDBY = 'S', /* stage: waits for another tallyd; ends the ready timeout */
-	CONTROL_WAITING = 'W', /* stage: waits for a server that is away; renews the ready timeout */
-	CONTROL_STOP = 'T',    /* supervisor: finish what is whole, then exit 0 */
+	CONTROL_WAITING =
+	    'W',            /* stage: waits for a server that is away; renews the ready timeout */
+	CONTROL_STOP = 'T', /* supervisor: finish what is whole, then exit 0 */
 };
 
 enum stage_fd {

@@ -1,0 +1,241 @@
+#include "common/batch.h"
+
+#include <errno.h>
+
+#include "common/pack.h"
+
+enum {
+	HEAD_MAX = 64,  /* everything in a record but values, entries and position */
+	VALUE_HEAD = 9, /* the largest head that one value needs */
+};
+
+void
+row_pack(struct pack *p, const struct value *values, unsigned count)
+{
+	pack_array(p, count);
+	for (unsigned i = 0; i < count; i++)
+		value_pack(p, &values[i]);
+}
+
+bool
+row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned count,
+	   struct value *values)
+{
+	struct unpack u;
+
+	unpack_init(&u, row, len);
+	if (unpack_array(&u) != count)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		value_unpack(&u, types[i], &values[i]);
+	return !u.bad && u.at == u.end;
+}
+
+static size_t
+row_bound(const struct value *values, unsigned count)
+{
+	size_t bound = VALUE_HEAD;
+
+	for (unsigned i = 0; i < count; i++) {
+		bound += VALUE_HEAD;
+		if (values[i].kind == VALUE_TEXT || values[i].kind == VALUE_DECIMAL)
+			bound += values[i].len;
+	}
+	return bound;
+}
+
+/* Reserve, and start packing in place. */
+static int
+record_open(struct ring *r, struct pack *p, size_t max)
+{
+	uint8_t *room = ring_reserve(r, max);
+
+	if (room == NULL)
+		return -1;
+	pack_init(p, room, max);
+	return 0;
+}
+
+static int
+record_close(struct ring *r, const struct pack *p, enum record_kind kind)
+{
+	if (p->overflow) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	ring_append(r, pack_len(p), (uint16_t)kind, 0);
+	return 0;
+}
+
+/* Open a record for reading: an array of exactly `fields`. */
+static bool
+record_read(const struct ring_record *record, struct unpack *u, uint32_t fields)
+{
+	unpack_init(u, record->data, record->len);
+	return unpack_array(u) == fields;
+}
+
+static bool
+record_whole(const struct unpack *u)
+{
+	return !u->bad && u->at == u->end;
+}
+
+/* CHANGE: [table, kind, snapshot, [values...]] */
+int
+batch_put_change(struct ring *r, const struct change *c)
+{
+	struct pack p;
+
+	if (record_open(r, &p, HEAD_MAX + row_bound(c->values, c->count)) == -1)
+		return -1;
+	pack_array(&p, 4);
+	pack_uint(&p, c->table);
+	pack_uint(&p, c->kind);
+	pack_bool(&p, c->snapshot);
+	row_pack(&p, c->values, c->count);
+	return record_close(r, &p, RECORD_CHANGE);
+}
+
+bool
+batch_get_change(const struct ring_record *record, struct change *c)
+{
+	struct unpack u;
+	uint64_t table, kind;
+
+	if (!record_read(record, &u, 4))
+		return false;
+	table = unpack_uint(&u);
+	kind = unpack_uint(&u);
+	c->snapshot = unpack_bool(&u);
+	c->row = unpack_span(&u, &c->row_len);
+	c->table = (uint16_t)table;
+	c->kind = (enum change_kind)kind;
+	c->values = NULL;
+	c->count = 0;
+	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_SUBTRACT;
+}
+
+/* SNAPSHOT: [table, phase] */
+int
+batch_put_snapshot(struct ring *r, uint16_t table, enum snapshot_phase phase)
+{
+	struct pack p;
+
+	if (record_open(r, &p, HEAD_MAX) == -1)
+		return -1;
+	pack_array(&p, 2);
+	pack_uint(&p, table);
+	pack_uint(&p, phase);
+	return record_close(r, &p, RECORD_SNAPSHOT);
+}
+
+bool
+batch_get_snapshot(const struct ring_record *record, uint16_t *table, enum snapshot_phase *phase)
+{
+	struct unpack u;
+	uint64_t t, ph;
+
+	if (!record_read(record, &u, 2))
+		return false;
+	t = unpack_uint(&u);
+	ph = unpack_uint(&u);
+	*table = (uint16_t)t;
+	*phase = (enum snapshot_phase)ph;
+	return record_whole(&u) && t <= UINT16_MAX && ph <= SNAPSHOT_END;
+}
+
+/* END and CUT: [source_ms, bin entries] */
+int
+batch_put_end(struct ring *r, enum record_kind kind, int64_t source_ms, const uint8_t *entries,
+	      size_t len)
+{
+	struct pack p;
+
+	if (record_open(r, &p, HEAD_MAX + len) == -1)
+		return -1;
+	pack_array(&p, 2);
+	pack_int(&p, source_ms);
+	pack_bin(&p, entries, len);
+	return record_close(r, &p, kind);
+}
+
+bool
+batch_get_end(const struct ring_record *record, int64_t *source_ms, const uint8_t **entries,
+	      size_t *len)
+{
+	struct unpack u;
+	uint32_t n;
+
+	if (!record_read(record, &u, 2))
+		return false;
+	*source_ms = unpack_int(&u);
+	*entries = unpack_bin(&u, &n);
+	*len = n;
+	return record_whole(&u);
+}
+
+/* ROW: [view, diff, [values...]] */
+int
+batch_put_row(struct ring *r, uint16_t view, int diff, const uint8_t *row, size_t len)
+{
+	struct pack p;
+
+	if (record_open(r, &p, HEAD_MAX + len) == -1)
+		return -1;
+	pack_array(&p, 3);
+	pack_uint(&p, view);
+	pack_int(&p, diff);
+	pack_raw(&p, row, len);
+	return record_close(r, &p, RECORD_ROW);
+}
+
+bool
+batch_get_row(const struct ring_record *record, uint16_t *view, int *diff, const uint8_t **row,
+	      size_t *len)
+{
+	struct unpack u;
+	uint64_t v;
+	int64_t d;
+
+	if (!record_read(record, &u, 3))
+		return false;
+	v = unpack_uint(&u);
+	d = unpack_int(&u);
+	*row = unpack_span(&u, len);
+	*view = (uint16_t)v;
+	*diff = (int)d;
+	return record_whole(&u) && v <= UINT16_MAX && (d == 1 || d == -1);
+}
+
+/* BATCH: [number, rows, source_ms, clean_stop, str position] */
+int
+batch_put_batch(struct ring *r, const struct batch *b)
+{
+	struct pack p;
+
+	if (record_open(r, &p, HEAD_MAX + (size_t)b->position_len) == -1)
+		return -1;
+	pack_array(&p, 5);
+	pack_uint(&p, b->number);
+	pack_uint(&p, b->rows);
+	pack_int(&p, b->source_ms);
+	pack_bool(&p, b->clean_stop);
+	pack_str(&p, b->position, b->position_len);
+	return record_close(r, &p, RECORD_BATCH);
+}
+
+bool
+batch_get_batch(const struct ring_record *record, struct batch *b)
+{
+	struct unpack u;
+
+	if (!record_read(record, &u, 5))
+		return false;
+	b->number = unpack_uint(&u);
+	b->rows = unpack_uint(&u);
+	b->source_ms = unpack_int(&u);
+	b->clean_stop = unpack_bool(&u);
+	b->position = unpack_str(&u, &b->position_len);
+	return record_whole(&u);
+}
