@@ -69,7 +69,13 @@ struct slice json_string(struct json *, char *buf, size_t size);
 void json_skip(struct json *);         /* one whole value */
 struct slice json_span(struct json *); /* one whole value as its own text */
 void json_leave(struct json *);        /* skip the rest of the current level */
-bool json_end(struct json *);          /* only white space is left; else an error */
+/*
+ * Take the next value if its bytes are exactly those of `value`, a whole object, array or string
+ * seen before; false, without an error, when they are not.
+ */
+bool json_take(struct json *, struct slice value);
+
+bool json_end(struct json *); /* only white space is left; else an error */
 
 bool slice_is(struct slice, const char *);
 bool slice_int64(struct slice, int64_t *); /* decimal digits with an optional minus, whole slice */
