@@ -58,6 +58,9 @@ void decimal_sum_add(struct decimal_sum *, const char *text, size_t len, int64_t
  */
 size_t decimal_sum_print(const struct decimal_sum *, char *buf, size_t size);
 
+/* That scale: the largest among the numbers now in the sum. */
+int decimal_sum_scale(const struct decimal_sum *);
+
 /* True, and the value in *out, when the sum is an integer of 64 bits. */
 bool decimal_sum_int(const struct decimal_sum *, int64_t *out);
 

@@ -65,6 +65,7 @@ int value_compare(const struct value *, const struct value *);
 
 /* Hash that agrees with value_compare() == 0; NULL has a hash too. */
 uint64_t value_hash(const struct value *, uint64_t seed);
+uint64_t value_hash_bytes(const void *, size_t len, uint64_t seed);
 
 /*
  * Read a SQL literal's text as PostgreSQL's input function of the type would (a documented subset

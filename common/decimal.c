@@ -1,0 +1,737 @@
+#include "common/decimal.h"
+
+#include <gmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/value.h"
+
+#define SMALL_DIGITS    38   /* any number of so many digits fits 128 bits */
+#define MIN_SIGNIFICANT 16   /* NUMERIC_MIN_SIG_DIGITS of PostgreSQL */
+#define BASE_DIGITS     4    /* DEC_DIGITS: PostgreSQL's numeric has base 10000 */
+#define SCALE_MAX       1000 /* NUMERIC_MAX_DISPLAY_SCALE */
+
+__extension__ typedef __int128 int128;
+__extension__ typedef unsigned __int128 uint128;
+
+static const uint64_t powers[20] = {
+    1u,
+    10u,
+    100u,
+    1000u,
+    10000u,
+    100000u,
+    1000000u,
+    10000000u,
+    100000000u,
+    1000000000u,
+    10000000000u,
+    100000000000u,
+    1000000000000u,
+    10000000000000u,
+    100000000000000u,
+    1000000000000000u,
+    10000000000000000u,
+    100000000000000000u,
+    1000000000000000000u,
+    10000000000000000000u,
+};
+
+struct parts { /* of a canonical text */
+	bool negative;
+	const char *whole, *fraction;
+	size_t whole_len, fraction_len;
+};
+
+static struct parts
+decimal_split(const char *text, size_t len)
+{
+	struct parts parts = {.negative = len > 0 && text[0] == '-'};
+
+	if (parts.negative) {
+		text++;
+		len--;
+	}
+	const char *point = memchr(text, '.', len);
+	parts.whole = text;
+	parts.whole_len = point != NULL ? (size_t)(point - text) : len;
+	if (point != NULL) {
+		parts.fraction = point + 1;
+		parts.fraction_len = len - parts.whole_len - 1;
+	}
+	return parts;
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+struct number { /* a number as it is written: n digits, `point` of them before the point */
+	bool negative;
+	const char *digits; /* perhaps with one '.' among them */
+	const char *dot;    /* NULL: none */
+	long n, point;
+	long first; /* index of the first digit that is not 0, n for zero */
+};
+
+static char
+number_digit(const struct number *number, long i)
+{
+	if (i < 0 || i >= number->n)
+		return '0';
+	const char *at = number->digits + i;
+	return number->dot != NULL && at >= number->dot ? at[1] : at[0];
+}
+
+/* Reads "e-12" from [at, end); the exponent is clamped, for a large one never fits anyway. */
+static bool
+number_exponent(const char *at, const char *end, long *exponent)
+{
+	bool negative = false;
+
+	*exponent = 0;
+	if (at == end)
+		return true;
+	if (*at != 'e' && *at != 'E')
+		return false;
+	at++;
+	if (at < end && (*at == '-' || *at == '+'))
+		negative = *at++ == '-';
+	if (at == end)
+		return false;
+	for (; at < end; at++) {
+		if (!is_digit(*at))
+			return false;
+		if (*exponent < 100000000)
+			*exponent = *exponent * 10 + (*at - '0');
+	}
+	if (negative)
+		*exponent = -*exponent;
+	return true;
+}
+
+static bool
+number_read(struct number *number, const char *text, size_t len)
+{
+	const char *at = text, *end = text + len;
+	long exponent;
+
+	*number = (struct number){0};
+	if (at < end && (*at == '-' || *at == '+'))
+		number->negative = *at++ == '-';
+	number->digits = at;
+	while (at < end && (is_digit(*at) || (*at == '.' && number->dot == NULL))) {
+		if (*at == '.')
+			number->dot = at;
+		else
+			number->n++;
+		at++;
+	}
+	if (number->n == 0 || !number_exponent(at, end, &exponent))
+		return false;
+	number->point = number->dot != NULL ? number->dot - number->digits : number->n;
+	number->point += exponent;
+	while (number->first < number->n && number_digit(number, number->first) == '0')
+		number->first++;
+	return true;
+}
+
+size_t
+decimal_canonical(const char *text, size_t len, char *buf, size_t size)
+{
+	struct number number;
+
+	if (len > INT32_MAX || !number_read(&number, text, len))
+		return 0;
+	bool zero = number.first == number.n;
+	long whole = !zero && number.point > number.first ? number.point - number.first : 0;
+	long scale = number.n > number.point ? number.n - number.point : 0;
+	if (whole + scale > DECIMAL_DIGITS_MAX || (size_t)(whole + scale) + 4 > size)
+		return 0;
+	char *at = buf;
+	if (number.negative && !zero)
+		*at++ = '-';
+	if (whole == 0)
+		*at++ = '0';
+	for (long i = 0; i < whole; i++)
+		*at++ = number_digit(&number, number.first + i);
+	if (scale > 0)
+		*at++ = '.';
+	for (long i = number.n - scale; i < number.n; i++)
+		*at++ = number_digit(&number, i);
+	*at = '\0';
+	return (size_t)(at - buf);
+}
+
+/*
+ * Write digits * 10^-scale, without those zeros at its end that stand beyond `keep` digits after
+ * the point. `digits` has no zero in front; zero itself has no digits. Returns as snprintf does.
+ */
+static size_t
+decimal_place(bool negative, const char *digits, size_t n, size_t scale, size_t keep, char *buf,
+	      size_t size)
+{
+	if (n == 0)
+		scale = keep;
+	while (scale > keep && n > 0 && digits[n - 1] == '0') {
+		scale--;
+		n--;
+	}
+	size_t whole = n > scale ? n - scale : 0;
+	size_t len = (size_t)negative + (whole > 0 ? whole : 1) + (scale > 0 ? 1 + scale : 0);
+	if (len >= size)
+		return len;
+	if (negative)
+		*buf++ = '-';
+	if (whole == 0)
+		*buf++ = '0';
+	memcpy(buf, digits, whole);
+	buf += whole;
+	if (scale > 0) {
+		*buf++ = '.';
+		size_t zeros = scale - (n - whole);
+		memset(buf, '0', zeros);
+		memcpy(buf + zeros, digits + whole, n - whole);
+		buf += scale;
+	}
+	*buf = '\0';
+	return len;
+}
+
+/* The digits of a magnitude, without zeros in front; buf holds at least 40 bytes. */
+static size_t
+digits_print(uint128 magnitude, char *buf)
+{
+	char reversed[40];
+	size_t n = 0;
+
+	while (magnitude > UINT64_MAX) {
+		uint64_t low = (uint64_t)(magnitude % powers[18]);
+		magnitude /= powers[18];
+		for (int i = 0; i < 18; i++, low /= 10)
+			reversed[n++] = (char)('0' + low % 10);
+	}
+	for (uint64_t rest = (uint64_t)magnitude; rest > 0; rest /= 10)
+		reversed[n++] = (char)('0' + rest % 10);
+	for (size_t i = 0; i < n; i++)
+		buf[i] = reversed[n - 1 - i];
+	return n;
+}
+
+static uint128
+magnitude_of(int128 value)
+{
+	return value < 0 ? -(uint128)value : (uint128)value;
+}
+
+/* Digits of a big integer, without its sign: heap (or buf when they fit); *n is 0 for zero. */
+static char *
+digits_print_big(mpz_srcptr value, char *buf, size_t size, size_t *n)
+{
+	size_t need = mpz_sizeinbase(value, 10) + 2;
+	char *digits = need <= size ? buf : xcalloc(1, need);
+
+	mpz_get_str(digits, 10, value);
+	*n = strlen(digits);
+	if (mpz_sgn(value) < 0)
+		memmove(digits, digits + 1, *n), (*n)--;
+	else if (mpz_sgn(value) == 0)
+		*n = 0;
+	return digits;
+}
+
+static size_t
+decimal_from_big(const uint8_t *unscaled, size_t len, size_t scale, size_t zeros, char *buf,
+		 size_t size)
+{
+	char digits[DECIMAL_TEXT_MAX];
+	bool negative = unscaled[0] >= 0x80;
+	mpz_t value;
+	size_t n, written = 0;
+
+	mpz_init(value);
+	mpz_import(value, len, 1, 1, 1, 0, unscaled);
+	if (negative) {
+		mpz_t limit;
+		mpz_init(limit);
+		mpz_setbit(limit, len * 8);
+		mpz_sub(value, value, limit);
+		mpz_clear(limit);
+	}
+	if (mpz_sizeinbase(value, 10) + zeros <= DECIMAL_DIGITS_MAX + 1) {
+		digits_print_big(value, digits, sizeof(digits), &n);
+		if (n > 0)
+			memset(digits + n, '0', zeros), n += zeros;
+		if (n <= DECIMAL_DIGITS_MAX)
+			written = decimal_place(negative, digits, n, scale, scale, buf, size);
+	}
+	mpz_clear(value);
+	return written < size ? written : 0;
+}
+
+size_t
+decimal_from_bytes(const uint8_t *unscaled, size_t len, int scale, char *buf, size_t size)
+{
+	char digits[DECIMAL_TEXT_MAX];
+	size_t places = scale > 0 ? (size_t)scale : 0, zeros = scale < 0 ? -(size_t)scale : 0;
+	size_t n, written;
+
+	if (len == 0 || places > DECIMAL_DIGITS_MAX ||
+	    zeros > DECIMAL_DIGITS_MAX - SMALL_DIGITS - 1)
+		return 0;
+	if (len > DECIMAL_DIGITS_MAX)
+		return 0;
+	if (len > sizeof(int128))
+		return decimal_from_big(unscaled, len, places, zeros, buf, size);
+	uint128 bits = unscaled[0] >= 0x80 ? ~(uint128)0 : 0;
+	for (size_t i = 0; i < len; i++)
+		bits = bits << 8 | unscaled[i];
+	bool negative = (int128)bits < 0;
+	n = digits_print(negative ? -bits : bits, digits);
+	if (n > 0)
+		memset(digits + n, '0', zeros), n += zeros;
+	written = decimal_place(negative, digits, n, places, places, buf, size);
+	return written < size ? written : 0;
+}
+
+static int
+fraction_compare(const struct parts *a, const struct parts *b)
+{
+	size_t common = a->fraction_len < b->fraction_len ? a->fraction_len : b->fraction_len;
+	int order = common > 0 ? memcmp(a->fraction, b->fraction, common) : 0;
+
+	for (size_t i = common; order == 0 && i < a->fraction_len; i++)
+		order = a->fraction[i] != '0';
+	for (size_t i = common; order == 0 && i < b->fraction_len; i++)
+		order = -(b->fraction[i] != '0');
+	return order;
+}
+
+int
+decimal_compare(const char *atext, size_t alen, const char *btext, size_t blen)
+{
+	struct parts a = decimal_split(atext, alen), b = decimal_split(btext, blen);
+	int order;
+
+	if (a.negative != b.negative)
+		return a.negative ? -1 : 1;
+	if (a.whole_len != b.whole_len)
+		order = a.whole_len < b.whole_len ? -1 : 1;
+	else
+		order = memcmp(a.whole, b.whole, a.whole_len);
+	if (order == 0)
+		order = fraction_compare(&a, &b);
+	return a.negative ? -order : order;
+}
+
+static bool
+whole_read(const struct parts *parts, int64_t *out)
+{
+	uint64_t magnitude = 0, limit = (uint64_t)INT64_MAX + parts->negative;
+
+	if (parts->whole_len > 19)
+		return false;
+	for (size_t i = 0; i < parts->whole_len; i++)
+		magnitude = magnitude * 10 + (uint64_t)(parts->whole[i] - '0');
+	if (magnitude > limit)
+		return false;
+	*out = parts->negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
+	return true;
+}
+
+uint64_t
+decimal_hash(const char *text, size_t len, uint64_t seed)
+{
+	struct parts parts = decimal_split(text, len);
+	struct value whole = {.kind = VALUE_INT};
+
+	while (parts.fraction_len > 0 && parts.fraction[parts.fraction_len - 1] == '0')
+		parts.fraction_len--;
+	if (parts.fraction_len > 0)
+		return value_hash_bytes(text, (size_t)(parts.fraction - text) + parts.fraction_len,
+					seed);
+	if (whole_read(&parts, &whole.i))
+		return value_hash(&whole, seed);
+	return value_hash_bytes(text, (size_t)parts.negative + parts.whole_len, seed);
+}
+
+int
+decimal_scale(const char *text, size_t len)
+{
+	return (int)decimal_split(text, len).fraction_len;
+}
+
+struct scale_count {
+	int scale;
+	int64_t count;
+};
+
+struct decimal_sum { /* the value is (big ? large : small) * 10^-scale */
+	union {
+		int128 small;
+		mpz_t large;
+	};
+	bool big;
+	int scale; /* only grows until the sum is cleared */
+	unsigned scales, room;
+	struct scale_count *list; /* how many numbers of each scale are in the sum; no zeros */
+	struct scale_count first; /* what list points to while one is enough */
+};
+
+struct decimal_sum *
+decimal_sum_new(void)
+{
+	struct decimal_sum *sum = xcalloc(1, sizeof(*sum));
+
+	sum->list = &sum->first;
+	sum->room = 1;
+	return sum;
+}
+
+void
+decimal_sum_clear(struct decimal_sum *sum)
+{
+	if (sum->big)
+		mpz_clear(sum->large);
+	if (sum->list != &sum->first)
+		free(sum->list);
+	*sum = (struct decimal_sum){.list = &sum->first, .room = 1};
+}
+
+void
+decimal_sum_free(struct decimal_sum *sum)
+{
+	if (sum == NULL)
+		return;
+	decimal_sum_clear(sum);
+	free(sum);
+}
+
+static void
+sum_count(struct decimal_sum *sum, int scale, int64_t times)
+{
+	unsigned i = 0;
+
+	while (i < sum->scales && sum->list[i].scale != scale)
+		i++;
+	if (i == sum->scales) {
+		if (i == sum->room) {
+			struct scale_count *old = sum->list == &sum->first ? NULL : sum->list;
+			sum->list = xreallocarray(old, sum->room * 2, sizeof(*sum->list));
+			if (old == NULL)
+				sum->list[0] = sum->first;
+			sum->room *= 2;
+		}
+		sum->list[sum->scales++] = (struct scale_count){.scale = scale};
+	}
+	sum->list[i].count += times;
+	if (sum->list[i].count == 0)
+		sum->list[i] = sum->list[--sum->scales];
+}
+
+static void
+mpz_set_int128(mpz_ptr out, int128 value)
+{
+	uint128 magnitude = magnitude_of(value);
+	uint64_t words[2] = {(uint64_t)magnitude, (uint64_t)(magnitude >> 64)};
+
+	mpz_import(out, 2, -1, sizeof(words[0]), 0, 0, words);
+	if (value < 0)
+		mpz_neg(out, out);
+}
+
+/* Multiply by a power of ten. */
+static void
+mpz_shift(mpz_ptr value, unsigned long places)
+{
+	mpz_t power;
+
+	mpz_init(power);
+	mpz_ui_pow_ui(power, 10, places);
+	mpz_mul(value, value, power);
+	mpz_clear(power);
+}
+
+static bool
+int128_shift(int128 *value, int places)
+{
+	while (places > 0 && *value != 0) {
+		int step = places < 18 ? places : 18;
+		if (__builtin_mul_overflow(*value, (int128)powers[step], value))
+			return false;
+		places -= step;
+	}
+	return true;
+}
+
+/* Add value * 10^-scale within 128 bits. False, and nothing is changed, when it does not fit. */
+static bool
+sum_add_small(struct decimal_sum *sum, int128 value, int scale)
+{
+	int128 total = sum->small;
+
+	if (sum->big)
+		return false;
+	if (scale > sum->scale && !int128_shift(&total, scale - sum->scale))
+		return false;
+	if (scale < sum->scale && !int128_shift(&value, sum->scale - scale))
+		return false;
+	if (__builtin_add_overflow(total, value, &total))
+		return false;
+	sum->small = total;
+	if (scale > sum->scale)
+		sum->scale = scale;
+	return true;
+}
+
+/* The same without a limit. `value` is changed. */
+static void
+sum_add_large(struct decimal_sum *sum, mpz_ptr value, int scale)
+{
+	if (!sum->big) {
+		int128 small = sum->small;
+		mpz_init(sum->large);
+		mpz_set_int128(sum->large, small);
+		sum->big = true;
+	}
+	if (scale > sum->scale) {
+		mpz_shift(sum->large, (unsigned long)(scale - sum->scale));
+		sum->scale = scale;
+	} else if (scale < sum->scale) {
+		mpz_shift(value, (unsigned long)(sum->scale - scale));
+	}
+	mpz_add(sum->large, sum->large, value);
+}
+
+static void
+sum_settle(struct decimal_sum *sum, int scale, int64_t times)
+{
+	sum_count(sum, scale, times);
+	/* Nothing is left in it: drop a scale or a width that only numbers taken away needed. */
+	if (sum->scales == 0 && (sum->big || sum->scale > 0) &&
+	    (sum->big ? mpz_sgn(sum->large) == 0 : sum->small == 0))
+		decimal_sum_clear(sum);
+}
+
+void
+decimal_sum_add_int(struct decimal_sum *sum, int64_t value, int64_t times)
+{
+	int128 product = (int128)value * times;
+
+	if (!sum_add_small(sum, product, 0)) {
+		mpz_t large;
+		mpz_init(large);
+		mpz_set_int128(large, product);
+		sum_add_large(sum, large, 0);
+		mpz_clear(large);
+	}
+	sum_settle(sum, 0, times);
+}
+
+static void
+digits_read(const char *digits, size_t n, int128 *value)
+{
+	for (size_t i = 0; i < n; i++)
+		*value = *value * 10 + (digits[i] - '0');
+}
+
+static void
+sum_add_text(struct decimal_sum *sum, const struct parts *parts, int64_t times)
+{
+	char digits[DECIMAL_TEXT_MAX];
+	size_t whole = parts->whole_len, fraction = parts->fraction_len;
+	mpz_t value, factor;
+
+	if (whole + fraction >= sizeof(digits))
+		return; /* not canonical: refused where values are read */
+	memcpy(digits, parts->whole, whole);
+	if (fraction > 0)
+		memcpy(digits + whole, parts->fraction, fraction);
+	digits[whole + fraction] = '\0';
+	mpz_init_set_str(value, digits, 10);
+	mpz_init(factor);
+	mpz_set_int128(factor, parts->negative ? -(int128)times : times);
+	mpz_mul(value, value, factor);
+	sum_add_large(sum, value, (int)fraction);
+	mpz_clears(value, factor, NULL);
+}
+
+void
+decimal_sum_add(struct decimal_sum *sum, const char *text, size_t len, int64_t times)
+{
+	struct parts parts = decimal_split(text, len);
+	int128 value = 0;
+	bool fits = parts.whole_len + parts.fraction_len <= SMALL_DIGITS;
+
+	if (fits) {
+		digits_read(parts.whole, parts.whole_len, &value);
+		digits_read(parts.fraction, parts.fraction_len, &value);
+		fits =
+		    !__builtin_mul_overflow(value, parts.negative ? -(int128)times : times, &value);
+	}
+	if (!fits || !sum_add_small(sum, value, (int)parts.fraction_len))
+		sum_add_text(sum, &parts, times);
+	sum_settle(sum, (int)parts.fraction_len, times);
+}
+
+int
+decimal_sum_scale(const struct decimal_sum *sum)
+{
+	int scale = 0;
+
+	for (unsigned i = 0; i < sum->scales; i++)
+		if (sum->list[i].count > 0 && sum->list[i].scale > scale)
+			scale = sum->list[i].scale;
+	return scale;
+}
+
+/* Digits of the unscaled sum: in buf, or on the heap when they do not fit it. */
+static char *
+sum_digits(const struct decimal_sum *sum, char *buf, size_t size, size_t *n, bool *negative)
+{
+	if (sum->big) {
+		*negative = mpz_sgn(sum->large) < 0;
+		return digits_print_big(sum->large, buf, size, n);
+	}
+	*negative = sum->small < 0;
+	*n = digits_print(magnitude_of(sum->small), buf);
+	return buf;
+}
+
+size_t
+decimal_sum_print(const struct decimal_sum *sum, char *buf, size_t size)
+{
+	char local[DECIMAL_TEXT_MAX];
+	size_t n, len;
+	bool negative;
+	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
+
+	len = decimal_place(negative, digits, n, (size_t)sum->scale, (size_t)decimal_sum_scale(sum),
+			    buf, size);
+	if (digits != local)
+		free(digits);
+	return len;
+}
+
+bool
+decimal_sum_int(const struct decimal_sum *sum, int64_t *out)
+{
+	char local[DECIMAL_TEXT_MAX];
+	size_t n, scale = (size_t)sum->scale;
+	bool negative, fits = true;
+	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
+
+	for (; fits && scale > 0 && n > 0; scale--, n--)
+		fits = digits[n - 1] == '0';
+	struct parts parts = {.negative = negative, .whole = digits, .whole_len = n};
+	fits = fits && whole_read(&parts, out);
+	if (digits != local)
+		free(digits);
+	return fits;
+}
+
+/* The first digit in base 10000, aligned at the point, and its weight: 0 and 0 for zero. */
+static int
+base_digit(const char *digits, size_t n, int scale, int *weight)
+{
+	int digit = 0, exponent = (int)n - 1 - scale;
+
+	*weight = 0;
+	if (n == 0)
+		return 0;
+	*weight = exponent >= 0 ? exponent / BASE_DIGITS : -((-exponent + 3) / BASE_DIGITS);
+	int take = exponent - *weight * BASE_DIGITS + 1;
+	for (int i = 0; i < take; i++)
+		digit = digit * 10 + ((size_t)i < n ? digits[i] - '0' : 0);
+	return digit;
+}
+
+/* select_div_scale(): how many digits after the point PostgreSQL gives sum / count. */
+static int
+average_scale(const struct decimal_sum *sum, int64_t count)
+{
+	char local[DECIMAL_TEXT_MAX], divisor[40];
+	size_t n;
+	bool negative;
+	int weight, count_weight, scale, least = decimal_sum_scale(sum);
+	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
+	int first = base_digit(digits, n, sum->scale, &weight);
+
+	if (digits != local)
+		free(digits);
+	n = digits_print((uint128)count, divisor);
+	int count_first = base_digit(divisor, n, 0, &count_weight);
+	weight -= count_weight;
+	if (first <= count_first)
+		weight--;
+	scale = MIN_SIGNIFICANT - weight * BASE_DIGITS;
+	scale = scale > least ? scale : least;
+	scale = scale > 0 ? scale : 0;
+	return scale < SCALE_MAX ? scale : SCALE_MAX;
+}
+
+/* Quotient rounded half away from zero; false when it needs more than 128 bits on the way. */
+static bool
+divide_small(const struct decimal_sum *sum, int128 count, int scale, uint128 *quotient)
+{
+	int128 value = sum->small;
+
+	if (sum->big || scale < sum->scale || !int128_shift(&value, scale - sum->scale))
+		return false;
+	uint128 magnitude = magnitude_of(value), divisor = (uint128)count;
+	*quotient = magnitude / divisor;
+	if (magnitude % divisor >= divisor - magnitude % divisor)
+		++*quotient;
+	return true;
+}
+
+static void
+divide_large(const struct decimal_sum *sum, int64_t count, int scale, mpz_ptr quotient)
+{
+	mpz_t divisor, rest;
+
+	mpz_inits(divisor, rest, NULL);
+	mpz_set_int128(divisor, count);
+	if (sum->big)
+		mpz_set(quotient, sum->large);
+	else
+		mpz_set_int128(quotient, sum->small);
+	mpz_abs(quotient, quotient);
+	if (scale >= sum->scale)
+		mpz_shift(quotient, (unsigned long)(scale - sum->scale));
+	else
+		mpz_shift(divisor, (unsigned long)(sum->scale - scale));
+	mpz_tdiv_qr(quotient, rest, quotient, divisor);
+	mpz_mul_2exp(rest, rest, 1);
+	if (mpz_cmp(rest, divisor) >= 0)
+		mpz_add_ui(quotient, quotient, 1);
+	mpz_clears(divisor, rest, NULL);
+}
+
+size_t
+decimal_sum_average(const struct decimal_sum *sum, int64_t count, char *buf, size_t size)
+{
+	char local[DECIMAL_TEXT_MAX], *digits = local;
+	bool negative = sum->big ? mpz_sgn(sum->large) < 0 : sum->small < 0;
+	int scale = average_scale(sum, count);
+	uint128 quotient;
+	size_t n;
+
+	if (divide_small(sum, count, scale, &quotient)) {
+		n = digits_print(quotient, digits);
+	} else {
+		mpz_t large;
+		mpz_init(large);
+		divide_large(sum, count, scale, large);
+		digits = digits_print_big(large, local, sizeof(local), &n);
+		mpz_clear(large);
+	}
+	size_t len =
+	    decimal_place(negative && n > 0, digits, n, (size_t)scale, (size_t)scale, buf, size);
+	if (digits != local)
+		free(digits);
+	return len;
+}
