@@ -61,13 +61,14 @@ options_json()
 	printf '}'
 }
 
-# request METHOD PATH [BODY]: the answer in $answer, its status in $status (000: no answer).
+# request METHOD PATH [BODY]: the answer in $answer, its status in $status (000: no answer). The body
+# goes through a pipe: it holds the password, and arguments can be seen by others.
 request()
 {
-	local method=$1 path=$2
-	shift 2
-	answer=$(curl -s --max-time 30 -X "$method" -H 'Content-Type: application/json' \
-	    -w '\n%{http_code}' "${@/#/--data-binary=}" "$CONNECT_URL$path" 2>&1) || true
+	local body=()
+	[[ -z ${3-} ]] || body=(--data-binary @-)
+	answer=$(curl -s --max-time 30 -X "$1" -H 'Content-Type: application/json' \
+	    -w '\n%{http_code}' "${body[@]}" "$CONNECT_URL$2" <<<"${3-}") || true
 	status=${answer##*$'\n'}
 	answer=${answer%$'\n'*}
 }

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+#
+# setup.sh [build] [check] [demo] [jars] - install what is missing on Debian 12, and nothing else.
+#
+#   build   the compiler and the libraries that tallyd is linked with
+#   check   what the tests need beside that
+#   demo    the servers of the local stack
+#   jars    Kafka and Debezium from Maven Central, kept in build/jars (needs demo)
+#
+# Says what it will fetch and how much before it does. Without root it asks sudo.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+packages_build=(gcc libc6-dev make libpg-query-dev libprotobuf-c-dev librdkafka-dev libpq-dev
+    libbsd-dev libmsgpack-dev libgmp-dev)
+packages_check=(libcriterion-dev zstd docker-compose)
+packages_demo=(postgresql-15 openjdk-17-jre-headless maven kcat curl ca-certificates)
+
+as_root()
+{
+	if ((EUID == 0)); then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "setup: neither root nor sudo; as root, run: tests/setup.sh ${groups[*]}" >&2
+		exit 77
+	fi
+}
+
+apt_get()
+{
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+	    -o Dpkg::Use-Pty=0 "$@"
+}
+
+# Those of the packages that are not installed.
+missing()
+{
+	local package
+	for package in "$@"; do
+		[[ $(dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null) \
+		    == *installed* ]] || echo "$package"
+	done
+}
+
+# Megabytes to download for these packages, with all that they bring.
+download_megabytes()
+{
+	apt-get install -qq --print-uris --no-install-recommends "$@" 2>/dev/null |
+	    awk '{ bytes += $3 } END { printf "%d", bytes / 1e6 + 1 }'
+}
+
+update_lists()
+{
+	echo 'setup: fetching the package lists' >&2
+	apt_get update >/dev/null
+}
+
+# The package would make a database cluster of its own and start it. Its configuration is only
+# told otherwise while it is installed.
+cluster_configuration=/etc/postgresql-common/createcluster.d/tallyd-setup.conf
+forbid_cluster()
+{
+	trap allow_cluster EXIT
+	as_root mkdir -p "${cluster_configuration%/*}"
+	echo 'create_main_cluster = false' | as_root tee "$cluster_configuration" >/dev/null
+}
+
+allow_cluster()
+{
+	as_root rm -f "$cluster_configuration"
+	trap - EXIT
+}
+
+install_packages()
+{
+	local attempt
+	apt-cache show "$@" >/dev/null 2>&1 || update_lists
+	echo "setup: $(download_megabytes "$@") MB of packages, for: $*" >&2
+	[[ " $* " != *' postgresql-15 '* ]] || forbid_cluster
+	for attempt in once again; do
+		if apt_get install --no-install-recommends "$@" >"$log" 2>&1; then
+			break
+		elif [[ $attempt == again ]]; then
+			tail -20 "$log" >&2
+			exit 69
+		fi
+		update_lists
+	done
+	[[ " $* " != *' postgresql-15 '* ]] || allow_cluster
+	echo 'setup: packages installed' >&2
+}
+
+setup_packages()
+{
+	local -n list="packages_$1"
+	wanted+=("${list[@]}")
+}
+
+# All jars or none: they are gathered aside and appear under their name when complete.
+setup_jars()
+{
+	local aside=$PWD/build/jars.$$ maven
+	[[ ! build/jars/complete -nt tests/stack/jars.xml ]] || return 0
+	echo 'setup: 62 MB of jars, Kafka 3.9.1 and Debezium 3.7.0 (less if Maven has them already)' >&2
+	mkdir -p build
+	. tests/stack/stack.sh
+	mvn -B -q -f tests/stack/jars.xml dependency:copy-dependencies -DincludeScope=runtime \
+	    -DoutputDirectory="$aside" >"$log" 2>&1 &
+	maven=$!
+	# shellcheck disable=SC2064 # the values of now
+	trap "kill $maven 2>/dev/null; rm -rf '$aside'" EXIT
+	while [[ -e /proc/$maven ]]; do
+		progress 'fetching jars'
+		sleep 0.2
+	done
+	if ! wait "$maven"; then
+		progress_end 'setup: Maven could not fetch the jars:'
+		tail -20 "$log" >&2
+		exit 69
+	fi
+	progress_end 'setup: jars are in build/jars'
+	touch "$aside/complete"
+	rm -rf build/jars
+	mv "$aside" build/jars
+	trap - EXIT
+}
+
+groups=("$@")
+wanted=()
+mkdir -p build
+log=build/setup.log
+for group in "${groups[@]:-build}"; do
+	case $group in
+	build | check | demo) setup_packages "$group" ;;
+	jars) ;;
+	*) sed -n '3,10s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+	esac
+done
+mapfile -t lacking < <(missing "${wanted[@]}")
+((${#lacking[@]} == 0)) || install_packages "${lacking[@]}"
+[[ " ${groups[*]} " != *' jars '* ]] || setup_jars
