@@ -51,10 +51,14 @@ SUPERVISOR := \
 	supervisor/supervise.c
 
 INGEST := \
+	ingest/convert.c \
 	ingest/debezium.c \
+	ingest/envelope.c \
 	ingest/ingest.c \
 	ingest/kafka.c \
-	ingest/order.c
+	ingest/order.c \
+	ingest/schema.c \
+	ingest/transaction.c
 
 REDUCE := \
 	reduce/aggregate.c \

@@ -23,24 +23,24 @@ enum event_kind {
 };
 
 enum snapshot_mark { /* source.snapshot */
-	SNAPSHOT_FALSE,
-	SNAPSHOT_TRUE,
-	SNAPSHOT_FIRST,
-	SNAPSHOT_FIRST_IN_COLLECTION,
-	SNAPSHOT_LAST_IN_COLLECTION,
-	SNAPSHOT_LAST,
-	SNAPSHOT_INCREMENTAL,
+		     SNAPSHOT_FALSE,
+		     SNAPSHOT_TRUE,
+		     SNAPSHOT_FIRST,
+		     SNAPSHOT_FIRST_IN_COLLECTION,
+		     SNAPSHOT_LAST_IN_COLLECTION,
+		     SNAPSHOT_LAST,
+		     SNAPSHOT_INCREMENTAL,
 };
 
 /* What order needs to know of an event; its values stay in struct event. */
 struct event_place {
 	enum event_kind kind;
 	enum snapshot_mark snapshot;
-	bool has_sequence; /* source.sequence[0] is a number */
+	bool has_sequence;  /* source.sequence[0] is a number */
 	bool has_sequences; /* source.sequence is there at all (Debezium >= 1.5) */
 	bool has_lsn;
 	uint64_t sequence, lsn, xid;
-	int64_t order; /* transaction.data_collection_order, 0: no transaction metadata */
+	int64_t order;     /* transaction.data_collection_order, 0: no transaction metadata */
 	int64_t source_ms; /* source.ts_ms */
 	int64_t offset;    /* filled by the caller */
 	uint64_t hash;     /* of the whole record, filled by the caller */
@@ -50,8 +50,10 @@ struct event {
 	struct event_place place;
 	char op; /* 'c', 'u', 'd', 'r'; 't' and others are refused with their reason */
 	bool has_before, has_after; /* true only for a whole row that may be trusted */
-	struct value *before, *after; /* table->column_count values each; borrow message or decoder */
-	struct value *key; /* table->key_count values in key order (keyed tables; also for tombstones) */
+	struct value *before,
+	    *after; /* table->column_count values each; borrow message or decoder */
+	struct value
+	    *key; /* table->key_count values in key order (keyed tables; also for tombstones) */
 };
 
 struct decoder; /* for one table: schema cache, room for unescaped text */
@@ -66,7 +68,7 @@ void decoder_free(struct decoder *);
  * to do ("the message is Avro, not JSON: set the connector's converters to JsonConverter").
  */
 int decoder_read(struct decoder *, const char *key, size_t key_len, const char *value,
-    size_t value_len, struct event *, char *error, size_t error_size);
+		 size_t value_len, struct event *, char *error, size_t error_size);
 
 /* How many schema blocks were recognised by their bytes and skipped. */
 uint64_t decoder_schemas_skipped(const struct decoder *);
@@ -96,6 +98,6 @@ struct transaction_event {
  * Returns as decoder_read().
  */
 int transaction_read(const struct pipeline *, unsigned server, const char *value, size_t len,
-    struct transaction_event *, char *error, size_t error_size);
+		     struct transaction_event *, char *error, size_t error_size);
 
 #endif

@@ -1,0 +1,613 @@
+#include "ingest/debezium.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fault.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "ingest/convert.h"
+#include "ingest/envelope.h"
+#include "ingest/schema.h"
+
+struct fields { /* the columns wanted from a row or from a message key */
+	const struct column **columns;
+	unsigned count, numerics;
+	struct schema schema;
+	struct value *values;
+	uint64_t *seen; /* by column: `stamp` of the object that had it last */
+	uint64_t stamp;
+};
+
+struct decoder {
+	const struct table *table;
+	struct fields row, key;
+	struct value *before;
+	struct convert convert;
+	char *room;
+	size_t room_size;
+};
+
+enum member { /* members of a message that is no envelope, by which it is known */
+	      MEMBER_TIME = 1,
+	      MEMBER_MESSAGE = 2,
+	      MEMBER_SCHEMA_CHANGE = 4,
+	      MEMBER_FLATTENED = 8,
+	      MEMBER_CLOUD = 16,
+	      MEMBER_OTHER = 32,
+};
+
+struct envelope {
+	char op; /* '\0': none */
+	bool has_before, has_after, whole_before;
+	unsigned members;
+	int64_t time_ms;
+};
+
+static void
+fields_init(struct fields *f, unsigned count, const char *row)
+{
+	size_t room = count ? count : 1;
+
+	f->count = count;
+	f->columns = xcalloc(room, sizeof(const struct column *));
+	f->values = xcalloc(room, sizeof(*f->values));
+	f->seen = xcalloc(room, sizeof(*f->seen));
+	schema_init(&f->schema, f->columns, count, row);
+}
+
+static void
+fields_set(struct fields *f, unsigned i, const struct column *column)
+{
+	f->columns[i] = column;
+	f->numerics += column->type == TYPE_NUMERIC;
+}
+
+static void
+fields_fini(struct fields *f)
+{
+	schema_fini(&f->schema);
+	free(f->columns);
+	free(f->values);
+	free(f->seen);
+}
+
+struct decoder *
+decoder_new(const struct table *table)
+{
+	struct decoder *d = xcalloc(1, sizeof(*d));
+
+	d->table = table;
+	fields_init(&d->row, table->column_count, "after");
+	fields_init(&d->key, table->key_count, NULL);
+	for (unsigned i = 0; i < table->column_count; i++)
+		fields_set(&d->row, i, &table->columns[i]);
+	for (unsigned i = 0; i < table->key_count; i++)
+		fields_set(&d->key, i, &table->columns[table->key[i]]);
+	d->before = xcalloc(table->column_count ? table->column_count : 1, sizeof(*d->before));
+	return d;
+}
+
+void
+decoder_free(struct decoder *d)
+{
+	if (!d)
+		return;
+	fields_fini(&d->row);
+	fields_fini(&d->key);
+	free(d->before);
+	free(d->room);
+	free(d);
+}
+
+uint64_t
+decoder_schemas_skipped(const struct decoder *d)
+{
+	return d->row.schema.skipped + d->key.schema.skipped;
+}
+
+/* Room for all that one message's conversion may write; it grows with the largest message. */
+static void
+decoder_reserve(struct decoder *d, size_t bytes)
+{
+	size_t need = bytes + CONVERT_ROOM * (2 * (size_t)d->row.numerics + d->key.numerics);
+
+	if (d->room_size < need) {
+		d->room = xreallocarray(d->room, need, 1);
+		d->room_size = need;
+	}
+}
+
+static void
+decoder_list_columns(const struct fields *f, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < f->count && used < size; i++) {
+		int n = snprintf(buf + used, size - used, "%s%s", i > 0 ? ", " : "",
+				 f->columns[i]->name);
+		used += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static unsigned
+fields_find(const struct fields *f, struct slice name, unsigned guess)
+{
+	for (unsigned n = 0; n < f->count; n++, guess++) {
+		if (guess >= f->count)
+			guess = 0;
+		if (slice_is(name, f->columns[guess]->name))
+			return guess;
+	}
+	return f->count;
+}
+
+/*
+ * Read the object that comes next. *found counts the wanted columns, *strangers the others.
+ */
+static bool
+fields_read(struct fields *f, struct convert *c, struct json *j, struct value *values,
+	    unsigned *found, unsigned *strangers)
+{
+	struct slice name;
+	unsigned guess = 0;
+
+	*found = *strangers = 0;
+	f->stamp++;
+	json_enter(j, JSON_OBJECT);
+	while (json_key(j, &name)) {
+		unsigned i = fields_find(f, name, guess);
+		if (i == f->count) {
+			(*strangers)++;
+			json_skip(j);
+			continue;
+		}
+		if (f->seen[i] == f->stamp)
+			return convert_fail(c, "the message has column \"%s\" twice",
+					    f->columns[i]->name);
+		f->seen[i] = f->stamp;
+		if (!convert_value(c, j, f->columns[i], &f->schema.shapes[i], &values[i]))
+			return j->error && envelope_malformed(c, j);
+		guess = i + 1;
+		(*found)++;
+	}
+	return !j->error || envelope_malformed(c, j);
+}
+
+static bool
+decoder_read_row(struct decoder *d, struct json *j, struct value *values)
+{
+	struct fields *f = &d->row;
+	struct json start = *j;
+	unsigned found, strangers;
+	char names[256];
+
+	if (!fields_read(f, &d->convert, j, values, &found, &strangers))
+		return false;
+	if (found == f->count)
+		return true;
+	unsigned i = 0;
+	while (f->seen[i] == f->stamp)
+		i++;
+	envelope_list_members(start, names, sizeof(names));
+	return convert_fail(
+	    &d->convert,
+	    "the message has no column \"%s\"; it has: %s (is table \"%s\" in another topic?)",
+	    f->columns[i]->name, names, d->table->name);
+}
+
+static bool
+decoder_read_key(struct decoder *d, struct json *j)
+{
+	struct fields *f = &d->key;
+	struct json start = *j;
+	unsigned found, strangers;
+	char names[160], declared[160];
+
+	if (!fields_read(f, &d->convert, j, f->values, &found, &strangers))
+		return false;
+	if (found < f->count || strangers > 0) {
+		envelope_list_members(start, names, sizeof(names));
+		decoder_list_columns(f, declared, sizeof(declared));
+		return convert_fail(&d->convert,
+				    "the message key is (%s) but table \"%s\" declares PRIMARY KEY "
+				    "(%s): declare the "
+				    "columns of the message key",
+				    names, d->table->name, declared);
+	}
+	for (unsigned i = 0; i < f->count; i++)
+		if (f->values[i].kind == VALUE_NULL)
+			return convert_fail(&d->convert, "the message key has a null \"%s\"",
+					    f->columns[i]->name);
+	return true;
+}
+
+/* source.sequence: a string that holds a JSON array of strings or nulls. */
+static void
+debezium_read_sequence(struct json *j, struct event_place *p)
+{
+	char buf[128];
+	struct json inside;
+
+	if (json_null(j))
+		return;
+	struct slice text = json_string(j, buf, sizeof(buf));
+	if (j->error)
+		return;
+	p->has_sequences = true;
+	json_init(&inside, text.s, text.len);
+	json_enter(&inside, JSON_ARRAY);
+	if (json_element(&inside) && !json_null(&inside)) {
+		struct slice first = json_string(&inside, NULL, 0);
+		p->has_sequence = slice_uint64(first, &p->sequence);
+		if (!p->has_sequence)
+			inside.error = "";
+	}
+	if (inside.error)
+		j->error = "source.sequence is not as Debezium writes it";
+}
+
+static void
+debezium_read_snapshot(struct json *j, struct event_place *p)
+{
+	static const char *const names[] = {
+	    [SNAPSHOT_FALSE] = "false",
+	    [SNAPSHOT_TRUE] = "true",
+	    [SNAPSHOT_FIRST] = "first",
+	    [SNAPSHOT_FIRST_IN_COLLECTION] = "first_in_data_collection",
+	    [SNAPSHOT_LAST_IN_COLLECTION] = "last_in_data_collection",
+	    [SNAPSHOT_LAST] = "last",
+	    [SNAPSHOT_INCREMENTAL] = "incremental",
+	};
+
+	if (json_null(j))
+		return;
+	if (json_peek(j) != JSON_STRING) {
+		p->snapshot = json_bool(j) ? SNAPSHOT_TRUE : SNAPSHOT_FALSE;
+		return;
+	}
+	struct slice word = json_string(j, NULL, 0);
+	for (unsigned i = 0; !j->error && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (slice_is(word, names[i])) {
+			p->snapshot = (enum snapshot_mark)i;
+			return;
+		}
+	}
+	if (!j->error)
+		j->error = "source.snapshot is a word that this version does not know";
+}
+
+static void
+debezium_read_source(struct json *j, struct event_place *p)
+{
+	struct slice key;
+
+	if (json_null(j))
+		return;
+	json_enter(j, JSON_OBJECT);
+	while (json_key(j, &key)) {
+		if (KEY_IS(key, "lsn"))
+			p->has_lsn = envelope_uint(j, &p->lsn);
+		else if (KEY_IS(key, "txId"))
+			envelope_uint(j, &p->xid);
+		else if (KEY_IS(key, "ts_ms"))
+			envelope_int(j, &p->source_ms);
+		else if (KEY_IS(key, "snapshot"))
+			debezium_read_snapshot(j, p);
+		else if (KEY_IS(key, "sequence"))
+			debezium_read_sequence(j, p);
+		else
+			json_skip(j);
+	}
+}
+
+static void
+debezium_read_transaction(struct json *j, struct event_place *p)
+{
+	struct slice key;
+
+	if (json_null(j))
+		return;
+	json_enter(j, JSON_OBJECT);
+	while (json_key(j, &key)) {
+		if (KEY_IS(key, "data_collection_order"))
+			envelope_int(j, &p->order);
+		else
+			json_skip(j);
+	}
+}
+
+static bool
+debezium_read_op(struct convert *c, struct json *j, struct envelope *e)
+{
+	char excerpt[EXCERPT_SIZE];
+
+	if (json_null(j))
+		return true;
+	struct slice op = json_string(j, NULL, 0);
+	if (j->error)
+		return true;
+	if (op.len != 1)
+		return convert_fail(c, "the message's op \"%s\" is unknown",
+				    convert_excerpt(op, excerpt));
+	e->op = op.s[0];
+	return true;
+}
+
+/*
+ * The row of "before". Of a keyed table it is never used. Of a keyless one only a whole row counts:
+ * a NULL in a NOT NULL column shows that it holds no more than a replica identity.
+ */
+static bool
+decoder_read_before(struct decoder *d, struct json *j, struct envelope *e)
+{
+	if (json_null(j))
+		return true;
+	e->has_before = true;
+	if (d->table->key_count > 0) {
+		json_skip(j);
+		return true;
+	}
+	if (!decoder_read_row(d, j, d->before))
+		return false;
+	e->whole_before = true;
+	for (unsigned i = 0; i < d->row.count; i++)
+		if (d->before[i].kind == VALUE_NULL && d->row.columns[i]->not_null)
+			e->whole_before = false;
+	return true;
+}
+
+static bool
+decoder_read_after(struct decoder *d, struct json *j, struct envelope *e)
+{
+	if (json_null(j))
+		return true;
+	e->has_after = true;
+	return decoder_read_row(d, j, d->row.values);
+}
+
+static void
+debezium_note_member(struct json *j, struct slice key, struct envelope *e)
+{
+	if (KEY_IS(key, "ts_us") || KEY_IS(key, "ts_ns"))
+		e->members |= MEMBER_TIME;
+	else if (KEY_IS(key, "message"))
+		e->members |= MEMBER_MESSAGE;
+	else if (KEY_IS(key, "databaseName") || KEY_IS(key, "ddl") || KEY_IS(key, "tableChanges"))
+		e->members |= MEMBER_SCHEMA_CHANGE;
+	else if (key.len > 2 && memcmp(key.s, "__", 2) == 0)
+		e->members |= MEMBER_FLATTENED;
+	else if (KEY_IS(key, "specversion"))
+		e->members |= MEMBER_CLOUD;
+	else
+		e->members |= MEMBER_OTHER;
+	json_skip(j);
+}
+
+static bool
+decoder_read_envelope(struct decoder *d, struct json *j, struct envelope *e, struct event_place *p)
+{
+	struct slice key;
+	bool ok = true;
+
+	json_enter(j, JSON_OBJECT);
+	while (ok && json_key(j, &key)) {
+		if (KEY_IS(key, "before")) {
+			ok = decoder_read_before(d, j, e);
+		} else if (KEY_IS(key, "after")) {
+			ok = decoder_read_after(d, j, e);
+		} else if (KEY_IS(key, "source")) {
+			debezium_read_source(j, p);
+		} else if (KEY_IS(key, "transaction")) {
+			debezium_read_transaction(j, p);
+		} else if (KEY_IS(key, "op")) {
+			ok = debezium_read_op(&d->convert, j, e);
+		} else if (KEY_IS(key, "ts_ms")) {
+			envelope_int(j, &e->time_ms);
+			e->members |= MEMBER_TIME;
+		} else {
+			debezium_note_member(j, key, e);
+		}
+	}
+	return ok;
+}
+
+/* A message without "op": something that changes no row, or no envelope at all. */
+static bool
+decoder_judge_other(struct decoder *d, struct json start, const struct envelope *e,
+		    struct event_place *p)
+{
+	char names[200];
+
+	if (e->members & MEMBER_CLOUD)
+		return convert_fail(&d->convert, "the message is a CloudEvent: set the connector's "
+						 "value.converter to JsonConverter");
+	if (e->members & MEMBER_FLATTENED)
+		return convert_fail(&d->convert,
+				    "the message was flattened by ExtractNewRecordState: remove "
+				    "that transform from "
+				    "the connector, the whole envelope is needed");
+	if (e->members == MEMBER_TIME || (e->members & MEMBER_SCHEMA_CHANGE)) {
+		p->kind = EVENT_NOTHING;
+		if (e->members == MEMBER_TIME)
+			p->source_ms = e->time_ms;
+		return true;
+	}
+	envelope_list_members(start, names, sizeof(names));
+	return convert_fail(
+	    &d->convert,
+	    "the message is no Debezium envelope, it has no \"op\" but: %s (if the transform "
+	    "ExtractNewRecordState flattened it, remove that from the connector)",
+	    names);
+}
+
+/* Unchanged TOASTed values can be filled in only from a kept row. */
+static bool
+decoder_judge_unchanged(struct decoder *d, char op)
+{
+	bool keyless = d->table->key_count == 0;
+
+	for (unsigned i = 0; i < d->row.count; i++) {
+		const struct column *column = d->row.columns[i];
+		enum value_kind kind = d->row.values[i].kind;
+		if (kind == VALUE_UNCHANGED && (keyless || op != 'u'))
+			return convert_fail(&d->convert,
+					    "column \"%s\" was not sent (its TOASTed value is "
+					    "unchanged): ALTER TABLE "
+					    "%s REPLICA IDENTITY FULL%s",
+					    column->name, d->table->source,
+					    keyless ? ", or declare its PRIMARY KEY" : "");
+		if (kind == VALUE_NULL && column->not_null)
+			return convert_fail(&d->convert,
+					    "column \"%s\" is declared NOT NULL, but the message "
+					    "has null: declare it "
+					    "as in the source",
+					    column->name);
+	}
+	return true;
+}
+
+static bool
+decoder_judge_before(struct decoder *d, const struct envelope *e, bool has_key)
+{
+	const char *verb = e->op == 'u' ? "UPDATE" : "DELETE";
+
+	/* With a key, a DELETE's old row may be made up of defaults: nothing in it tells. */
+	if (e->op == 'd' && has_key)
+		return convert_fail(
+		    &d->convert,
+		    "DELETE on table \"%s\", which declares no PRIMARY KEY while its messages have "
+		    "a key: whether the old row is whole cannot be told; declare the PRIMARY KEY",
+		    d->table->name);
+	for (unsigned i = 0; e->whole_before && i < d->row.count; i++)
+		if (d->before[i].kind == VALUE_UNCHANGED)
+			return convert_fail(
+			    &d->convert,
+			    "%s on keyless table \"%s\": its old row lacks column \"%s\"", verb,
+			    d->table->name, d->row.columns[i]->name);
+	return e->whole_before ||
+	       convert_fail(
+		   &d->convert,
+		   "%s on keyless table \"%s\" needs REPLICA IDENTITY FULL: ALTER TABLE %s REPLICA "
+		   "IDENTITY FULL, or declare its PRIMARY KEY",
+		   verb, d->table->name, d->table->source);
+}
+
+static bool
+decoder_judge_change(struct decoder *d, const struct envelope *e, bool has_key, struct event *ev)
+{
+	bool keyless = d->table->key_count == 0;
+
+	ev->place.kind = EVENT_CHANGE;
+	ev->op = e->op;
+	if (e->op != 'd') {
+		if (!e->has_after)
+			return convert_fail(&d->convert,
+					    "the message has op \"%c\" but no \"after\"", e->op);
+		if (!decoder_judge_unchanged(d, e->op))
+			return false;
+		ev->has_after = true;
+	}
+	if (keyless && (e->op == 'u' || e->op == 'd')) {
+		if (!decoder_judge_before(d, e, has_key))
+			return false;
+		ev->has_before = true;
+	}
+	return true;
+}
+
+static bool
+decoder_judge(struct decoder *d, struct json start, const struct envelope *e, bool has_key,
+	      struct event *ev)
+{
+	switch (e->op) {
+	case 'c':
+	case 'r':
+	case 'u':
+	case 'd':
+		return decoder_judge_change(d, e, has_key, ev);
+	case 'm':
+		ev->place.kind = EVENT_NOTHING;
+		return true;
+	case 't':
+		return convert_fail(&d->convert,
+				    "TRUNCATE of %s cannot be followed yet: keep the connector's "
+				    "skipped.operations=t",
+				    d->table->source);
+	case '\0':
+		return decoder_judge_other(d, start, e, &ev->place);
+	default:
+		return convert_fail(&d->convert, "the message's op \"%c\" is unknown",
+				    e->op >= ' ' && e->op <= '~' ? e->op : '?');
+	}
+}
+
+static bool
+decoder_take_value(struct decoder *d, struct slice text, bool has_key, struct event *ev)
+{
+	struct envelope e = {0};
+	struct json j;
+	bool wrapped;
+
+	if (!envelope_sniff(&d->convert, "message", text.s, text.len))
+		return false;
+	if (!envelope_open(&d->row.schema, &d->convert, &j, text.s, text.len, &wrapped))
+		return envelope_malformed(&d->convert, &j);
+	struct json start = j;
+	if (wrapped && json_null(&j)) {
+		ev->place.kind = EVENT_TOMBSTONE;
+		return envelope_close(&j, wrapped) || envelope_malformed(&d->convert, &j);
+	}
+	if (!decoder_read_envelope(d, &j, &e, &ev->place) || !envelope_close(&j, wrapped))
+		return envelope_malformed(&d->convert, &j);
+	return decoder_judge(d, start, &e, has_key, ev);
+}
+
+/* The key of a keyed table; also fills in key columns that were TOASTed and unchanged. */
+static bool
+decoder_take_key(struct decoder *d, struct slice text, struct event *ev)
+{
+	struct json j;
+	bool wrapped;
+
+	if (!text.s)
+		return convert_fail(&d->convert,
+				    "the message has no key but table \"%s\" declares a PRIMARY "
+				    "KEY: its source table "
+				    "needs the PRIMARY KEY too, or the declaration must go",
+				    d->table->name);
+	if (!envelope_sniff(&d->convert, "message key", text.s, text.len))
+		return false;
+	if (!envelope_open(&d->key.schema, &d->convert, &j, text.s, text.len, &wrapped) ||
+	    !decoder_read_key(d, &j) || !envelope_close(&j, wrapped))
+		return envelope_malformed(&d->convert, &j);
+	for (unsigned i = 0; ev->has_after && i < d->key.count; i++) {
+		struct value *v = &d->row.values[d->table->key[i]];
+		if (v->kind == VALUE_UNCHANGED)
+			*v = d->key.values[i];
+	}
+	return true;
+}
+
+int
+decoder_read(struct decoder *d, const char *key, size_t key_len, const char *value,
+	     size_t value_len, struct event *ev, char *error, size_t error_size)
+{
+	bool ok = true;
+
+	*ev = (struct event){.before = d->before, .after = d->row.values, .key = d->key.values};
+	decoder_reserve(d, (key ? key_len : 0) + (value ? value_len : 0));
+	d->convert = (struct convert){
+	    .room = d->room, .size = d->room_size, .error = error, .error_size = error_size};
+	if (FAULT("ingest.decode"))
+		ok = convert_fail(&d->convert, "the message is refused by a fault point");
+	else if (value)
+		ok = decoder_take_value(d, (struct slice){value, value_len}, key != NULL, ev);
+	else
+		ev->place.kind = EVENT_TOMBSTONE;
+	if (ok && d->table->key_count > 0 && ev->place.kind != EVENT_NOTHING)
+		ok = decoder_take_key(d, (struct slice){key, key_len}, ev);
+	return ok ? 0 : -1;
+}
