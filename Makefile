@@ -45,9 +45,13 @@ COMMON := \
 SUPERVISOR := \
 	supervisor/check.c \
 	supervisor/control.c \
+	supervisor/daemon.c \
 	supervisor/main.c \
 	supervisor/parse.c \
 	supervisor/parse_view.c \
+	supervisor/reload.c \
+	supervisor/spawn.c \
+	supervisor/status.c \
 	supervisor/supervise.c
 
 INGEST := \
@@ -73,6 +77,9 @@ EGRESS := \
 
 PROGRAMS := tallyd tallyd-ingest tallyd-reduce tallyd-egress
 
+# setproctitle needs the environment's place: libbsd-ctor saves it before main().
+BSD := -Wl,-u,libbsd_init_func -lbsd-ctor -lbsd
+
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%)
 
@@ -87,13 +94,13 @@ $(BUILD)/libcommon.a: $(call objects,$(COMMON))
 	ar rcs $@ $^
 
 $(BUILD)/tallyd: $(call objects,$(SUPERVISOR)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpg_query -lgmp -lbsd -lbsd-ctor
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpg_query -lgmp $(BSD)
 $(BUILD)/tallyd-ingest: $(call objects,$(INGEST)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp -lbsd -lbsd-ctor
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp $(BSD)
 $(BUILD)/tallyd-reduce: $(call objects,$(REDUCE)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lbsd -lbsd-ctor
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpq -lgmp -lbsd -lbsd-ctor
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpq -lgmp $(BSD)
 
 .PHONY: clean
 clean:

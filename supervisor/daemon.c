@@ -1,0 +1,619 @@
+/* daemon.c - the effects behind the tables, and the loop that feeds them. */
+#include "supervisor/daemon.h"
+
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "common/ring.h"
+#include "supervisor/control.h"
+#include "supervisor/parse.h"
+#include "supervisor/reload.h"
+#include "supervisor/spawn.h"
+#include "supervisor/status.h"
+#include "supervisor/supervise.h"
+
+#define DAEMON_FDS_MAX (1 + 2 * BOARD_STAGES_MAX + CONTROL_FDS_MAX)
+
+struct child { /* -1: none */
+	int pidfd, control;
+};
+
+struct daemon {
+	struct source source;
+	struct pipeline *pipeline;
+	char *names[BOARD_STAGES_MAX]; /* of the stages, by slot; heap */
+	struct supervise supervise;
+	struct board *board;
+	int board_fd, null_fd, signal_fd;
+	struct ring_fds out;                  /* reduce -> egress */
+	struct ring_fds in[BOARD_STAGES_MAX]; /* ingest i -> reduce */
+	bool has_rings;
+	struct child children[BOARD_STAGES_MAX];
+	struct control control;
+	struct tally tally;
+	int64_t started_ms;
+	bool asked; /* the stop was asked for by a signal */
+};
+
+static struct board_stage *
+daemon_words(const struct daemon *d, const struct proc *p)
+{
+	return &d->board->stage[p->slot];
+}
+
+/* --- effects: struct supervise_ops --- */
+
+static unsigned
+daemon_give_ring(struct spawn *x, unsigned n, const struct ring_fds *r)
+{
+	x->fds[n++] = r->memory;
+	x->fds[n++] = r->data_bell;
+	x->fds[n++] = r->room_bell;
+	return n;
+}
+
+/* The rings of a stage in the order of stage.h: its output, then its inputs. */
+static void
+daemon_give_rings(const struct daemon *d, const struct proc *p, struct spawn *x)
+{
+	unsigned n = STAGE_FD_RINGS;
+	if (p->role == ROLE_INGEST)
+		n = daemon_give_ring(x, n, &d->in[p->server]);
+	else
+		n = daemon_give_ring(x, n, &d->out);
+	if (p->role == ROLE_REDUCE)
+		for (unsigned i = 0; i < d->pipeline->server_count; i++)
+			n = daemon_give_ring(x, n, &d->in[i]);
+	x->fd_count = n;
+}
+
+/* What the predecessor left; it was reaped, so nobody else writes there now. */
+static void
+daemon_reset_words(const struct daemon *d, const struct proc *p)
+{
+	struct board_stage *b = daemon_words(d, p);
+	memset(b->words, 0, sizeof b->words);
+	board_set_state(b, STAGE_BOOT, "");
+	atomic_store(&b->starts, p->starts);
+}
+
+static pid_t
+daemon_exec(struct daemon *d, const struct proc *p, const char *path, int control, int section)
+{
+	char slot[32], server[32];
+	struct spawn x = {.path = path};
+	snprintf(slot, sizeof slot, "--slot=%u", p->slot);
+	snprintf(server, sizeof server, "--server=%u", p->server);
+	const char *const argv[] = {path, "run", slot, p->role == ROLE_INGEST ? server : NULL,
+				    NULL};
+	const int fds[] = {d->null_fd, STDOUT_FILENO, STDERR_FILENO, control, d->board_fd, section};
+	memcpy(x.argv, argv, sizeof argv);
+	memcpy(x.fds, fds, sizeof fds);
+	daemon_give_rings(d, p, &x);
+	return spawn_process(&x, &d->children[p->slot].pidfd);
+}
+
+static pid_t
+daemon_spawn(void *context, const struct proc *p, bool alone)
+{
+	struct daemon *d = context;
+	char path[SPAWN_PATH_MAX];
+	int control[2] = {-1, -1};
+	pid_t pid = -1;
+	daemon_reset_words(d, p);
+	if (p->role == ROLE_EGRESS)
+		atomic_store(&d->board->alone, alone ? 1 : 0);
+	bool found = spawn_locate(p->role, path);
+	int section = spawn_section(d->pipeline, p->role, p->server);
+	if (found && section >= 0 && !FAULT("supervisor.spawn") &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) == 0)
+		pid = daemon_exec(d, p, path, control[1], section);
+	int saved = errno;
+	if (section >= 0)
+		close(section);
+	if (control[1] >= 0)
+		close(control[1]);
+	if (pid < 0) {
+		if (control[0] >= 0)
+			close(control[0]);
+		log_error("stage.spawn", "%s cannot be started: %s: %s", p->name, path,
+			  strerror(saved));
+		return -1;
+	}
+	d->children[p->slot].control = control[0];
+	atomic_store(&daemon_words(d, p)->pid, pid);
+	log_info("stage.start", "%s pid=%d start=%u%s", p->name, (int)pid, p->starts,
+		 alone ? ", alone" : "");
+	return pid;
+}
+
+static void
+daemon_kill(void *context, const struct proc *p, int signal_number)
+{
+	struct daemon *d = context;
+	int pidfd = d->children[p->slot].pidfd;
+	if (pidfd >= 0 && pidfd_send_signal(pidfd, signal_number, NULL, 0) < 0 && errno != ESRCH)
+		log_warn("stage.kill", "%s pid=%d: %s", p->name, (int)p->pid, strerror(errno));
+}
+
+static void
+daemon_ask_stop(void *context, const struct proc *p)
+{
+	struct daemon *d = context;
+	const char byte = CONTROL_STOP;
+	/* Gone already or not listening: its exit or its deadline says so. */
+	if (send(d->children[p->slot].control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("stage.stop", "%s: %s", p->name, strerror(errno));
+}
+
+static void
+daemon_close_rings(struct daemon *d)
+{
+	if (!d->has_rings)
+		return;
+	ring_close_fds(&d->out);
+	for (unsigned i = 0; i < d->pipeline->server_count; i++)
+		ring_close_fds(&d->in[i]);
+	d->has_rings = false;
+}
+
+static bool
+daemon_create_rings(struct daemon *d)
+{
+	unsigned made = 0;
+	if (ring_create(&d->out, d->pipeline->ring_bytes) < 0)
+		return false;
+	while (made < d->pipeline->server_count &&
+	       ring_create(&d->in[made], d->pipeline->ring_bytes) == 0)
+		made++;
+	d->has_rings = made == d->pipeline->server_count;
+	if (d->has_rings)
+		return true;
+	int saved = errno;
+	ring_close_fds(&d->out);
+	while (made > 0)
+		ring_close_fds(&d->in[--made]);
+	errno = saved;
+	return false;
+}
+
+/* Another owner than any before, on any host: what an old one still writes is refused. */
+static void
+daemon_draw_owner(struct daemon *d)
+{
+	char host[24] = "";
+	gethostname(host, sizeof host - 1);
+	memset(d->board->owner, 0, sizeof d->board->owner);
+	snprintf(d->board->owner, sizeof d->board->owner, "%s/%d/%08x%08x", *host ? host : "?",
+		 (int)getpid(), arc4random(), arc4random());
+}
+
+static bool
+daemon_renew(void *context)
+{
+	struct daemon *d = context;
+	daemon_close_rings(d);
+	if (!daemon_create_rings(d)) {
+		log_error("recovery.rings", "cannot make the rings (%zu bytes each): %s",
+			  d->pipeline->ring_bytes, strerror(errno));
+		return false;
+	}
+	board_clear(d->board);
+	daemon_draw_owner(d);
+	return true;
+}
+
+static void
+daemon_wake(void *context, const struct proc *p)
+{
+	struct daemon *d = context;
+	if (p->role != ROLE_INGEST)
+		ring_wake_both(&d->out);
+	for (unsigned i = 0; i < d->pipeline->server_count; i++)
+		if (p->role == ROLE_REDUCE || (p->role == ROLE_INGEST && p->server == i))
+			ring_wake_both(&d->in[i]);
+}
+
+static uint64_t
+daemon_heartbeat(void *context, const struct proc *p)
+{
+	return atomic_load_explicit(&daemon_words(context, p)->heartbeat, memory_order_relaxed);
+}
+
+static bool
+daemon_excused(void *context, const struct proc *p)
+{
+	uint32_t state = atomic_load(&daemon_words(context, p)->state);
+	return state == STAGE_WAITING || state == STAGE_STANDBY || state == STAGE_REPLAY;
+}
+
+static uint32_t
+daemon_random(void *context, uint32_t bound)
+{
+	(void)context;
+	return arc4random_uniform(bound);
+}
+
+static const struct supervise_ops daemon_ops = {
+    .spawn = daemon_spawn,
+    .kill = daemon_kill,
+    .ask_stop = daemon_ask_stop,
+    .renew = daemon_renew,
+    .wake = daemon_wake,
+    .heartbeat = daemon_heartbeat,
+    .excused = daemon_excused,
+    .random = daemon_random,
+};
+
+/* --- children --- */
+
+static void
+daemon_hear(struct daemon *d, struct proc *p, int64_t now_ms)
+{
+	struct child *c = &d->children[p->slot];
+	char byte;
+	ssize_t n;
+	while ((n = recv(c->control, &byte, 1, MSG_DONTWAIT)) == 1) {
+		if (byte == CONTROL_READY)
+			supervise_event(&d->supervise, p, EVENT_READY, now_ms);
+		else if (byte == CONTROL_STANDBY)
+			supervise_event(&d->supervise, p, EVENT_STANDBY, now_ms);
+		else if (byte == CONTROL_WAITING)
+			supervise_event(&d->supervise, p, EVENT_WAITING, now_ms);
+	}
+	if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		/* Its end is near; the pidfd tells when. Polling a closed socket would not sleep. */
+		close(c->control);
+		c->control = -1;
+	}
+}
+
+static void
+daemon_bury(struct daemon *d, const struct proc *p, const siginfo_t *info, int64_t now_ms)
+{
+	struct obituary o = {
+	    .wall_ms = clock_wall_ms(), .uptime_ms = now_ms - p->started_ms, .pid = p->pid};
+	char how[64];
+	bool stopping = supervise_stopping(&d->supervise) || d->supervise.phase == PHASE_CLEAR;
+	o.death = p->death;
+	strlcpy(o.name, p->name, sizeof o.name);
+	status_copy_text(o.words, sizeof o.words, daemon_words(d, p)->words, BOARD_WORDS_MAX);
+	death_print(&p->death, how, sizeof how);
+	bool expected =
+	    stopping && (p->killed || (info->si_code == CLD_EXITED && !info->si_status));
+	log_line(expected ? LOG_INFO : LOG_WARN, expected ? "stage.end" : "stage.death",
+		 "%s pid=%d ended: %s, after %lld ms%s%s", o.name, (int)o.pid, how,
+		 (long long)o.uptime_ms, *o.words ? "; last words: " : "", o.words);
+	if (!expected)
+		tally_add(&d->tally, &o);
+}
+
+/* A successor may start only after this: the dead one is reaped. */
+static void
+daemon_reap(struct daemon *d, struct proc *p, int64_t now_ms)
+{
+	struct child *c = &d->children[p->slot];
+	siginfo_t info = {0};
+	if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+		return;
+	if (c->control >= 0)
+		daemon_hear(d, p, now_ms); /* READY, then died: in that order */
+	close(c->pidfd);
+	if (c->control >= 0)
+		close(c->control);
+	c->pidfd = c->control = -1;
+	p->death = (struct death){.signalled = info.si_code != CLD_EXITED,
+				  .core = info.si_code == CLD_DUMPED,
+				  .status = info.si_status};
+	atomic_store(&daemon_words(d, p)->pid, 0);
+	daemon_bury(d, p, &info, now_ms);
+	supervise_event(&d->supervise, p, EVENT_EXITED, now_ms);
+}
+
+/* As PID 1 we inherit orphans. Ours are left to their pidfds, in the same turn of the loop. */
+static void
+daemon_reap_strangers(struct daemon *d)
+{
+	siginfo_t info = {0};
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+		if (supervise_find(&d->supervise, info.si_pid))
+			return;
+		waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
+		info.si_pid = 0;
+	}
+}
+
+/* --- signals, status, reload --- */
+
+static void
+daemon_status(const struct daemon *d, bool json, FILE *out)
+{
+	const struct status st = {&d->supervise, d->pipeline,   d->board,
+				  &d->tally,     d->started_ms, clock_monotonic_ms()};
+	(json ? status_print_json : status_print)(&st, out);
+}
+
+static int
+daemon_reload(struct daemon *d, FILE *out)
+{
+	struct source source;
+	struct pipeline *pipeline;
+	if (supervise_stopping(&d->supervise)) {
+		fputs("tallyd is stopping: nothing is reloaded\n", out);
+		return EXIT_TEMPORARY;
+	}
+	int code = reload_read(d->pipeline, &source, &pipeline, out);
+	if (code != 0)
+		return code;
+	/* Rings belong to the servers of the old one; their number is the same, it was checked. */
+	source_free(&d->source);
+	pipeline_free(d->pipeline);
+	d->source = source;
+	d->pipeline = pipeline;
+	supervise_recover(&d->supervise, "the pipeline file was read again", clock_monotonic_ms());
+	fprintf(out, "%s is read again: all stages start again\n", pipeline->file);
+	return 0;
+}
+
+/* Each line of a text becomes a log line; source lines and carets under an error do not. */
+static void
+daemon_log_text(enum log_level level, const char *event, const char *text, const char *prefix)
+{
+	size_t prefix_len = prefix ? strlen(prefix) : 0;
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		if (len > 0 && (!prefix || strncmp(text, prefix, prefix_len) == 0))
+			log_line(level, event, "%.*s", (int)len, text);
+		text += len + (text[len] == '\n');
+	}
+}
+
+/* Run one of the two commands as a signal asks for it: the answer goes to the log. */
+static void
+daemon_answer_log(struct daemon *d, bool reload)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	if (!out)
+		return;
+	int code = 0;
+	if (reload)
+		code = daemon_reload(d, out);
+	else
+		daemon_status(d, false, out);
+	fclose(out);
+	if (code != 0) {
+		daemon_log_text(LOG_ERROR, "reload.refused", text, d->pipeline->file);
+		log_error("reload.refused", "the pipeline goes on as it was");
+	} else {
+		daemon_log_text(LOG_INFO, reload ? "reload.done" : "status", text, NULL);
+	}
+	free(text);
+}
+
+static int
+daemon_answer(void *context, const char *request, FILE *out)
+{
+	struct daemon *d = context;
+	if (strcmp(request, "status") == 0)
+		daemon_status(d, false, out);
+	else if (strcmp(request, "status json") == 0)
+		daemon_status(d, true, out);
+	else if (strcmp(request, "reload") == 0) {
+		int code = daemon_reload(d, out);
+		log_line(code ? LOG_ERROR : LOG_INFO, code ? "reload.refused" : "reload.done",
+			 "asked over the control socket: exit code %d", code);
+		return code;
+	} else {
+		fprintf(out, "this tallyd does not know \"%s\"\n", request);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+static void
+daemon_signal(struct daemon *d, unsigned number)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	switch (number) {
+	case SIGTERM:
+	case SIGINT:
+		log_info("stop", "%s: %s", sigdescr_np((int)number),
+			 d->asked ? "again: stopping at once"
+				  : "finishing what is whole, then stopping");
+		d->asked = true;
+		supervise_stop(&d->supervise, now_ms);
+		return;
+	case SIGQUIT:
+		log_info("stop", "%s: stopping at once", sigdescr_np((int)number));
+		supervise_kill(&d->supervise, now_ms);
+		return;
+	case SIGHUP:
+		daemon_answer_log(d, true);
+		return;
+	case SIGUSR1:
+		daemon_answer_log(d, false);
+		return;
+	case SIGCHLD:
+	default:
+		return;
+	}
+}
+
+static void
+daemon_take_signals(struct daemon *d)
+{
+	struct signalfd_siginfo info;
+	while (read(d->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+		daemon_signal(d, info.ssi_signo);
+}
+
+static bool
+daemon_open_signals(struct daemon *d)
+{
+	sigset_t set;
+	struct sigaction hup;
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap for us and tell nothing */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGCHLD);
+	/* nohup: a blocked signal would be delivered even though it is ignored. */
+	if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return false;
+	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return d->signal_fd >= 0;
+}
+
+/* --- the loop --- */
+
+static int
+daemon_timeout(const struct daemon *d)
+{
+	int64_t deadline_ms = supervise_deadline(&d->supervise);
+	int64_t client_ms = control_deadline(&d->control);
+	if (client_ms < deadline_ms)
+		deadline_ms = client_ms;
+	int64_t left = deadline_ms == INT64_MAX ? 1000 : deadline_ms - clock_monotonic_ms();
+	return left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
+}
+
+static void
+daemon_turn(struct daemon *d)
+{
+	struct pollfd fds[DAEMON_FDS_MAX];
+	struct supervise *s = &d->supervise;
+	unsigned n = 0;
+	fds[n++] = (struct pollfd){.fd = d->signal_fd, .events = POLLIN};
+	for (unsigned i = 0; i < s->count; i++) {
+		fds[n++] = (struct pollfd){.fd = d->children[i].pidfd, .events = POLLIN};
+		fds[n++] = (struct pollfd){.fd = d->children[i].control, .events = POLLIN};
+	}
+	unsigned controls = control_poll_fds(&d->control, fds + n);
+	if (poll(fds, n + controls, daemon_timeout(d)) < 0 && errno != EINTR)
+		log_error("supervisor.poll", "poll: %s", strerror(errno));
+	/* A descriptor that was closed and used again meanwhile only costs a look in vain. */
+	for (unsigned i = 0; i < s->count; i++) {
+		if (fds[2 + 2 * i].revents && d->children[i].control >= 0)
+			daemon_hear(d, &s->procs[i], clock_monotonic_ms());
+		if (fds[1 + 2 * i].revents && d->children[i].pidfd >= 0)
+			daemon_reap(d, &s->procs[i], clock_monotonic_ms());
+	}
+	daemon_reap_strangers(d);
+	if (fds[0].revents)
+		daemon_take_signals(d);
+	control_serve(&d->control, fds + n, controls, daemon_answer, d, clock_monotonic_ms());
+	supervise_tick(s, clock_monotonic_ms());
+}
+
+static void
+daemon_name_stages(struct daemon *d)
+{
+	const struct pipeline *p = d->pipeline;
+	d->names[SLOT_EGRESS] = xstrdup("egress");
+	d->names[SLOT_REDUCE] = xstrdup("reduce");
+	for (unsigned i = 0; i < p->server_count; i++)
+		d->names[SLOT_INGEST + i] = p->server_count > 1
+						? xasprintf("ingest/%s", p->servers[i].name)
+						: xstrdup("ingest");
+}
+
+/* TALLYD_HANG_MS, for tests. */
+static void
+daemon_limits(struct supervise *s)
+{
+	const char *error, *text = getenv("TALLYD_HANG_MS");
+	if (!text)
+		return;
+	long long hang_ms = strtonum(text, 1, INT32_MAX, &error);
+	if (error)
+		log_warn("supervisor.env", "TALLYD_HANG_MS is %s and is not used", error);
+	else
+		s->hang_ms = hang_ms;
+}
+
+static int
+daemon_open(struct daemon *d)
+{
+	int code = control_open(&d->control, d->pipeline->name, d->pipeline->file);
+	if (code != 0)
+		return code;
+	d->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	d->board_fd = board_create(&d->board);
+	if (d->null_fd < 0 || d->board_fd < 0 || !daemon_open_signals(d)) {
+		log_error("supervisor.start", "cannot set up: %s", strerror(errno));
+		return EXIT_TEMPORARY;
+	}
+	daemon_name_stages(d);
+	for (unsigned i = 0; i < BOARD_STAGES_MAX; i++)
+		d->children[i] = (struct child){-1, -1};
+	supervise_init(&d->supervise, &daemon_ops, d, d->pipeline->server_count,
+		       (const char *const *)d->names);
+	daemon_limits(&d->supervise);
+	atomic_store(&d->board->stages, d->supervise.count);
+	return 0;
+}
+
+static void
+daemon_close(struct daemon *d)
+{
+	control_close(&d->control);
+	daemon_close_rings(d);
+	if (d->board)
+		munmap(d->board, sizeof *d->board);
+	const int fds[] = {d->board_fd, d->null_fd, d->signal_fd};
+	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	for (unsigned i = 0; i < BOARD_STAGES_MAX; i++)
+		free(d->names[i]);
+	source_free(&d->source);
+	pipeline_free(d->pipeline);
+}
+
+int
+daemon_run(struct source *source, struct pipeline *pipeline)
+{
+	struct daemon *d = xcalloc(1, sizeof *d);
+	d->source = *source;
+	*source = (struct source){0};
+	d->pipeline = pipeline;
+	d->board_fd = d->null_fd = d->signal_fd = -1;
+	d->started_ms = clock_monotonic_ms();
+	log_info("start", "tallyd %s runs pipeline \"%s\" of %s as pid %d", TALLYD_VERSION,
+		 pipeline->name, pipeline->file, (int)getpid());
+	int code = daemon_open(d);
+	if (code == 0) {
+		supervise_start(&d->supervise, clock_monotonic_ms());
+		while (d->supervise.phase != PHASE_DONE)
+			daemon_turn(d);
+		code = d->supervise.exit_code;
+		log_line(code ? LOG_ERROR : LOG_INFO, "end", "tallyd stops with exit code %d",
+			 code);
+	}
+	daemon_close(d);
+	free(d);
+	return code;
+}

@@ -1,0 +1,50 @@
+/*
+ * spawn.h - how a stage becomes a process: its executable, its descriptors, its section.
+ *
+ * The supervisor has one thread and calls neither librdkafka nor libpq, so fork() is safe.
+ */
+#ifndef SPAWN_H
+#define SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/stage.h"
+
+struct pipeline;
+
+#define SPAWN_FDS_MAX  (STAGE_FD_RINGS + 3 * (BOARD_STAGES_MAX + 1))
+#define SPAWN_PATH_MAX 4096
+
+struct spawn {
+	const char *path;
+	const char *argv[6]; /* NULL-terminated */
+	/* fds[i] becomes descriptor i of the child, -1: closed there. Borrowed; any may be equal. */
+	int fds[SPAWN_FDS_MAX];
+	unsigned fd_count;
+};
+
+/* "egress", "reduce", "ingest". Static. */
+const char *spawn_role_name(enum stage_role);
+
+/*
+ * The executable of a stage: beside our own, else in the libexec folder given at build time.
+ * False when neither has it; `path` (SPAWN_PATH_MAX bytes) then is where it was looked for last.
+ */
+bool spawn_locate(enum stage_role, char *path);
+
+/*
+ * A sealed memfd with the section of the pipeline that this stage may see, close-on-exec.
+ * The caller closes it. -1 with errno.
+ */
+int spawn_section(const struct pipeline *, enum stage_role, unsigned server);
+
+/*
+ * Fork and exec. The child has the given descriptors and no other, default signals, and dies with
+ * us. Returns its pid, and in *pidfd a descriptor (close-on-exec) that the caller closes after
+ * having reaped it; -1 with errno.
+ */
+pid_t spawn_process(const struct spawn *, int *pidfd);
+
+#endif

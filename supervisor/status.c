@@ -1,0 +1,313 @@
+/* status.c - status as a table for people, and as JSON. */
+#include "supervisor/status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+
+void
+tally_add(struct tally *t, const struct obituary *o)
+{
+	t->last[t->total++ % TALLY_DEATHS] = *o;
+}
+
+void
+death_print(const struct death *d, char *buf, size_t size)
+{
+	const char *name = d->signalled ? sigabbrev_np(d->status) : NULL;
+	if (d->signalled)
+		snprintf(buf, size, "signal %d (%s)%s", d->status, name ? name : "?",
+			 d->core ? ", core dumped" : "");
+	else
+		snprintf(buf, size, "exit code %d", d->status);
+}
+
+void
+status_copy_text(char *to, size_t size, const char *from, size_t len)
+{
+	size_t n = 0;
+	for (; n + 1 < size && n < len && from[n]; n++)
+		to[n] = (unsigned char)from[n] < ' ' || from[n] == 0x7f ? '?' : from[n];
+	to[n] = '\0';
+}
+
+static void
+status_note(const struct board_stage *b, char *buf, size_t size)
+{
+	uint32_t len = atomic_load(&b->note_len);
+	status_copy_text(buf, size, b->note, len < sizeof b->note ? len : sizeof b->note);
+}
+
+/* "3.2s", "4m12s", "5h03m", "12d04h" */
+static const char *
+status_span(int64_t ms, char *buf, size_t size)
+{
+	int64_t s = ms / 1000;
+	if (ms < 0)
+		snprintf(buf, size, "-");
+	else if (s < 60)
+		snprintf(buf, size, "%" PRId64 ".%" PRId64 "s", s, ms % 1000 / 100);
+	else if (s < 3600)
+		snprintf(buf, size, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(buf, size, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
+	else
+		snprintf(buf, size, "%" PRId64 "d%02" PRId64 "h", s / 86400, s / 3600 % 24);
+	return buf;
+}
+
+static const char *
+status_instant(int64_t wall_ms, char *buf, size_t size)
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm tm;
+	char text[32];
+	if (!gmtime_r(&seconds, &tm) || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+		snprintf(buf, size, "%" PRId64, wall_ms);
+	else
+		snprintf(buf, size, "%s.%03dZ", text, (int)(wall_ms % 1000));
+	return buf;
+}
+
+/* NULL when the target's position is not known yet. Heap. */
+static struct board_durable *
+status_durable(const struct status *st)
+{
+	struct board_durable *d = xcalloc(1, sizeof *d);
+	if (board_durable(st->board, d))
+		return d;
+	free(d);
+	return NULL;
+}
+
+static int64_t
+status_age(const struct status *st, const struct proc *p)
+{
+	return p->pid ? st->now_ms - p->started_ms : -1;
+}
+
+static void
+status_print_durable(const struct status *st, FILE *out)
+{
+	char when[48], age[32];
+	struct board_durable *d = status_durable(st);
+	if (!d) {
+		fprintf(out, "durable: not known yet\n");
+		return;
+	}
+	fprintf(out, "durable: batch %" PRIu64 ", time %" PRIu64 " (%s), %s ago\n", d->batch,
+		d->time, status_instant((int64_t)d->time, when, sizeof when),
+		status_span(clock_wall_ms() - (int64_t)d->time, age, sizeof age));
+	if (d->len)
+		fprintf(out, "position: %.*s\n", (int)d->len, d->position);
+	free(d);
+}
+
+static void
+status_print_stage(const struct status *st, const struct proc *p, FILE *out)
+{
+	const struct board_stage *b = &st->board->stage[p->slot];
+	char note[sizeof b->note + 1], up[32], beat[32];
+	status_note(b, note, sizeof note);
+	fprintf(out, "%-20s %-9s %-9s %8d %7u %8s %8s  %s\n", p->name, proc_state_name(p),
+		p->pid ? stage_state_name(atomic_load(&b->state)) : "-", (int)p->pid, p->starts,
+		status_span(status_age(st, p), up, sizeof up),
+		status_span(p->pid ? st->now_ms - p->beat_ms : -1, beat, sizeof beat),
+		p->pid ? note : "");
+}
+
+static void
+status_print_counters(const struct status *st, const struct proc *p, FILE *out)
+{
+	const struct board_stage *b = &st->board->stage[p->slot];
+	bool any = false;
+	for (enum board_counter c = 0; c < COUNTER_MAX; c++) {
+		uint64_t value = board_counter(b, c);
+		if (value == 0)
+			continue;
+		if (!any)
+			fprintf(out, "%s:", p->name);
+		any = true;
+		fprintf(out, " %s=%" PRIu64, board_counter_name(c), value);
+	}
+	if (any)
+		fputc('\n', out);
+}
+
+static unsigned
+tally_count(const struct tally *t)
+{
+	return t->total < TALLY_DEATHS ? (unsigned)t->total : TALLY_DEATHS;
+}
+
+/* i = 0 is the newest. */
+static const struct obituary *
+tally_get(const struct tally *t, unsigned i)
+{
+	return &t->last[(t->total - 1 - i) % TALLY_DEATHS];
+}
+
+static void
+status_print_deaths(const struct tally *t, FILE *out)
+{
+	if (t->total)
+		fprintf(out, "\ndeaths: %" PRIu64 ", newest first\n", t->total);
+	for (unsigned i = 0; i < tally_count(t); i++) {
+		const struct obituary *o = tally_get(t, i);
+		char when[48], how[64], up[32];
+		death_print(&o->death, how, sizeof how);
+		fprintf(out, "%s %s pid %d: %s after %s%s%s\n",
+			status_instant(o->wall_ms, when, sizeof when), o->name, (int)o->pid, how,
+			status_span(o->uptime_ms, up, sizeof up), *o->words ? ": " : "", o->words);
+	}
+}
+
+void
+status_print(const struct status *st, FILE *out)
+{
+	const struct supervise *s = st->supervise;
+	char up[32];
+	fprintf(
+	    out,
+	    "pipeline %s (%s): %s, pid %d, up %s, %u full recover%s after a trouble or reload\n",
+	    st->pipeline->name, st->pipeline->file, supervise_phase_name(s->phase), (int)getpid(),
+	    status_span(st->now_ms - st->started_ms, up, sizeof up), s->recoveries,
+	    s->recoveries == 1 ? "y" : "ies");
+	status_print_durable(st, out);
+	fprintf(out, "\n%-20s %-9s %-9s %8s %7s %8s %8s  %s\n", "stage", "state", "says", "pid",
+		"starts", "uptime", "beat", "note");
+	for (unsigned i = 0; i < s->count; i++)
+		status_print_stage(st, &s->procs[i], out);
+	fputc('\n', out);
+	for (unsigned i = 0; i < s->count; i++)
+		status_print_counters(st, &s->procs[i], out);
+	status_print_deaths(st->tally, out);
+}
+
+static void
+json_put_string(FILE *out, const char *text)
+{
+	fputc('"', out);
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		if (*c == '"' || *c == '\\')
+			fprintf(out, "\\%c", *c);
+		else if (*c < ' ' || *c == 0x7f)
+			fprintf(out, "\\u%04x", *c);
+		else
+			fputc(*c, out);
+	}
+	fputc('"', out);
+}
+
+static void
+json_put_member(FILE *out, const char *key, const char *text)
+{
+	fprintf(out, "\"%s\":", key);
+	json_put_string(out, text);
+	fputc(',', out);
+}
+
+/* Another process wrote it: what is no JSON must not spoil the whole answer. */
+static void
+json_put_position(FILE *out, const struct board_durable *d)
+{
+	struct json j;
+	json_init(&j, d->position, d->len);
+	json_skip(&j);
+	if (d->len > 0 && json_end(&j))
+		fwrite(d->position, 1, d->len, out);
+	else
+		fputs("null", out);
+}
+
+static void
+status_json_durable(const struct status *st, FILE *out)
+{
+	struct board_durable *d = status_durable(st);
+	fputs("\"durable\":", out);
+	if (!d) {
+		fputs("null", out);
+		return;
+	}
+	fprintf(out,
+		"{\"batch\":%" PRIu64 ",\"time\":%" PRIu64 ",\"age_ms\":%" PRId64 ",\"position\":",
+		d->batch, d->time, clock_wall_ms() - (int64_t)d->time);
+	json_put_position(out, d);
+	fputc('}', out);
+	free(d);
+}
+
+static void
+status_json_stage(const struct status *st, const struct proc *p, FILE *out)
+{
+	const struct board_stage *b = &st->board->stage[p->slot];
+	char note[sizeof b->note + 1];
+	status_note(b, note, sizeof note);
+	fputc('{', out);
+	json_put_member(out, "name", p->name);
+	json_put_member(out, "role",
+			p->slot == SLOT_EGRESS   ? "egress"
+			: p->slot == SLOT_REDUCE ? "reduce"
+						 : "ingest");
+	json_put_member(out, "state", proc_state_name(p));
+	json_put_member(out, "says", p->pid ? stage_state_name(atomic_load(&b->state)) : "");
+	json_put_member(out, "note", p->pid ? note : "");
+	fprintf(out,
+		"\"slot\":%u,\"pid\":%d,\"starts\":%u,\"uptime_ms\":%" PRId64
+		",\"heartbeat_age_ms\":%" PRId64 ",\"counters\":{",
+		p->slot, (int)p->pid, p->starts, status_age(st, p),
+		p->pid ? st->now_ms - p->beat_ms : -1);
+	for (enum board_counter c = 0; c < COUNTER_MAX; c++)
+		fprintf(out, "%s\"%s\":%" PRIu64, c ? "," : "", board_counter_name(c),
+			board_counter(b, c));
+	fputs("}}", out);
+}
+
+static void
+status_json_death(const struct obituary *o, FILE *out)
+{
+	char when[48], how[64];
+	death_print(&o->death, how, sizeof how);
+	fputc('{', out);
+	json_put_member(out, "time", status_instant(o->wall_ms, when, sizeof when));
+	json_put_member(out, "name", o->name);
+	json_put_member(out, "how", how);
+	json_put_member(out, "words", o->words);
+	fprintf(out, "\"pid\":%d,\"%s\":%d,\"core\":%s,\"uptime_ms\":%" PRId64 "}", (int)o->pid,
+		o->death.signalled ? "signal" : "exit_code", o->death.status,
+		o->death.core ? "true" : "false", o->uptime_ms);
+}
+
+void
+status_print_json(const struct status *st, FILE *out)
+{
+	const struct supervise *s = st->supervise;
+	char owner[sizeof st->board->owner + 1];
+	status_copy_text(owner, sizeof owner, st->board->owner, sizeof st->board->owner);
+	fputc('{', out);
+	json_put_member(out, "pipeline", st->pipeline->name);
+	json_put_member(out, "file", st->pipeline->file);
+	json_put_member(out, "version", TALLYD_VERSION);
+	json_put_member(out, "phase", supervise_phase_name(s->phase));
+	json_put_member(out, "owner", owner);
+	fprintf(out, "\"pid\":%d,\"uptime_ms\":%" PRId64 ",\"recoveries\":%u,", (int)getpid(),
+		st->now_ms - st->started_ms, s->recoveries);
+	status_json_durable(st, out);
+	fputs(",\"stages\":[", out);
+	for (unsigned i = 0; i < s->count; i++) {
+		fputs(i ? "," : "", out);
+		status_json_stage(st, &s->procs[i], out);
+	}
+	fprintf(out, "],\"death_count\":%" PRIu64 ",\"deaths\":[", st->tally->total);
+	for (unsigned i = 0; i < tally_count(st->tally); i++) {
+		fputs(i ? "," : "", out);
+		status_json_death(tally_get(st->tally, i), out);
+	}
+	fputs("]}\n", out);
+}
