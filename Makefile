@@ -37,6 +37,7 @@ COMMON := \
 	common/log.c \
 	common/pack.c \
 	common/pipeline.c \
+	common/pipeline_print.c \
 	common/position.c \
 	common/ring.c \
 	common/stage.c \
@@ -48,7 +49,11 @@ SUPERVISOR := \
 	supervisor/daemon.c \
 	supervisor/main.c \
 	supervisor/parse.c \
+	supervisor/parse_declare.c \
+	supervisor/parse_source.c \
+	supervisor/parse_table.c \
 	supervisor/parse_view.c \
+	supervisor/parse_where.c \
 	supervisor/reload.c \
 	supervisor/spawn.c \
 	supervisor/status.c \

@@ -52,6 +52,10 @@ struct expr {
 struct expr *expr_new(enum expr_op, unsigned arg_count);
 void expr_free(struct expr *);
 
+/* The same for a node in the caller's memory, such as one of `args`: fini leaves it empty. */
+void expr_init(struct expr *, enum expr_op, unsigned arg_count);
+void expr_fini(struct expr *);
+
 /* Evaluate over the declared columns of one row. Allocates nothing, cannot fail. */
 enum truth expr_eval(const struct expr *, const struct value *row);
 

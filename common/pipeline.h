@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/value.h"
 
@@ -126,6 +127,13 @@ struct pipeline {
 
 void pipeline_free(struct pipeline *);
 
+/*
+ * True when an option's value may not be shown: its name speaks of a password, secret, key, token
+ * or JAAS (but not of a file that holds one), or the value itself looks like a connection string
+ * with a password. `value` need not be NUL-terminated.
+ */
+bool option_is_secret(const char *name, const char *value, size_t len);
+
 /* Which part of a pipeline a copy holds. */
 enum section {
 	SECTION_INGEST, /* options of one server only */
@@ -145,6 +153,16 @@ struct pipeline *pipeline_unpack(struct unpack *);
  * Heap; the caller frees it.
  */
 char *pipeline_print(const struct pipeline *);
+
+/*
+ * The canonical text of one view's SELECT, which is view->plan: stable over formatting, aliases and
+ * versions of tallyd. Heap; the caller frees it.
+ */
+char *pipeline_print_select(const struct view *, const struct table *);
+
+/* Append to a stream as SQL: an identifier, quoted where needed; a string literal. */
+void sql_identifier(FILE *, const char *name);
+void sql_string(FILE *, const char *text, size_t len);
 
 /*
  * What two versions of a file may not change without a replay: tables and views (and the servers

@@ -1,0 +1,399 @@
+/*
+ * expr.c - conditions: three-valued evaluation, packing, printing. Trees are at most
+ * EXPR_DEPTH_MAX deep, which both makers of them (parse_where.c, expr_unpack) enforce.
+ */
+#include "common/expr.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/pack.h"
+#include "common/pipeline.h"
+
+#define EXPR_ARGS_MAX 65535u
+
+void
+expr_init(struct expr *e, enum expr_op op, unsigned arg_count)
+{
+	*e = (struct expr){.op = op, .arg_count = arg_count};
+	if (arg_count > 0)
+		e->args = xcalloc(arg_count, sizeof(*e->args));
+}
+
+void
+expr_fini(struct expr *e)
+{
+	for (unsigned i = 0; i < e->arg_count; i++)
+		expr_fini(&e->args[i]);
+	free(e->args);
+	if (e->value.kind == VALUE_TEXT || e->value.kind == VALUE_DECIMAL)
+		free((void *)(uintptr_t)e->value.s);
+	*e = (struct expr){0};
+}
+
+struct expr *
+expr_new(enum expr_op op, unsigned arg_count)
+{
+	struct expr *e = xcalloc(1, sizeof(*e));
+
+	expr_init(e, op, arg_count);
+	return e;
+}
+
+void
+expr_free(struct expr *e)
+{
+	if (e == NULL)
+		return;
+	expr_fini(e);
+	free(e);
+}
+
+/* --- evaluation --- */
+
+static bool
+is_unknown(const struct value *v)
+{
+	return v->kind == VALUE_NULL || v->kind == VALUE_UNCHANGED;
+}
+
+static const struct value *
+expr_operand(const struct expr *e, const struct value *row)
+{
+	return e->op == EXPR_COLUMN ? &row[e->column] : &e->value;
+}
+
+static enum truth
+truth_of(const struct value *v)
+{
+	if (is_unknown(v))
+		return TRUTH_UNKNOWN;
+	return v->i != 0 ? TRUTH_TRUE : TRUTH_FALSE;
+}
+
+static enum truth
+truth_not(enum truth t)
+{
+	return t == TRUTH_UNKNOWN ? t : t == TRUTH_TRUE ? TRUTH_FALSE : TRUTH_TRUE;
+}
+
+static enum truth
+eval_compare(const struct expr *e, const struct value *row)
+{
+	const struct value *a = expr_operand(&e->args[0], row);
+	const struct value *b = expr_operand(&e->args[1], row);
+	int order;
+	bool result;
+
+	if (is_unknown(a) || is_unknown(b))
+		return TRUTH_UNKNOWN;
+	order = value_compare(a, b);
+	switch (e->op) {
+	case EXPR_EQ:
+		result = order == 0;
+		break;
+	case EXPR_NE:
+		result = order != 0;
+		break;
+	case EXPR_LT:
+		result = order < 0;
+		break;
+	case EXPR_LE:
+		result = order <= 0;
+		break;
+	case EXPR_GT:
+		result = order > 0;
+		break;
+	default:
+		result = order >= 0;
+		break;
+	}
+	return result ? TRUTH_TRUE : TRUTH_FALSE;
+}
+
+static enum truth
+eval_in(const struct expr *e, const struct value *row)
+{
+	const struct value *a = expr_operand(&e->args[0], row);
+	enum truth result = TRUTH_FALSE;
+
+	if (is_unknown(a))
+		return TRUTH_UNKNOWN;
+	for (unsigned i = 1; i < e->arg_count; i++) {
+		if (is_unknown(&e->args[i].value))
+			result = TRUTH_UNKNOWN;
+		else if (value_compare(a, &e->args[i].value) == 0)
+			return TRUTH_TRUE;
+	}
+	return result;
+}
+
+/* AND and OR: the deciding value wins at once, UNKNOWN wins over the neutral one. */
+static enum truth
+eval_list(const struct expr *e, const struct value *row, enum truth deciding)
+{
+	enum truth result = truth_not(deciding);
+
+	for (unsigned i = 0; i < e->arg_count; i++) {
+		enum truth t = expr_eval(&e->args[i], row);
+
+		if (t == deciding)
+			return deciding;
+		if (t == TRUTH_UNKNOWN)
+			result = TRUTH_UNKNOWN;
+	}
+	return result;
+}
+
+enum truth
+expr_eval(const struct expr *e, const struct value *row)
+{
+	switch (e->op) {
+	case EXPR_AND:
+		return eval_list(e, row, TRUTH_FALSE);
+	case EXPR_OR:
+		return eval_list(e, row, TRUTH_TRUE);
+	case EXPR_NOT:
+		return truth_not(expr_eval(&e->args[0], row));
+	case EXPR_IN:
+		return eval_in(e, row);
+	case EXPR_IS_NULL:
+		return is_unknown(expr_operand(&e->args[0], row)) ? TRUTH_TRUE : TRUTH_FALSE;
+	case EXPR_IS_NOT_NULL:
+		return is_unknown(expr_operand(&e->args[0], row)) ? TRUTH_FALSE : TRUTH_TRUE;
+	case EXPR_COLUMN:
+	case EXPR_CONSTANT:
+		return truth_of(expr_operand(e, row));
+	default:
+		return eval_compare(e, row);
+	}
+}
+
+/* --- packing: [op, column] or [op, type, value] or [op, [args]] --- */
+
+void
+expr_pack(const struct expr *e, struct pack *p)
+{
+	if (e->op == EXPR_COLUMN) {
+		pack_array(p, 2);
+		pack_uint(p, e->op);
+		pack_uint(p, e->column);
+	} else if (e->op == EXPR_CONSTANT) {
+		pack_array(p, 3);
+		pack_uint(p, e->op);
+		pack_uint(p, e->type);
+		value_pack(p, &e->value);
+	} else {
+		pack_array(p, 2);
+		pack_uint(p, e->op);
+		pack_array(p, e->arg_count);
+		for (unsigned i = 0; i < e->arg_count; i++)
+			expr_pack(&e->args[i], p);
+	}
+}
+
+/* The type of an operand; false when it is no operand. */
+static bool
+expr_type(const struct expr *e, const struct table *table, enum type *type)
+{
+	if (e->op != EXPR_COLUMN && e->op != EXPR_CONSTANT)
+		return false;
+	*type = e->op == EXPR_COLUMN ? table->columns[e->column].type : e->type;
+	return true;
+}
+
+static bool
+is_comparable(const struct expr *a, const struct expr *b, const struct table *table)
+{
+	enum type ta, tb;
+
+	return expr_type(a, table, &ta) && expr_type(b, table, &tb) &&
+	       (ta == tb || (type_is_number(ta) && type_is_number(tb)));
+}
+
+/* Do the arguments suit the operator? */
+static bool
+expr_is_sound(const struct expr *e, const struct table *table)
+{
+	switch (e->op) {
+	case EXPR_AND:
+	case EXPR_OR:
+	case EXPR_NOT:
+		for (unsigned i = 0; i < e->arg_count; i++) {
+			enum type type;
+
+			if (expr_type(&e->args[i], table, &type) && type != TYPE_BOOLEAN)
+				return false;
+		}
+		return e->op == EXPR_NOT ? e->arg_count == 1 : e->arg_count >= 1;
+	case EXPR_IN:
+		if (e->arg_count < 2 || e->args[0].op != EXPR_COLUMN)
+			return false;
+		for (unsigned i = 1; i < e->arg_count; i++)
+			if (e->args[i].op != EXPR_CONSTANT ||
+			    !is_comparable(&e->args[0], &e->args[i], table))
+				return false;
+		return true;
+	case EXPR_IS_NULL:
+	case EXPR_IS_NOT_NULL:
+		return e->arg_count == 1 && e->args[0].op == EXPR_COLUMN;
+	default:
+		return e->arg_count == 2 && is_comparable(&e->args[0], &e->args[1], table);
+	}
+}
+
+static void
+unpack_constant(struct expr *e, struct unpack *u)
+{
+	uint64_t type = unpack_uint(u);
+	struct value v = {0};
+
+	if (type >= TYPE_COUNT) {
+		u->bad = true;
+		return;
+	}
+	e->type = (enum type)type;
+	value_unpack(u, e->type, &v);
+	if (u->bad)
+		return;
+	if (v.kind == VALUE_TEXT || v.kind == VALUE_DECIMAL)
+		v.s = xstrndup(v.s, v.len);
+	e->value = v;
+}
+
+static void
+unpack_node(struct expr *e, struct unpack *u, const struct table *table, unsigned depth)
+{
+	uint32_t fields = unpack_array(u);
+	uint64_t op = unpack_uint(u);
+
+	if (depth >= EXPR_DEPTH_MAX || op > EXPR_CONSTANT ||
+	    fields != (op == EXPR_CONSTANT ? 3u : 2u))
+		u->bad = true;
+	if (u->bad)
+		return;
+	e->op = (enum expr_op)op;
+	if (e->op == EXPR_CONSTANT) {
+		unpack_constant(e, u);
+	} else if (e->op == EXPR_COLUMN) {
+		uint64_t column = unpack_uint(u);
+
+		if (column >= table->column_count)
+			u->bad = true;
+		else
+			e->column = (unsigned)column;
+	} else {
+		uint32_t count = unpack_array(u);
+
+		if (count > EXPR_ARGS_MAX)
+			u->bad = true;
+		if (u->bad)
+			return;
+		expr_init(e, e->op, count);
+		for (uint32_t i = 0; i < count && !u->bad; i++)
+			unpack_node(&e->args[i], u, table, depth + 1);
+		if (!u->bad && !expr_is_sound(e, table))
+			u->bad = true;
+	}
+}
+
+struct expr *
+expr_unpack(struct unpack *u, const struct table *table)
+{
+	struct expr *e = expr_new(EXPR_AND, 0);
+	enum type type;
+
+	unpack_node(e, u, table, 0);
+	if (!u->bad && expr_type(e, table, &type) && type != TYPE_BOOLEAN)
+		u->bad = true;
+	if (u->bad) {
+		expr_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+/* --- printing --- */
+
+static void
+print_constant(FILE *out, const struct expr *e)
+{
+	char buf[64];
+
+	if (e->value.kind == VALUE_NULL) {
+		fputs("NULL", out);
+	} else if (e->value.kind == VALUE_TEXT) {
+		sql_string(out, e->value.s, e->value.len);
+	} else if (e->value.kind == VALUE_DECIMAL) {
+		fwrite(e->value.s, 1, e->value.len, out);
+	} else if (e->value.kind == VALUE_BOOL) {
+		fputs(e->value.i != 0 ? "true" : "false", out);
+	} else {
+		size_t len = value_print(e->type, &e->value, buf, sizeof(buf));
+
+		if (e->type == TYPE_TIMESTAMP || e->type == TYPE_TIMESTAMPTZ)
+			sql_string(out, buf, len);
+		else
+			fwrite(buf, 1, len, out);
+	}
+}
+
+static void print_node(FILE *, const struct expr *, const struct table *);
+
+static void
+print_list(FILE *out, const struct expr *e, unsigned from, const char *between,
+	   const struct table *table)
+{
+	for (unsigned i = from; i < e->arg_count; i++) {
+		if (i > from)
+			fputs(between, out);
+		print_node(out, &e->args[i], table);
+	}
+}
+
+static void
+print_node(FILE *out, const struct expr *e, const struct table *table)
+{
+	static const char *const between[] = {
+	    [EXPR_AND] = " AND ", [EXPR_OR] = " OR ", [EXPR_EQ] = " = ", [EXPR_NE] = " <> ",
+	    [EXPR_LT] = " < ",    [EXPR_LE] = " <= ", [EXPR_GT] = " > ", [EXPR_GE] = " >= ",
+	};
+
+	if (e->op == EXPR_COLUMN) {
+		sql_identifier(out, table->columns[e->column].name);
+		return;
+	}
+	if (e->op == EXPR_CONSTANT) {
+		print_constant(out, e);
+		return;
+	}
+	fputs(e->op == EXPR_NOT ? "(NOT " : "(", out);
+	if (e->op == EXPR_IN) {
+		print_node(out, &e->args[0], table);
+		fputs(" IN (", out);
+		print_list(out, e, 1, ", ", table);
+		fputc(')', out);
+	} else if (e->op == EXPR_NOT || e->op == EXPR_IS_NULL || e->op == EXPR_IS_NOT_NULL) {
+		print_node(out, &e->args[0], table);
+	} else {
+		print_list(out, e, 0, between[e->op], table);
+	}
+	if (e->op == EXPR_IS_NULL || e->op == EXPR_IS_NOT_NULL)
+		fputs(e->op == EXPR_IS_NULL ? " IS NULL" : " IS NOT NULL", out);
+	fputc(')', out);
+}
+
+char *
+expr_print(const struct expr *e, const struct table *table)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (out == NULL)
+		return xstrdup("");
+	print_node(out, e, table);
+	fclose(out);
+	return text;
+}

@@ -1,0 +1,538 @@
+/*
+ * pipeline.c - a checked pipeline: its memory, its packed sections, and what differs between two.
+ *
+ * A section is one msgpack array; each struct in it is an array of its fields, each list an array
+ * of structs. A reader takes nothing for granted: every count and index is checked.
+ */
+#include "common/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/expr.h"
+#include "common/log.h"
+#include "common/pack.h"
+#include "common/ring.h"
+
+#define PIPELINE_VERSION  1
+#define PIPELINE_LIST_MAX 65535u
+
+/* --- memory --- */
+
+static void
+options_free(struct option *options, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		free(options[i].name);
+		if (options[i].value != NULL)
+			explicit_bzero(options[i].value, strlen(options[i].value));
+		free(options[i].value);
+	}
+	free(options);
+}
+
+static void
+server_fini(struct server *server)
+{
+	free(server->name);
+	free(server->transaction_topic);
+	options_free(server->options, server->option_count);
+}
+
+static void
+table_fini(struct table *table)
+{
+	free(table->name);
+	free(table->source);
+	free(table->topic);
+	free(table->key);
+	for (unsigned i = 0; i < table->column_count; i++)
+		free(table->columns[i].name);
+	free(table->columns);
+}
+
+static void
+view_fini(struct view *view)
+{
+	free(view->schema);
+	free(view->name);
+	free(view->group);
+	free(view->plan);
+	expr_free(view->where);
+	for (unsigned i = 0; i < view->output_count; i++)
+		free(view->outputs[i].name);
+	free(view->outputs);
+}
+
+void
+pipeline_free(struct pipeline *p)
+{
+	if (p == NULL)
+		return;
+	for (unsigned i = 0; i < p->server_count; i++)
+		server_fini(&p->servers[i]);
+	for (unsigned i = 0; i < p->table_count; i++)
+		table_fini(&p->tables[i]);
+	for (unsigned i = 0; i < p->view_count; i++)
+		view_fini(&p->views[i]);
+	options_free(p->target, p->target_count);
+	free(p->servers);
+	free(p->tables);
+	free(p->views);
+	free(p->file);
+	free(p->name);
+	free(p->target_name);
+	free(p);
+}
+
+/* --- packing --- */
+
+static void
+put_place(struct pack *out, struct place place)
+{
+	pack_array(out, 2);
+	pack_uint(out, place.line);
+	pack_uint(out, place.column);
+}
+
+static void
+put_options(struct pack *out, const struct option *options, unsigned count)
+{
+	pack_array(out, count);
+	for (unsigned i = 0; i < count; i++) {
+		pack_array(out, 3);
+		pack_cstr(out, options[i].name);
+		pack_cstr(out, options[i].value);
+		put_place(out, options[i].place);
+	}
+}
+
+static void
+put_indices(struct pack *out, const unsigned *indices, unsigned count)
+{
+	pack_array(out, count);
+	for (unsigned i = 0; i < count; i++)
+		pack_uint(out, indices[i]);
+}
+
+static void
+put_server(struct pack *out, const struct server *server, bool with_options)
+{
+	pack_array(out, 6);
+	pack_cstr(out, server->name);
+	put_options(out, server->options, with_options ? server->option_count : 0);
+	pack_cstr(out, server->transaction_topic);
+	pack_uint(out, server->start);
+	put_place(out, server->place);
+	put_place(out, server->transaction_place);
+}
+
+static void
+put_column(struct pack *out, const struct column *column)
+{
+	pack_array(out, 7);
+	pack_cstr(out, column->name);
+	pack_uint(out, column->type);
+	pack_int(out, column->precision);
+	pack_int(out, column->scale);
+	pack_bool(out, column->not_null);
+	pack_bool(out, column->collate_c);
+	put_place(out, column->place);
+}
+
+static void
+put_table(struct pack *out, const struct table *table)
+{
+	pack_array(out, 8);
+	pack_cstr(out, table->name);
+	pack_cstr(out, table->source);
+	pack_cstr(out, table->topic);
+	pack_uint(out, table->server);
+	pack_array(out, table->column_count);
+	for (unsigned i = 0; i < table->column_count; i++)
+		put_column(out, &table->columns[i]);
+	put_indices(out, table->key, table->key_count);
+	put_place(out, table->place);
+	put_place(out, table->topic_place);
+}
+
+static void
+put_output(struct pack *out, const struct output *output)
+{
+	pack_array(out, 6);
+	pack_cstr(out, output->name);
+	pack_uint(out, output->kind);
+	pack_uint(out, output->column);
+	pack_uint(out, output->type);
+	pack_int(out, output->scale);
+	put_place(out, output->place);
+}
+
+static void
+put_view(struct pack *out, const struct view *view)
+{
+	pack_array(out, 9);
+	pack_cstr(out, view->schema);
+	pack_cstr(out, view->name);
+	pack_uint(out, view->table);
+	pack_array(out, view->output_count);
+	for (unsigned i = 0; i < view->output_count; i++)
+		put_output(out, &view->outputs[i]);
+	put_indices(out, view->group, view->group_count);
+	if (view->where == NULL)
+		pack_nil(out);
+	else
+		expr_pack(view->where, out);
+	pack_uint(out, view->existing);
+	pack_cstr(out, view->plan);
+	put_place(out, view->place);
+}
+
+void
+pipeline_pack(const struct pipeline *p, enum section section, unsigned server, struct pack *out)
+{
+	unsigned views = section == SECTION_INGEST ? 0 : p->view_count;
+
+	pack_array(out, 12);
+	pack_uint(out, PIPELINE_VERSION);
+	pack_cstr(out, p->file);
+	pack_cstr(out, p->name);
+	pack_int(out, p->autocommit_duration_ms);
+	pack_int(out, p->commit_interval_ms);
+	pack_uint(out, p->ring_bytes);
+	pack_array(out, p->server_count);
+	for (unsigned i = 0; i < p->server_count; i++)
+		put_server(out, &p->servers[i], section == SECTION_INGEST && i == server);
+	pack_array(out, p->table_count);
+	for (unsigned i = 0; i < p->table_count; i++)
+		put_table(out, &p->tables[i]);
+	pack_cstr(out, p->target_name);
+	put_options(out, p->target, section == SECTION_EGRESS ? p->target_count : 0);
+	put_place(out, p->target_place);
+	pack_array(out, views);
+	for (unsigned i = 0; i < views; i++)
+		put_view(out, &p->views[i]);
+}
+
+/* --- unpacking --- */
+
+/* A struct of exactly so many fields follows. */
+static void
+take_fields(struct unpack *in, uint32_t fields)
+{
+	if (unpack_array(in) != fields)
+		in->bad = true;
+}
+
+/* Length of a list, 0 when it cannot be right. */
+static unsigned
+take_count(struct unpack *in)
+{
+	uint32_t count = unpack_array(in);
+
+	if (count > PIPELINE_LIST_MAX)
+		in->bad = true;
+	return in->bad ? 0 : count;
+}
+
+/* A number below `limit`. */
+static unsigned
+take_below(struct unpack *in, uint64_t limit)
+{
+	uint64_t v = unpack_uint(in);
+
+	if (v >= limit)
+		in->bad = true;
+	return in->bad ? 0 : (unsigned)v;
+}
+
+static int
+take_small(struct unpack *in)
+{
+	int64_t v = unpack_int(in);
+
+	if (v < -1 || v > 1000)
+		in->bad = true;
+	return in->bad ? -1 : (int)v;
+}
+
+/* A string that must be there. */
+static char *
+take_string(struct unpack *in)
+{
+	char *s = unpack_strdup(in);
+
+	if (s == NULL)
+		in->bad = true;
+	return s;
+}
+
+static struct place
+take_place(struct unpack *in)
+{
+	struct place place;
+
+	take_fields(in, 2);
+	place.line = take_below(in, UINT32_MAX);
+	place.column = take_below(in, UINT32_MAX);
+	return place;
+}
+
+static struct option *
+take_options(struct unpack *in, unsigned *count)
+{
+	struct option *options;
+
+	*count = take_count(in);
+	options = xcalloc(*count + 1, sizeof(*options));
+	for (unsigned i = 0; i < *count && !in->bad; i++) {
+		take_fields(in, 3);
+		options[i].name = take_string(in);
+		options[i].value = take_string(in);
+		options[i].place = take_place(in);
+	}
+	return options;
+}
+
+static unsigned *
+take_indices(struct unpack *in, unsigned *count, unsigned limit)
+{
+	unsigned *indices;
+
+	*count = take_count(in);
+	indices = xcalloc(*count + 1, sizeof(*indices));
+	for (unsigned i = 0; i < *count && !in->bad; i++)
+		indices[i] = take_below(in, limit);
+	return indices;
+}
+
+static void
+take_server(struct unpack *in, struct server *server)
+{
+	take_fields(in, 6);
+	server->name = take_string(in);
+	server->options = take_options(in, &server->option_count);
+	server->transaction_topic = unpack_strdup(in);
+	server->start = (enum start)take_below(in, START_LATEST + 1);
+	server->place = take_place(in);
+	server->transaction_place = take_place(in);
+}
+
+static void
+take_column(struct unpack *in, struct column *column)
+{
+	take_fields(in, 7);
+	column->name = take_string(in);
+	column->type = (enum type)take_below(in, TYPE_COUNT);
+	column->precision = take_small(in);
+	column->scale = take_small(in);
+	column->not_null = unpack_bool(in);
+	column->collate_c = unpack_bool(in);
+	column->place = take_place(in);
+}
+
+static void
+take_table(struct unpack *in, struct table *table, unsigned servers)
+{
+	take_fields(in, 8);
+	table->name = take_string(in);
+	table->source = take_string(in);
+	table->topic = take_string(in);
+	table->server = take_below(in, servers);
+	table->column_count = take_count(in);
+	table->columns = xcalloc(table->column_count + 1, sizeof(*table->columns));
+	for (unsigned i = 0; i < table->column_count && !in->bad; i++)
+		take_column(in, &table->columns[i]);
+	table->key = take_indices(in, &table->key_count, table->column_count);
+	table->place = take_place(in);
+	table->topic_place = take_place(in);
+}
+
+static void
+take_output(struct unpack *in, struct output *output, unsigned columns)
+{
+	take_fields(in, 6);
+	output->name = take_string(in);
+	output->kind = (enum output_kind)take_below(in, OUTPUT_AVG + 1);
+	output->column = take_below(in, columns);
+	output->type = (enum type)take_below(in, TYPE_COUNT);
+	output->scale = take_small(in);
+	output->place = take_place(in);
+}
+
+static void
+take_view(struct unpack *in, struct view *view, const struct pipeline *p)
+{
+	const struct table *table;
+
+	take_fields(in, 9);
+	view->schema = unpack_strdup(in);
+	view->name = take_string(in);
+	view->table = take_below(in, p->table_count);
+	if (in->bad)
+		return;
+	table = &p->tables[view->table];
+	view->output_count = take_count(in);
+	view->outputs = xcalloc(view->output_count + 1, sizeof(*view->outputs));
+	for (unsigned i = 0; i < view->output_count && !in->bad; i++)
+		take_output(in, &view->outputs[i], table->column_count);
+	view->group = take_indices(in, &view->group_count, table->column_count);
+	if (!unpack_nil(in) && !in->bad)
+		view->where = expr_unpack(in, table);
+	view->existing = (enum existing)take_below(in, EXISTING_TRUNCATE + 1);
+	view->plan = take_string(in);
+	view->place = take_place(in);
+}
+
+static void
+take_lists(struct unpack *in, struct pipeline *p)
+{
+	p->server_count = take_count(in);
+	p->servers = xcalloc(p->server_count + 1, sizeof(*p->servers));
+	for (unsigned i = 0; i < p->server_count && !in->bad; i++)
+		take_server(in, &p->servers[i]);
+	p->table_count = take_count(in);
+	p->tables = xcalloc(p->table_count + 1, sizeof(*p->tables));
+	for (unsigned i = 0; i < p->table_count && !in->bad; i++)
+		take_table(in, &p->tables[i], p->server_count);
+	p->target_name = unpack_strdup(in);
+	p->target = take_options(in, &p->target_count);
+	p->target_place = take_place(in);
+	p->view_count = take_count(in);
+	p->views = xcalloc(p->view_count + 1, sizeof(*p->views));
+	for (unsigned i = 0; i < p->view_count && !in->bad; i++)
+		take_view(in, &p->views[i], p);
+}
+
+struct pipeline *
+pipeline_unpack(struct unpack *in)
+{
+	struct pipeline *p = xcalloc(1, sizeof(*p));
+
+	take_fields(in, 12);
+	if (unpack_uint(in) != PIPELINE_VERSION)
+		in->bad = true;
+	p->file = take_string(in);
+	p->name = take_string(in);
+	p->autocommit_duration_ms = unpack_int(in);
+	p->commit_interval_ms = unpack_int(in);
+	p->ring_bytes = unpack_uint(in);
+	if (p->autocommit_duration_ms < 1 || p->commit_interval_ms < 0 ||
+	    p->ring_bytes < RING_BYTES_MIN || p->ring_bytes > RING_BYTES_MAX ||
+	    (p->ring_bytes & (p->ring_bytes - 1)) != 0)
+		in->bad = true;
+	take_lists(in, p);
+	if (in->bad) {
+		pipeline_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+/* --- difference --- */
+
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static const struct table *
+find_table(const struct pipeline *p, const char *name)
+{
+	for (unsigned i = 0; i < p->table_count; i++)
+		if (strcmp(p->tables[i].name, name) == 0)
+			return &p->tables[i];
+	return NULL;
+}
+
+static const struct view *
+find_view(const struct pipeline *p, const struct view *view)
+{
+	for (unsigned i = 0; i < p->view_count; i++)
+		if (strcmp(p->views[i].name, view->name) == 0 &&
+		    is_same(p->views[i].schema, view->schema))
+			return &p->views[i];
+	return NULL;
+}
+
+static char *
+difference_columns(const struct table *a, const struct table *b)
+{
+	for (unsigned i = 0; i < a->column_count && i < b->column_count; i++) {
+		const struct column *x = &a->columns[i], *y = &b->columns[i];
+
+		if (strcmp(x->name, y->name) != 0)
+			return xasprintf("table \"%s\": column %u was \"%s\" and is \"%s\" now",
+					 a->name, i + 1, x->name, y->name);
+		if (x->type != y->type || x->precision != y->precision || x->scale != y->scale ||
+		    x->not_null != y->not_null || x->collate_c != y->collate_c)
+			return xasprintf("table \"%s\": column \"%s\" is declared differently",
+					 a->name, x->name);
+	}
+	if (a->column_count != b->column_count)
+		return xasprintf("table \"%s\" had %u columns and has %u now", a->name,
+				 a->column_count, b->column_count);
+	if (a->key_count != b->key_count ||
+	    (a->key_count > 0 && memcmp(a->key, b->key, a->key_count * sizeof(*a->key)) != 0))
+		return xasprintf("table \"%s\" has another PRIMARY KEY", a->name);
+	return NULL;
+}
+
+static char *
+difference_table(const struct pipeline *p, const struct table *a, const struct pipeline *q)
+{
+	const struct table *b = find_table(q, a->name);
+	const struct server *from, *to;
+
+	if (b == NULL)
+		return xasprintf("table \"%s\" is gone", a->name);
+	if (strcmp(a->topic, b->topic) != 0)
+		return xasprintf("table \"%s\" was read from topic %s and is from %s now", a->name,
+				 a->topic, b->topic);
+	if (strcmp(a->source, b->source) != 0)
+		return xasprintf("table \"%s\" was %s at its source and is %s now", a->name,
+				 a->source, b->source);
+	from = &p->servers[a->server];
+	to = &q->servers[b->server];
+	if (strcmp(from->name, to->name) != 0)
+		return xasprintf("table \"%s\" was on server \"%s\" and is on \"%s\" now", a->name,
+				 from->name, to->name);
+	if (!is_same(from->transaction_topic, to->transaction_topic))
+		return xasprintf("server \"%s\" has another transaction_topic", from->name);
+	return difference_columns(a, b);
+}
+
+static char *
+difference_view(const struct view *a, const struct pipeline *q)
+{
+	const struct view *b = find_view(q, a);
+
+	if (b == NULL)
+		return xasprintf("view \"%s\" is gone", a->name);
+	if (strcmp(a->plan, b->plan) != 0)
+		return xasprintf("view \"%s\" has another SELECT", a->name);
+	return NULL;
+}
+
+char *
+pipeline_difference(const struct pipeline *a, const struct pipeline *b)
+{
+	char *found = NULL;
+
+	if (strcmp(a->name, b->name) != 0)
+		return xasprintf("the pipeline was named '%s' and is named '%s' now", a->name,
+				 b->name);
+	for (unsigned i = 0; i < a->table_count && found == NULL; i++)
+		found = difference_table(a, &a->tables[i], b);
+	for (unsigned i = 0; i < b->table_count && found == NULL; i++)
+		if (find_table(a, b->tables[i].name) == NULL)
+			found = xasprintf("table \"%s\" is new", b->tables[i].name);
+	for (unsigned i = 0; i < a->view_count && found == NULL; i++)
+		found = difference_view(&a->views[i], b);
+	for (unsigned i = 0; i < b->view_count && found == NULL; i++)
+		if (find_view(a, &b->views[i]) == NULL)
+			found = xasprintf("view \"%s\" is new", b->views[i].name);
+	return found;
+}

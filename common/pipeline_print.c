@@ -1,0 +1,489 @@
+/*
+ * pipeline_print.c - a pipeline as canonical SQL text, which parses to the same pipeline again.
+ */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/expr.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+
+/* --- SQL text --- */
+
+static int
+keyword_compare(const void *name, const void *keyword)
+{
+	return strcmp(name, *(const char *const *)keyword);
+}
+
+/* PostgreSQL's keywords, without the unreserved ones: quote_ident() quotes the same ones. */
+static bool
+is_keyword(const char *name)
+{
+	static const char *const keywords[] = {
+	    "all",
+	    "analyse",
+	    "analyze",
+	    "and",
+	    "any",
+	    "array",
+	    "as",
+	    "asc",
+	    "asymmetric",
+	    "authorization",
+	    "between",
+	    "bigint",
+	    "binary",
+	    "bit",
+	    "boolean",
+	    "both",
+	    "case",
+	    "cast",
+	    "char",
+	    "character",
+	    "check",
+	    "coalesce",
+	    "collate",
+	    "collation",
+	    "column",
+	    "concurrently",
+	    "constraint",
+	    "create",
+	    "cross",
+	    "current_catalog",
+	    "current_date",
+	    "current_role",
+	    "current_schema",
+	    "current_time",
+	    "current_timestamp",
+	    "current_user",
+	    "dec",
+	    "decimal",
+	    "default",
+	    "deferrable",
+	    "desc",
+	    "distinct",
+	    "do",
+	    "else",
+	    "end",
+	    "except",
+	    "exists",
+	    "extract",
+	    "false",
+	    "fetch",
+	    "float",
+	    "for",
+	    "foreign",
+	    "freeze",
+	    "from",
+	    "full",
+	    "grant",
+	    "greatest",
+	    "group",
+	    "grouping",
+	    "having",
+	    "ilike",
+	    "in",
+	    "initially",
+	    "inner",
+	    "inout",
+	    "int",
+	    "integer",
+	    "intersect",
+	    "interval",
+	    "into",
+	    "is",
+	    "isnull",
+	    "join",
+	    "lateral",
+	    "leading",
+	    "least",
+	    "left",
+	    "like",
+	    "limit",
+	    "localtime",
+	    "localtimestamp",
+	    "national",
+	    "natural",
+	    "nchar",
+	    "none",
+	    "normalize",
+	    "not",
+	    "notnull",
+	    "null",
+	    "nullif",
+	    "numeric",
+	    "offset",
+	    "on",
+	    "only",
+	    "or",
+	    "order",
+	    "out",
+	    "outer",
+	    "overlaps",
+	    "overlay",
+	    "placing",
+	    "position",
+	    "precision",
+	    "primary",
+	    "real",
+	    "references",
+	    "returning",
+	    "right",
+	    "row",
+	    "select",
+	    "session_user",
+	    "setof",
+	    "similar",
+	    "smallint",
+	    "some",
+	    "substring",
+	    "symmetric",
+	    "table",
+	    "tablesample",
+	    "then",
+	    "time",
+	    "timestamp",
+	    "to",
+	    "trailing",
+	    "treat",
+	    "trim",
+	    "true",
+	    "union",
+	    "unique",
+	    "user",
+	    "using",
+	    "values",
+	    "varchar",
+	    "variadic",
+	    "verbose",
+	    "when",
+	    "where",
+	    "window",
+	    "with",
+	    "xmlattributes",
+	    "xmlconcat",
+	    "xmlelement",
+	    "xmlexists",
+	    "xmlforest",
+	    "xmlnamespaces",
+	    "xmlparse",
+	    "xmlpi",
+	    "xmlroot",
+	    "xmlserialize",
+	    "xmltable",
+	};
+	size_t count = sizeof(keywords) / sizeof(keywords[0]);
+
+	return bsearch(name, keywords, count, sizeof(keywords[0]), keyword_compare) != NULL;
+}
+
+static bool
+is_plain_identifier(const char *name)
+{
+	if (!(islower((unsigned char)name[0]) || name[0] == '_'))
+		return false;
+	for (const char *s = name; *s != '\0'; s++)
+		if (!(islower((unsigned char)*s) || isdigit((unsigned char)*s) || *s == '_'))
+			return false;
+	return !is_keyword(name);
+}
+
+void
+sql_identifier(FILE *out, const char *name)
+{
+	if (is_plain_identifier(name)) {
+		fputs(name, out);
+		return;
+	}
+	fputc('"', out);
+	for (const char *s = name; *s != '\0'; s++) {
+		if (*s == '"')
+			fputc('"', out);
+		fputc(*s, out);
+	}
+	fputc('"', out);
+}
+
+void
+sql_string(FILE *out, const char *text, size_t len)
+{
+	fputc('\'', out);
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '\'')
+			fputc('\'', out);
+		fputc(text[i], out);
+	}
+	fputc('\'', out);
+}
+
+/* A table's name: "schema.name" is two identifiers. */
+static void
+print_table_name(FILE *out, const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	if (dot != NULL) {
+		char *schema = xstrndup(name, (size_t)(dot - name));
+
+		sql_identifier(out, schema);
+		fputc('.', out);
+		free(schema);
+		name = dot + 1;
+	}
+	sql_identifier(out, name);
+}
+
+/* --- options --- */
+
+static bool
+has_word(const char *text, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= len; i++)
+		if (strncasecmp(text + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+static bool
+ends_with(const char *name, const char *end)
+{
+	size_t len = strlen(name), n = strlen(end);
+
+	return len >= n && strcasecmp(name + len - n, end) == 0;
+}
+
+bool
+option_is_secret(const char *name, const char *value, size_t len)
+{
+	static const char *const words[] = {"pass", "secret", "key", "token", "jaas", "credential"};
+
+	if (has_word(value, len, "password") || has_word(value, len, "passwd") ||
+	    (has_word(value, len, "://") && memchr(value, '@', len) != NULL))
+		return true;
+	if (ends_with(name, "file") || ends_with(name, "location"))
+		return false;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (has_word(name, strlen(name), words[i]))
+			return true;
+	return false;
+}
+
+static void
+print_option(FILE *out, const char *before, const char *name, const char *value)
+{
+	fprintf(out, "%s\n\t", before);
+	sql_identifier(out, name);
+	if (option_is_secret(name, value, strlen(value))) {
+		fputs(" '***'", out);
+		return;
+	}
+	fputs(" '", out);
+	for (const char *s = value; *s != '\0'; s++) {
+		/* What would be read as a variable again. */
+		if (s[0] == '$' && s[1] == '{')
+			fputc('$', out);
+		if (*s == '\'')
+			fputc('\'', out);
+		fputc(*s, out);
+	}
+	fputc('\'', out);
+}
+
+static void
+print_options(FILE *out, const struct option *options, unsigned count, const char *before)
+{
+	for (unsigned i = 0; i < count; i++) {
+		print_option(out, before, options[i].name, options[i].value);
+		before = ",";
+	}
+}
+
+/* --- statements --- */
+
+static void
+print_server(FILE *out, const struct server *server)
+{
+	static const char *const starts[] = {
+	    [START_EARLIEST] = "earliest",
+	    [START_COMMITTED] = "committed",
+	    [START_LATEST] = "latest",
+	};
+	const char *before = " OPTIONS (";
+
+	fputs("\nCREATE SERVER ", out);
+	sql_identifier(out, server->name);
+	fputs(" FOREIGN DATA WRAPPER debezium", out);
+	print_options(out, server->options, server->option_count, before);
+	if (server->option_count > 0)
+		before = ",";
+	if (server->transaction_topic != NULL) {
+		print_option(out, before, "transaction_topic", server->transaction_topic);
+		before = ",";
+	}
+	if (server->start != START_CHECKED) {
+		print_option(out, before, "start", starts[server->start]);
+		before = ",";
+	}
+	fputs(before[0] == ',' ? "\n);\n" : ";\n", out);
+}
+
+static void
+print_target(FILE *out, const struct pipeline *p)
+{
+	if (p->target_name == NULL)
+		return;
+	fputs("\nCREATE SERVER ", out);
+	sql_identifier(out, p->target_name);
+	fputs(" FOREIGN DATA WRAPPER postgres", out);
+	print_options(out, p->target, p->target_count, " OPTIONS (");
+	fputs(p->target_count > 0 ? "\n);\n" : ";\n", out);
+}
+
+static void
+print_column(FILE *out, const struct column *column)
+{
+	fputs("\n\t", out);
+	sql_identifier(out, column->name);
+	fprintf(out, " %s", type_name(column->type));
+	if (column->type == TYPE_NUMERIC && column->precision >= 0)
+		fprintf(out, "(%d,%d)", column->precision, column->scale);
+	if (column->collate_c)
+		fputs(" COLLATE \"C\"", out);
+	if (column->not_null)
+		fputs(" NOT NULL", out);
+}
+
+static void
+print_table(FILE *out, const struct pipeline *p, const struct table *table)
+{
+	fputs("\nCREATE FOREIGN TABLE ", out);
+	print_table_name(out, table->name);
+	fputs(" (", out);
+	for (unsigned i = 0; i < table->column_count; i++) {
+		fputs(i > 0 ? "," : "", out);
+		print_column(out, &table->columns[i]);
+	}
+	for (unsigned i = 0; i < table->key_count; i++) {
+		fputs(i > 0 ? ", " : ",\n\tPRIMARY KEY (", out);
+		sql_identifier(out, table->columns[table->key[i]].name);
+	}
+	fputs(table->key_count > 0 ? ")\n) SERVER " : "\n) SERVER ", out);
+	sql_identifier(out, p->servers[table->server].name);
+	print_option(out, " OPTIONS (", "topic", table->topic);
+	print_option(out, ",", "table", table->source);
+	fputs("\n);\n", out);
+}
+
+/* --- views --- */
+
+static void
+print_output(FILE *out, const struct output *output, const struct table *table)
+{
+	static const char *const functions[] = {
+	    [OUTPUT_COUNT] = "count", [OUTPUT_SUM] = "sum", [OUTPUT_MIN] = "min",
+	    [OUTPUT_MAX] = "max",     [OUTPUT_AVG] = "avg",
+	};
+
+	if (output->kind == OUTPUT_COUNT_ROWS) {
+		fputs("count(*)", out);
+	} else if (output->kind == OUTPUT_GROUP) {
+		sql_identifier(out, table->columns[output->column].name);
+	} else {
+		fprintf(out, "%s(", functions[output->kind]);
+		sql_identifier(out, table->columns[output->column].name);
+		fputc(')', out);
+	}
+	fputs(" AS ", out);
+	sql_identifier(out, output->name);
+}
+
+static void
+print_select(FILE *out, const struct view *view, const struct table *table, const char *between)
+{
+	fputs("SELECT ", out);
+	for (unsigned i = 0; i < view->output_count; i++) {
+		fputs(i > 0 ? ", " : "", out);
+		print_output(out, &view->outputs[i], table);
+	}
+	fprintf(out, "%sFROM ", between);
+	print_table_name(out, table->name);
+	if (view->where != NULL) {
+		char *where = expr_print(view->where, table);
+
+		fprintf(out, "%sWHERE %s", between, where);
+		free(where);
+	}
+	for (unsigned i = 0; i < view->group_count; i++) {
+		if (i == 0)
+			fprintf(out, "%sGROUP BY ", between);
+		else
+			fputs(", ", out);
+		sql_identifier(out, table->columns[view->group[i]].name);
+	}
+}
+
+char *
+pipeline_print_select(const struct view *view, const struct table *table)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (out == NULL)
+		return xstrdup("");
+	print_select(out, view, table, " ");
+	fclose(out);
+	return text;
+}
+
+static void
+print_view(FILE *out, const struct pipeline *p, const struct view *view)
+{
+	static const char *const existing[] = {
+	    [EXISTING_REFUSE] = "",
+	    [EXISTING_ADOPT] = ", existing = adopt",
+	    [EXISTING_TRUNCATE] = ", existing = truncate",
+	};
+
+	fputs("\nCREATE MATERIALIZED VIEW ", out);
+	if (view->schema != NULL) {
+		sql_identifier(out, view->schema);
+		fputc('.', out);
+	}
+	sql_identifier(out, view->name);
+	fprintf(out, " WITH (output = changes%s) AS\n\t", existing[view->existing]);
+	print_select(out, view, &p->tables[view->table], "\n\t");
+	fputs(";\n", out);
+}
+
+char *
+pipeline_print(const struct pipeline *p)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (out == NULL)
+		return xstrdup("");
+	fputs("SET pipeline = ", out);
+	sql_string(out, p->name, strlen(p->name));
+	fprintf(out,
+		";\nSET autocommit_duration_ms = %" PRId64 ";\nSET commit_interval_ms = %" PRId64
+		";\nSET ring_bytes = %zu;\n",
+		p->autocommit_duration_ms, p->commit_interval_ms, p->ring_bytes);
+	for (unsigned i = 0; i < p->server_count; i++)
+		print_server(out, &p->servers[i]);
+	print_target(out, p);
+	for (unsigned i = 0; i < p->table_count; i++)
+		print_table(out, p, &p->tables[i]);
+	for (unsigned i = 0; i < p->view_count; i++)
+		print_view(out, p, &p->views[i]);
+	fclose(out);
+	return text;
+}

@@ -1,0 +1,567 @@
+/*
+ * parse_where.c - the condition of a view: from the parser's tree to struct expr.
+ *
+ * Literals become values of the column's type here, so that nothing is converted for an event. A
+ * column stands left of a literal, AND inside AND and OR inside OR are made flat, BETWEEN becomes
+ * two comparisons: conditions that are written differently but alike have one canonical text.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/decimal.h"
+#include "common/expr.h"
+#include "common/log.h"
+#include "supervisor/parse_tree.h"
+
+#define CONDITIONS_SUPPORTED                                                                       \
+	"a condition compares a column with a literal or with a column (= <> < <= > >=, IN, "      \
+	"BETWEEN, IS NULL), joined by AND, OR and NOT"
+
+struct where {
+	struct parse *p;
+	const struct scope *scope;
+};
+
+static bool where_condition(struct where *, const PgQuery__Node *, unsigned depth, struct expr *);
+
+/* --- columns --- */
+
+bool
+parse_orderable(struct parse *p, const struct column *column, int location, const char *what)
+{
+	if (column->type != TYPE_TEXT || column->collate_c)
+		return true;
+	return parse_error(
+	    p, location,
+	    "%s orders the text column \"%s\", whose collation is not known: declare it "
+	    "COLLATE \"C\" if that is its order",
+	    what, column->name);
+}
+
+/* Do the qualifiers before the column's name mean the table? */
+static bool
+is_qualifier(const struct scope *scope, const PgQuery__ColumnRef *ref)
+{
+	const char *name, *schema;
+
+	if (ref->n_fields == 1)
+		return true;
+	name = parse_string(ref->fields[ref->n_fields - 2]);
+	if (name == NULL || strcmp(name, scope->alias) != 0 || ref->n_fields > 3)
+		return false;
+	if (ref->n_fields == 2)
+		return true;
+	schema = parse_string(ref->fields[0]);
+	return schema != NULL && scope->schema != NULL && strcmp(schema, scope->schema) == 0;
+}
+
+bool
+parse_column(struct parse *p, const struct scope *scope, const PgQuery__ColumnRef *ref,
+	     unsigned *column)
+{
+	const char *name = parse_string(ref->fields[ref->n_fields - 1]);
+
+	if (name == NULL)
+		return parse_error(p, ref->location, "* is not supported: name the columns");
+	if (!is_qualifier(scope, ref))
+		return parse_error(p, ref->location,
+				   "column \"%s\" is qualified with something else than \"%s\"",
+				   name, scope->alias);
+	for (unsigned i = 0; i < scope->table->column_count; i++)
+		if (strcmp(scope->table->columns[i].name, name) == 0) {
+			*column = i;
+			return true;
+		}
+	return parse_error(p, ref->location, "table \"%s\" has no column \"%s\"",
+			   scope->table->name, name);
+}
+
+static bool
+is_column(const PgQuery__Node *node)
+{
+	return node->node_case == PG_QUERY__NODE__NODE_COLUMN_REF;
+}
+
+static bool
+where_column(struct where *w, const PgQuery__Node *node, struct expr *out)
+{
+	unsigned column;
+
+	if (!parse_column(w->p, w->scope, node->column_ref, &column))
+		return false;
+	expr_init(out, EXPR_COLUMN, 0);
+	out->column = column;
+	return true;
+}
+
+static const struct column *
+column_of(const struct where *w, const struct expr *e)
+{
+	return &w->scope->table->columns[e->column];
+}
+
+/* --- literals --- */
+
+enum literal_kind {
+	LITERAL_NULL,
+	LITERAL_NUMBER,
+	LITERAL_STRING,
+	LITERAL_BOOLEAN,
+};
+
+struct literal {
+	enum literal_kind kind;
+	const char *text;
+	char digits[16]; /* text of a small integer */
+	bool cast;       /* to `type` */
+	enum type type;
+	int location;
+};
+
+static bool
+literal_constant(const PgQuery__AConst *c, struct literal *out)
+{
+	out->location = c->location;
+	out->kind = LITERAL_NUMBER;
+	if (c->isnull) {
+		out->kind = LITERAL_NULL;
+		return true;
+	}
+	switch (c->val_case) {
+	case PG_QUERY__A__CONST__VAL_IVAL:
+		snprintf(out->digits, sizeof(out->digits), "%" PRId32, c->ival->ival);
+		out->text = out->digits;
+		return true;
+	case PG_QUERY__A__CONST__VAL_FVAL:
+		out->text = c->fval->fval;
+		return true;
+	case PG_QUERY__A__CONST__VAL_SVAL:
+		out->kind = LITERAL_STRING;
+		out->text = c->sval->sval;
+		return true;
+	case PG_QUERY__A__CONST__VAL_BOOLVAL:
+		out->kind = LITERAL_BOOLEAN;
+		out->text = c->boolval->boolval ? "t" : "f";
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Literals that a cast to the type may start from, without changing their value. */
+static bool
+is_castable(const struct literal *literal, enum type type)
+{
+	if (literal->kind == LITERAL_NUMBER)
+		return type_is_number(type);
+	if (literal->kind == LITERAL_BOOLEAN)
+		return type == TYPE_BOOLEAN;
+	return true;
+}
+
+static bool
+where_literal(struct where *w, const PgQuery__Node *node, struct literal *out)
+{
+	const PgQuery__TypeCast *cast;
+
+	*out = (struct literal){.location = parse_location(node)};
+	if (node->node_case == PG_QUERY__NODE__NODE_A_CONST && literal_constant(node->a_const, out))
+		return true;
+	if (node->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
+		return parse_error(w->p, out->location, "this expression is not supported here: %s",
+				   CONDITIONS_SUPPORTED);
+	cast = node->type_cast;
+	if (cast->arg->node_case != PG_QUERY__NODE__NODE_A_CONST ||
+	    !literal_constant(cast->arg->a_const, out))
+		return parse_error(w->p, cast->location,
+				   "only a literal can be cast; a column has its declared type");
+	if (!parse_type_name(cast->type_name, &out->type))
+		return parse_error(w->p, cast->type_name->location,
+				   "a cast to type \"%s\" is not supported",
+				   parse_type_spelling(cast->type_name));
+	if (cast->type_name->n_typmods > 0)
+		return parse_error(
+		    w->p, cast->type_name->location,
+		    "a cast with a precision is not supported: write the literal as it is meant");
+	out->cast = true;
+	if (!is_castable(out, out->type))
+		return parse_error(w->p, out->location, "this literal cannot be cast to %s",
+				   type_name(out->type));
+	return true;
+}
+
+/* Is this kind of literal, or the type that it is cast to, comparable with a column's type? */
+static bool
+is_comparable(const struct literal *literal, enum type type)
+{
+	if (literal->cast)
+		return literal->type == type ||
+		       (type_is_number(literal->type) && type_is_number(type));
+	switch (literal->kind) {
+	case LITERAL_NUMBER:
+		return type_is_number(type);
+	case LITERAL_BOOLEAN:
+		return type == TYPE_BOOLEAN;
+	default:
+		return true;
+	}
+}
+
+/* Read the text as a value of the type and keep it in a constant. */
+static bool
+constant_parse(enum type type, const char *text, struct expr *out)
+{
+	char buf[DECIMAL_TEXT_MAX + 1];
+	struct value v = {0};
+
+	if (!value_parse(type, text, strlen(text), buf, sizeof(buf), &v))
+		return false;
+	if (v.kind == VALUE_TEXT || v.kind == VALUE_DECIMAL)
+		v.s = xstrndup(v.s, v.len);
+	out->type = type;
+	out->value = v;
+	return true;
+}
+
+/* A number compared with an integer column need not be one: the smallest type that holds it. */
+static bool
+constant_number(enum type type, const char *text, struct expr *out)
+{
+	if (type == TYPE_INTEGER && constant_parse(TYPE_INTEGER, text, out))
+		return true;
+	if (type != TYPE_NUMERIC && constant_parse(TYPE_BIGINT, text, out))
+		return true;
+	return constant_parse(TYPE_NUMERIC, text, out);
+}
+
+static bool
+where_constant(struct where *w, const PgQuery__Node *node, const struct column *column,
+	       struct expr *out)
+{
+	struct literal literal;
+	struct expr scratch = {0};
+	bool good;
+
+	expr_init(out, EXPR_CONSTANT, 0);
+	out->type = column->type;
+	if (!where_literal(w, node, &literal))
+		return false;
+	if (!is_comparable(&literal, column->type))
+		return parse_error(
+		    w->p, literal.location,
+		    "column \"%s\" has type %s and cannot be compared with this literal",
+		    column->name, type_name(column->type));
+	if (literal.kind == LITERAL_NULL)
+		return true;
+	if (literal.cast) {
+		good = constant_parse(literal.type, literal.text, &scratch);
+		expr_fini(&scratch);
+		if (!good)
+			return parse_error(w->p, literal.location,
+					   "this literal is no value of type %s",
+					   type_name(literal.type));
+	}
+	if (type_is_number(column->type) && (literal.kind == LITERAL_NUMBER || literal.cast))
+		good = constant_number(column->type, literal.text, out);
+	else
+		good = constant_parse(column->type, literal.text, out);
+	if (!good)
+		return parse_error(w->p, literal.location,
+				   "this literal is no value of type %s, which column \"%s\" has",
+				   type_name(column->type), column->name);
+	return true;
+}
+
+/* --- comparisons --- */
+
+static const struct operator_row {
+	const char *name;
+	enum expr_op op, mirrored;
+} operators[] = {
+    {"=", EXPR_EQ, EXPR_EQ},  {"<>", EXPR_NE, EXPR_NE}, {"<", EXPR_LT, EXPR_GT},
+    {"<=", EXPR_LE, EXPR_GE}, {">", EXPR_GT, EXPR_LT},  {">=", EXPR_GE, EXPR_LE},
+};
+
+static const struct operator_row *
+find_operator(const PgQuery__AExpr *e)
+{
+	const char *name = e->n_name == 1 ? parse_string(e->name[0]) : NULL;
+
+	for (size_t i = 0; name != NULL && i < sizeof(operators) / sizeof(operators[0]); i++)
+		if (strcmp(operators[i].name, name) == 0)
+			return &operators[i];
+	return NULL;
+}
+
+static bool
+where_columns_comparable(struct where *w, const struct column *a, const struct column *b,
+			 int location)
+{
+	if (a->type == b->type || (type_is_number(a->type) && type_is_number(b->type)))
+		return true;
+	return parse_error(w->p, location, "columns \"%s\" (%s) and \"%s\" (%s) cannot be compared",
+			   a->name, type_name(a->type), b->name, type_name(b->type));
+}
+
+/* left op right, where left is a column. */
+static bool
+where_compare(struct where *w, enum expr_op op, const PgQuery__Node *left,
+	      const PgQuery__Node *right, int location, struct expr *out)
+{
+	const char *what = "this comparison";
+	const struct column *a, *b = NULL;
+	bool good;
+
+	expr_init(out, op, 2);
+	if (!where_column(w, left, &out->args[0]))
+		return false;
+	a = column_of(w, &out->args[0]);
+	if (is_column(right)) {
+		if (!where_column(w, right, &out->args[1]))
+			return false;
+		b = column_of(w, &out->args[1]);
+		good = where_columns_comparable(w, a, b, location);
+	} else {
+		good = where_constant(w, right, a, &out->args[1]);
+	}
+	if (!good || op == EXPR_EQ || op == EXPR_NE)
+		return good;
+	return parse_orderable(w->p, a, location, what) &&
+	       (b == NULL || parse_orderable(w->p, b, location, what));
+}
+
+static bool
+where_operator(struct where *w, const PgQuery__AExpr *e, struct expr *out)
+{
+	const struct operator_row *row = find_operator(e);
+
+	if (row == NULL || e->lexpr == NULL || e->rexpr == NULL)
+		return parse_error(w->p, e->location, "this operator is not supported: %s",
+				   CONDITIONS_SUPPORTED);
+	if (is_column(e->lexpr))
+		return where_compare(w, row->op, e->lexpr, e->rexpr, e->location, out);
+	if (is_column(e->rexpr))
+		return where_compare(w, row->mirrored, e->rexpr, e->lexpr, e->location, out);
+	return parse_error(w->p, e->location, "neither side is a column: %s", CONDITIONS_SUPPORTED);
+}
+
+/* The columns and the list of `column IN (...)` and `column BETWEEN a AND b`. */
+static bool
+where_list_operands(struct where *w, const PgQuery__AExpr *e, const char *what)
+{
+	if (!is_column(e->lexpr))
+		return parse_error(w->p, e->location, "%s needs a column on its left", what);
+	if (e->rexpr->node_case != PG_QUERY__NODE__NODE_LIST)
+		return parse_error(w->p, e->location, "%s needs a list of literals", what);
+	return true;
+}
+
+static bool
+where_in(struct where *w, const PgQuery__AExpr *e, struct expr *out)
+{
+	/* The grammar names the operator: = for IN, <> for NOT IN. */
+	bool negated = find_operator(e) != NULL && find_operator(e)->op == EXPR_NE;
+	const PgQuery__List *list;
+	struct expr *in = out;
+
+	if (!where_list_operands(w, e, "IN"))
+		return false;
+	list = e->rexpr->list;
+	if (negated) {
+		expr_init(out, EXPR_NOT, 1);
+		in = &out->args[0];
+	}
+	expr_init(in, EXPR_IN, (unsigned)list->n_items + 1);
+	if (!where_column(w, e->lexpr, &in->args[0]))
+		return false;
+	for (size_t i = 0; i < list->n_items; i++) {
+		if (is_column(list->items[i]))
+			return parse_error(w->p, parse_location(list->items[i]),
+					   "IN takes literals only: compare columns with =");
+		if (!where_constant(w, list->items[i], column_of(w, &in->args[0]),
+				    &in->args[i + 1]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+where_between(struct where *w, const PgQuery__AExpr *e, struct expr *out)
+{
+	bool negated = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN;
+	const PgQuery__List *list;
+
+	if (!where_list_operands(w, e, "BETWEEN"))
+		return false;
+	list = e->rexpr->list;
+	expr_init(out, negated ? EXPR_OR : EXPR_AND, 2);
+	return where_compare(w, negated ? EXPR_LT : EXPR_GE, e->lexpr, list->items[0], e->location,
+			     &out->args[0]) &&
+	       where_compare(w, negated ? EXPR_GT : EXPR_LE, e->lexpr, list->items[1], e->location,
+			     &out->args[1]);
+}
+
+static bool
+where_expression(struct where *w, const PgQuery__AExpr *e, struct expr *out)
+{
+	switch (e->kind) {
+	case PG_QUERY__A__EXPR__KIND__AEXPR_OP:
+		return where_operator(w, e, out);
+	case PG_QUERY__A__EXPR__KIND__AEXPR_IN:
+		return where_in(w, e, out);
+	case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN:
+	case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN:
+		return where_between(w, e, out);
+	case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
+	case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
+	case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
+		return parse_error(w->p, e->location, "LIKE and SIMILAR are not supported: %s",
+				   CONDITIONS_SUPPORTED);
+	case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT:
+	case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT:
+		return parse_error(w->p, e->location, "IS DISTINCT FROM is not supported: %s",
+				   CONDITIONS_SUPPORTED);
+	default:
+		return parse_error(w->p, e->location, "this operator is not supported: %s",
+				   CONDITIONS_SUPPORTED);
+	}
+}
+
+/* --- conditions --- */
+
+/* Replace an argument by its own arguments when both are AND, or both are OR. */
+static void
+flatten(struct expr *e)
+{
+	unsigned count = 0, n = 0;
+	struct expr *args;
+
+	for (unsigned i = 0; i < e->arg_count; i++)
+		count += e->args[i].op == e->op ? e->args[i].arg_count : 1;
+	args = xcalloc(count + 1, sizeof(*args));
+	for (unsigned i = 0; i < e->arg_count; i++) {
+		struct expr *arg = &e->args[i];
+
+		if (arg->op != e->op) {
+			args[n++] = *arg;
+			continue;
+		}
+		for (unsigned j = 0; j < arg->arg_count; j++)
+			args[n++] = arg->args[j];
+		free(arg->args);
+	}
+	free(e->args);
+	e->args = args;
+	e->arg_count = count;
+}
+
+static bool
+where_boolean(struct where *w, const PgQuery__BoolExpr *e, unsigned depth, struct expr *out)
+{
+	enum expr_op op = e->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR  ? EXPR_AND
+			  : e->boolop == PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR ? EXPR_OR
+									   : EXPR_NOT;
+
+	expr_init(out, op, (unsigned)e->n_args);
+	for (size_t i = 0; i < e->n_args; i++)
+		if (!where_condition(w, e->args[i], depth + 1, &out->args[i]))
+			return false;
+	if (op != EXPR_NOT)
+		flatten(out);
+	return true;
+}
+
+static bool
+where_null_test(struct where *w, const PgQuery__NullTest *test, struct expr *out)
+{
+	if (!is_column(test->arg))
+		return parse_error(w->p, test->location, "IS NULL needs a column");
+	expr_init(out,
+		  test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL ? EXPR_IS_NULL
+									  : EXPR_IS_NOT_NULL,
+		  1);
+	return where_column(w, test->arg, &out->args[0]);
+}
+
+static bool
+where_boolean_column(struct where *w, const PgQuery__Node *node, struct expr *out)
+{
+	if (!where_column(w, node, out))
+		return false;
+	if (column_of(w, out)->type != TYPE_BOOLEAN)
+		return parse_error(w->p, node->column_ref->location,
+				   "column \"%s\" has type %s; a condition must be boolean",
+				   column_of(w, out)->name, type_name(column_of(w, out)->type));
+	return true;
+}
+
+/* true, false or NULL as a whole condition. */
+static bool
+where_boolean_literal(struct where *w, const PgQuery__Node *node, struct expr *out)
+{
+	struct literal literal;
+
+	expr_init(out, EXPR_CONSTANT, 0);
+	out->type = TYPE_BOOLEAN;
+	if (!where_literal(w, node, &literal))
+		return false;
+	if (literal.kind == LITERAL_NUMBER || (literal.cast && literal.type != TYPE_BOOLEAN))
+		return parse_error(w->p, literal.location, "a condition must be boolean");
+	if (literal.kind != LITERAL_NULL && !constant_parse(TYPE_BOOLEAN, literal.text, out))
+		return parse_error(w->p, literal.location, "this literal is no boolean");
+	return true;
+}
+
+static const char *
+unsupported_name(const PgQuery__Node *node)
+{
+	switch (node->node_case) {
+	case PG_QUERY__NODE__NODE_SUB_LINK:
+		return "a subquery is";
+	case PG_QUERY__NODE__NODE_FUNC_CALL:
+		return "a function is";
+	case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+		return "IS TRUE, IS FALSE and IS UNKNOWN are";
+	case PG_QUERY__NODE__NODE_CASE_EXPR:
+		return "CASE is";
+	default:
+		return "this expression is";
+	}
+}
+
+static bool
+where_condition(struct where *w, const PgQuery__Node *node, unsigned depth, struct expr *out)
+{
+	if (depth >= EXPR_DEPTH_MAX)
+		return parse_error(w->p, parse_location(node),
+				   "the condition is nested more than %d deep", EXPR_DEPTH_MAX);
+	switch (node->node_case) {
+	case PG_QUERY__NODE__NODE_BOOL_EXPR:
+		return where_boolean(w, node->bool_expr, depth, out);
+	case PG_QUERY__NODE__NODE_A_EXPR:
+		return where_expression(w, node->a_expr, out);
+	case PG_QUERY__NODE__NODE_NULL_TEST:
+		return where_null_test(w, node->null_test, out);
+	case PG_QUERY__NODE__NODE_COLUMN_REF:
+		return where_boolean_column(w, node, out);
+	case PG_QUERY__NODE__NODE_A_CONST:
+	case PG_QUERY__NODE__NODE_TYPE_CAST:
+		return where_boolean_literal(w, node, out);
+	default:
+		return parse_error(w->p, parse_location(node), "%s not supported: %s",
+				   unsupported_name(node), CONDITIONS_SUPPORTED);
+	}
+}
+
+struct expr *
+parse_where(struct parse *p, const struct scope *scope, const PgQuery__Node *node)
+{
+	struct where w = {p, scope};
+	struct expr *e = expr_new(EXPR_AND, 0);
+
+	if (where_condition(&w, node, 0, e))
+		return e;
+	expr_free(e);
+	return NULL;
+}
