@@ -71,7 +71,9 @@ INGEST := \
 
 REDUCE := \
 	reduce/aggregate.c \
+	reduce/core.c \
 	reduce/group.c \
+	reduce/hash.c \
 	reduce/reduce.c \
 	reduce/rows.c
 
@@ -110,5 +112,57 @@ $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
 .PHONY: clean
 clean:
 	rm -rf build
+
+# ---- packages, jars, the demo, installation ---------------------------------------------------
+
+.PHONY: setup
+setup:
+	@tests/setup.sh build check demo jars
+
+.PHONY: jars
+jars: build/jars/complete
+build/jars/complete: tests/stack/jars.xml
+	@tests/setup.sh demo jars
+
+.PHONY: demo
+demo:
+	@tests/setup.sh build demo jars
+	@echo 'Building'
+	@$(MAKE) --no-print-directory --silent VARIANT=release all
+	@tests/stack/demo.sh
+
+# PREFIX must be the one given to `make`: tallyd looks for its stages beside itself, then there.
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BUILD)/tallyd $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(LIBEXECDIR)/
+	rm $(DESTDIR)$(LIBEXECDIR)/tallyd
+	install -m 644 tallyd.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+
+# ---- the worked example in containers ---------------------------------------------------------
+# Both `docker compose` and docker-compose will do. Settable: POSTGRES_PORT KAFKA_PORT CONNECT_PORT,
+# and for load COUNT and INTERVAL.
+
+COMPOSE = $(or $(shell docker compose version >/dev/null 2>&1 && echo docker compose),docker-compose) \
+          -f compose/compose.yaml
+
+.PHONY: up load stop clean-stack logs psql check-compose
+up:
+	$(COMPOSE) up -d --build
+	$(COMPOSE) exec -T connect bash /usr/local/bin/connector.sh
+load:
+	$(COMPOSE) exec -T $(COUNT:%=-e COUNT=%) $(INTERVAL:%=-e INTERVAL=%) postgres \
+	    sh /usr/local/bin/update_db.sh
+stop:
+	$(COMPOSE) stop
+clean-stack:
+	$(COMPOSE) down --volumes --remove-orphans
+logs:
+	$(COMPOSE) logs -f
+psql:
+	$(COMPOSE) exec -e PGPASSWORD=password postgres psql -h localhost -U user values_db
+check-compose:
+	$(COMPOSE) config -q
 
 -include $(shell find build -name '*.d' 2>/dev/null)

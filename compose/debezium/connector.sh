@@ -73,55 +73,56 @@ request()
 	answer=${answer%$'\n'*}
 }
 
-# What went wrong, in one line, without the configuration (it holds the password).
-reason()
+# What went wrong, in $problem, in one line, without the configuration (it holds the password).
+note_problem()
 {
-	local text=${answer//\\n/ }
-	text=${text//\\t/ }
-	if [[ $text =~ \"(message|trace)\":\"([^\"]*) ]]; then
-		text=${BASH_REMATCH[2]}
+	problem=${answer:-no answer from $CONNECT_URL}
+	problem=${problem//\\[nt]/ }
+	problem=${problem//\\\"/\'}
+	if [[ $problem =~ \"(message|trace)\":\"([^\"]*) ]]; then
+		problem=${BASH_REMATCH[2]}
 	fi
-	printf '%.300s' "${text:-no answer from $CONNECT_URL}"
+	problem=${problem:0:400}
 }
 
 register()
 {
 	request PUT "/connectors/$CONNECTOR/config" "$configuration"
-	[[ $status == 20[01] ]]
+	[[ $status == 20[01] ]] || { note_problem; return 1; }
 }
 
-# True while a failed one is asked to try again, false when it runs.
+# A failed one (the table may not exist yet) is asked to try again.
 running()
 {
 	request GET "/connectors/$CONNECTOR/status"
 	if [[ $answer == *'"state":"FAILED"'* ]]; then
-		local failed=$answer
+		note_problem
 		request POST "/connectors/$CONNECTOR/restart?includeTasks=true&onlyFailed=true"
-		answer=$failed
+		sleep 0.5
 		return 1
 	fi
 	[[ $answer == *'"state":"RUNNING"'*'"tasks":['*'"state":"RUNNING"'* ]]
 }
 
+# A problem is told when it has lasted: while servers start, some are normal.
 until_done()
 {
-	local step=$1 said='' now
-	until "$step"; do
-		now=$(reason)
+	local said=''
+	until "$1"; do
 		if ((SECONDS >= WAIT)); then
-			echo "connector $CONNECTOR: gave up after $WAIT s: $now" >&2
+			echo "connector $CONNECTOR: gave up after $WAIT s: $problem" >&2
 			exit 1
 		fi
-		if [[ $now != "$said" && $SECONDS -ge 5 ]]; then
-			echo "connector $CONNECTOR: waiting: $now" >&2
-			said=$now
+		if [[ $problem != "$said" && $SECONDS -ge 5 ]]; then
+			echo "connector $CONNECTOR: waiting: $problem" >&2
+			said=$problem
 		fi
 		sleep 0.1
 	done
 }
 
 configuration=$(options | options_json)
-answer='' status=''
+answer='' status='' problem='it is not running'
 until_done register
 until_done running
 echo "connector $CONNECTOR: running"

@@ -65,11 +65,11 @@ progress_end()
 # The start time of a process, in clock ticks since boot: with the pid it names one process ever.
 stack_started_at()
 {
-	local stat
-	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-	read -ra stat <<<"${stat##*) }"
-	[[ ${stat[0]} != [ZX] ]] || return 1
-	echo "${stat[19]}"
+	local line fields
+	{ read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+	read -ra fields <<<"${line##*) }"
+	[[ ${fields[0]} != [ZX] ]] || return 1
+	echo "${fields[19]}"
 }
 
 # stack_pid SERVER: its pid, if it is the process that we started.
@@ -85,12 +85,13 @@ stack_pid()
 # the script, which then ends the servers in order.
 stack_spawn()
 {
-	local server=$1 pid as=(setsid)
+	local server=$1 pid as=(setsid) tether=KILL
 	shift
 	if [[ $server == pg && $EUID -eq 0 ]]; then
 		as+=(setpriv --reuid=postgres --regid=postgres --init-groups)
 	fi
-	[[ -z $STACK_TETHER ]] || as+=(setpriv --pdeathsig TERM)
+	[[ $server != pg ]] || tether=QUIT # so that it frees its shared memory
+	[[ -z $STACK_TETHER ]] || as+=(setpriv --pdeathsig "$tether")
 	"${as[@]}" "$@" >>"$STACK/$server.log" 2>&1 </dev/null &
 	pid=$!
 	echo "$pid $(stack_started_at "$pid")" >"$STACK/$server.pid"
@@ -251,15 +252,16 @@ stack_configure_connect()
 
 # ---- starting and readiness ------------------------------------------------------------------
 
+# The command line of a Java program, in stack_command.
 stack_java()
 {
-	local server=$1 main=$2 java path archive=()
-	shift 2
+	local main=$1 java path
+	shift
 	java=$(echo /usr/lib/jvm/java-17-openjdk-*/bin/java)
 	[[ -x $java ]] || java=java
 	path=$(printf ':%s' "$STACK_JARS"/*.jar)
-	[[ ! -f $STACK_JARS/$server.jsa ]] || archive=("-XX:SharedArchiveFile=$STACK_JARS/$server.jsa")
-	stack_command=("$java" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx384m "${archive[@]}"
+	stack_command=("$java" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData
+	    -Xmx384m -Djava.io.tmpdir="$STACK/tmp"
 	    -Dorg.slf4j.simpleLogger.defaultLogLevel="${STACK_LOG_LEVEL:-warn}"
 	    -Dorg.slf4j.simpleLogger.showDateTime=true
 	    '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS'
@@ -273,11 +275,11 @@ stack_launch()
 		stack_spawn pg "$stack_pgbin/postgres" -D "$STACK/pg/data"
 		;;
 	kafka)
-		stack_java kafka kafka.Kafka "$STACK/kafka.properties"
+		stack_java kafka.Kafka "$STACK/kafka.properties"
 		stack_spawn kafka "${stack_command[@]}"
 		;;
 	connect)
-		stack_java connect org.apache.kafka.connect.cli.ConnectDistributed \
+		stack_java org.apache.kafka.connect.cli.ConnectDistributed \
 		    "$STACK/connect.properties"
 		stack_spawn connect "${stack_command[@]}"
 		;;
@@ -325,8 +327,8 @@ stack_await()
 # its killed predecessor still runs, so it is tried more than once.
 stack_start()
 {
-	local try
-	for try in 1 2 3 4 5; do
+	local _
+	for _ in 1 2 3 4 5; do
 		stack_pid "$1" >/dev/null || stack_launch "$1" || return
 		if [[ $1 != pg ]] || stack_await "$1" 2>/dev/null; then
 			stack_await "$1"
@@ -340,10 +342,12 @@ stack_start()
 # Open the stack in a folder: its ports for this shell and all that it starts.
 stack_open()
 {
-	STACK=$(cd "$1" && pwd) && [[ -f $STACK/env ]] || {
+	if [[ ! -f $1/env ]]; then
 		stack_note "$1: no stack there"
 		return 1
-	}
+	fi
+	STACK=$(cd "$1" && pwd)
+	# shellcheck disable=SC1091
 	. "$STACK/env"
 }
 
@@ -359,11 +363,12 @@ stack_check_installed()
 	return 1
 }
 
-# One attempt of stack_up. Kafka starts while PostgreSQL's cluster is made.
+# One attempt of stack_up. All start side by side: Connect loads its classes, then waits for Kafka.
 stack_try()
 {
 	local server
 	stack_choose_ports
+	# shellcheck disable=SC1091
 	. "$STACK/env"
 	if [[ " $* " == *' kafka '* ]]; then
 		stack_configure_kafka && stack_launch kafka || return
@@ -373,7 +378,7 @@ stack_try()
 		stack_configure_pg && stack_launch pg || return
 	fi
 	if [[ " $* " == *' connect '* ]]; then
-		stack_await kafka && stack_configure_connect && stack_launch connect || return
+		stack_configure_connect && stack_launch connect || return
 	fi
 	for server in "$@"; do
 		stack_await "$server" || return
@@ -383,14 +388,15 @@ stack_try()
 # stack_up DIR [SERVER...]
 stack_up()
 {
-	local try
+	local _
 	stack_check_installed || return
 	mkdir -p "$1" && STACK=$(cd "$1" && pwd) || return
 	shift
 	(($# > 0)) || set -- pg kafka connect
 	chmod 755 "$STACK" # the unprivileged user of PostgreSQL must reach its cluster
 	: >"$STACK/stack"
-	for try in 1 2 3; do
+	mkdir -p "$STACK/tmp"
+	for _ in 1 2 3; do
 		if stack_try "$@"; then
 			return
 		fi
@@ -470,7 +476,7 @@ stack_connector()
 # stack_topic NAME [PARTITIONS]: made, if it does not exist.
 stack_topic()
 {
-	stack_java topic org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" \
+	stack_java org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" \
 	    --create --if-not-exists --topic "$1" --partitions "${2:-1}"
 	"${stack_command[@]}" >/dev/null
 }
@@ -478,7 +484,7 @@ stack_topic()
 # stack_topic_delete NAME
 stack_topic_delete()
 {
-	stack_java topic org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" \
+	stack_java org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" \
 	    --delete --topic "$1"
 	"${stack_command[@]}" >/dev/null
 }
