@@ -66,8 +66,11 @@ INGEST := \
 	ingest/ingest.c \
 	ingest/kafka.c \
 	ingest/order.c \
+	ingest/origin.c \
 	ingest/schema.c \
-	ingest/transaction.c
+	ingest/source.c \
+	ingest/transaction.c \
+	ingest/writer.c
 
 REDUCE := \
 	reduce/aggregate.c \

@@ -1,0 +1,416 @@
+/*
+ * ingest.c - the stage that reads one Kafka server: its loop, and its side of `tallyd check`.
+ *
+ * One turn of the loop: fetch what order wants, do what order says, and sleep only when it says
+ * WAIT and nothing new has come. Everything that takes its time is done while asleep: offsets for
+ * Kafka, a look at a server that is away, topics that grow.
+ */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "common/stage.h"
+#include "ingest/kafka.h"
+#include "ingest/order.h"
+#include "ingest/origin.h"
+#include "ingest/source.h"
+#include "ingest/writer.h"
+
+#define INGEST_STEPS      64    /* between two looks at all partitions */
+#define INGEST_OFFSETS_MS 1000  /* between two commits of offsets to Kafka */
+#define INGEST_PROBE_MS   500   /* between two looks for what is away */
+#define INGEST_GROWTH_MS  60000 /* between two looks for new partitions */
+#define INGEST_FINISH_MS  2000  /* how long an open transaction may take at the end */
+#define INGEST_PROBE_FOR  200
+#define INGEST_CHECK_FOR  5000
+
+struct ingest {
+	struct stage *stage;
+	struct source source;
+	struct writer writer;
+	int64_t now_ms;
+	int64_t finish_ms; /* stopping or poisoned: the latest end; 0: neither */
+	int64_t offsets_ms, probe_ms, growth_ms; /* when each is due */
+	uint64_t offsets_batch;                  /* whose position Kafka was told */
+	bool away;                               /* and that was said */
+	struct board_durable *durable;           /* room for a copy */
+	int64_t *offsets;
+};
+
+/* ---- check --------------------------------------------------------------------------------- */
+
+static int64_t
+check_left(int64_t deadline_ms)
+{
+	int64_t left = deadline_ms - clock_monotonic_ms();
+	return left > 1 ? left : 1;
+}
+
+static void
+check_stop_on_failure(struct stage *stage, const struct kafka *k)
+{
+	const char *text;
+	int code = kafka_failure(k, &text);
+	if (code == 0)
+		return;
+	stage_report(stage, LOG_ERROR, &stage->pipeline->servers[stage->server].place, "%s", text);
+	exit(code);
+}
+
+/* The partitions of a topic; 0 when it is missing. Ends the process when there is no answer. */
+static int
+check_topic(struct stage *stage, struct kafka *k, const char *topic, int64_t deadline_ms)
+{
+	const struct server *server = &stage->pipeline->servers[stage->server];
+	for (;;) {
+		int count;
+		enum kafka_result r =
+		    kafka_topic_partitions(k, topic, (int)check_left(deadline_ms), &count);
+		kafka_serve(k);
+		check_stop_on_failure(stage, k);
+		if (r == KAFKA_OK)
+			return count;
+		if (r == KAFKA_MISSING)
+			return 0;
+		if (clock_monotonic_ms() < deadline_ms)
+			continue;
+		stage_report(stage, LOG_ERROR, &server->place, "Kafka cannot be reached: %s",
+			     kafka_trouble(k));
+		exit(EXIT_UNAVAILABLE);
+	}
+}
+
+static void
+check_limits(struct stage *stage, struct kafka *k, const struct table *t, int partitions)
+{
+	const struct server *server = &stage->pipeline->servers[stage->server];
+	for (int32_t i = 0; i < partitions; i++) {
+		int64_t low, high;
+		if (kafka_topic_limits(k, t->topic, i, INGEST_CHECK_FOR, &low, &high) == KAFKA_OK &&
+		    low > 0 && server->start == START_CHECKED)
+			stage_report(stage, LOG_INFO, &t->topic_place,
+				     "topic %s [%d] begins at offset %lld: a first start needs a "
+				     "snapshot there, or a choice in option start",
+				     t->topic, i, (long long)low);
+	}
+	check_stop_on_failure(stage, k);
+}
+
+static void
+check_transactions(struct stage *stage, struct kafka *k, int64_t deadline_ms)
+{
+	const struct server *server = &stage->pipeline->servers[stage->server];
+	if (server->transaction_topic == NULL)
+		return;
+	int count = check_topic(stage, k, server->transaction_topic, deadline_ms);
+	if (count == 0)
+		stage_report(stage, LOG_WARN, &server->transaction_place,
+			     "topic %s does not exist yet: Debezium creates it with its first "
+			     "transaction when provide.transaction.metadata=true",
+			     server->transaction_topic);
+	if (count <= 1)
+		return;
+	stage_report(stage, LOG_ERROR, &server->transaction_place,
+		     "transaction_topic %s has %d partitions: it must have exactly one",
+		     server->transaction_topic, count);
+	exit(EXIT_CONFIG);
+}
+
+/* How many partitions there are; *missing: some topic is not there yet, so there may be more. */
+static int
+check_tables(struct stage *stage, struct kafka *k, int64_t deadline_ms, bool *missing)
+{
+	const struct pipeline *p = stage->pipeline;
+	int total = 0;
+	*missing = false;
+	for (unsigned i = 0; i < p->table_count; i++) {
+		const struct table *t = &p->tables[i];
+		if (t->server != stage->server)
+			continue;
+		int count = check_topic(stage, k, t->topic, deadline_ms);
+		if (count == 0) {
+			*missing = true;
+			stage_report(stage, LOG_WARN, &t->topic_place,
+				     "topic %s does not exist yet: tallyd will wait for it",
+				     t->topic);
+			continue;
+		}
+		stage_report(stage, LOG_INFO, &t->topic_place, "topic %s: %d partition%s", t->topic,
+			     count, count == 1 ? "" : "s");
+		check_limits(stage, k, t, count);
+		total += count;
+	}
+	return total;
+}
+
+static void
+check_mode(struct stage *stage, int partitions, bool known)
+{
+	const struct server *server = &stage->pipeline->servers[stage->server];
+	if (!known && server->transaction_topic == NULL) {
+		stage_report(stage, LOG_INFO, &server->place,
+			     "server %s: transaction mode: decided by the number of partitions",
+			     server->name);
+		return;
+	}
+	enum order_mode mode = source_mode(server, partitions);
+	stage_report(stage, LOG_INFO, &server->place, "server %s: transaction mode %s: %s",
+		     server->name, source_mode_name(mode), source_promise(mode));
+}
+
+static int
+ingest_check(struct stage *stage)
+{
+	bool missing;
+	if (!kafka_check_options(stage))
+		return EXIT_CONFIG;
+	if (stage->offline) {
+		check_mode(stage, 0, false);
+		return EXIT_OK;
+	}
+	struct kafka *k = kafka_new(stage, 1);
+	if (k == NULL)
+		return EXIT_CONFIG;
+	int64_t deadline_ms = clock_monotonic_ms() + INGEST_CHECK_FOR;
+	int partitions = check_tables(stage, k, deadline_ms, &missing);
+	check_transactions(stage, k, deadline_ms);
+	check_mode(stage, partitions, !missing || partitions > 1);
+	return EXIT_OK;
+}
+
+/* ---- what is done while asleep ------------------------------------------------------------- */
+
+/* Let Kafka know what the target holds; nothing depends on it but lag tools. */
+static void
+ingest_commit_offsets(struct ingest *in)
+{
+	struct source *s = &in->source;
+	struct partition_position *at;
+	struct transaction_position transaction = {.set = false};
+	unsigned count;
+	const char *error;
+	in->offsets_ms = in->now_ms + INGEST_OFFSETS_MS;
+	if (kafka_committing(s->kafka) || kafka_is_away(s->kafka) ||
+	    board_durable_batch(in->stage->board) == in->offsets_batch ||
+	    !board_durable(in->stage->board, in->durable) || in->durable->len == 0)
+		return;
+	in->offsets_batch = in->durable->batch;
+	if (position_parse(in->durable->position, in->durable->len, in->stage->pipeline,
+			   in->stage->server, &at, &count, &transaction, &error) != 0) {
+		log_warn("ingest.offsets", "the position in the target cannot be read: %s", error);
+		return;
+	}
+	for (unsigned p = 0; p < s->count; p++) {
+		in->offsets[p] = -1;
+		for (unsigned i = 0; i < count; i++)
+			if (at[i].table == s->partitions[p].table &&
+			    at[i].partition == s->partitions[p].partition)
+				in->offsets[p] = at[i].next;
+	}
+	free(at);
+	in->offsets[s->count] = transaction.set ? transaction.next : -1;
+	kafka_commit(s->kafka, in->offsets);
+}
+
+static void
+ingest_say_away(struct ingest *in)
+{
+	char note[240];
+	snprintf(note, sizeof(note), "waiting for Kafka at %s", kafka_trouble(in->source.kafka));
+	in->away = true;
+	stage_waiting(in->stage, note);
+}
+
+static void
+ingest_probe(struct ingest *in)
+{
+	struct source *s = &in->source;
+	in->probe_ms = in->now_ms + INGEST_PROBE_MS;
+	if (kafka_is_away(s->kafka) && kafka_probe(s->kafka, INGEST_PROBE_FOR) != KAFKA_OK) {
+		ingest_say_away(in);
+		return;
+	}
+	if (in->away) {
+		in->away = false;
+		log_info("kafka.back", "Kafka is back");
+		board_set_state(in->stage->self, STAGE_RUNNING, "");
+	}
+	if (s->mode == ORDER_METADATA && !s->transaction_exists)
+		origin_look_for_transactions(s);
+}
+
+static void
+ingest_keep_house(struct ingest *in)
+{
+	source_check_failure(&in->source);
+	if (in->now_ms >= in->offsets_ms)
+		ingest_commit_offsets(in);
+	if (in->now_ms >= in->probe_ms)
+		ingest_probe(in);
+	if (in->now_ms >= in->growth_ms && !in->away) {
+		in->growth_ms = in->now_ms + INGEST_GROWTH_MS;
+		origin_look_for_partitions(&in->source);
+	}
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+_Noreturn static void
+ingest_stop(struct ingest *in)
+{
+	struct source *s = &in->source;
+	writer_commit(&in->writer);
+	if (s->poison.set)
+		stage_fail(in->stage, EXIT_DATA, "ingest.malformed", "%s", s->poison.text);
+	ingest_commit_offsets(in);
+	for (int i = 0; i < 20 && kafka_committing(s->kafka); i++) {
+		struct pollfd fd = {.fd = kafka_fd(s->kafka), .events = POLLIN};
+		stage_poll(in->stage, &fd, 1, 50);
+		kafka_serve(s->kafka);
+	}
+	log_info("ingest.stopped", "%s",
+		 order_whole(s->order) ? "stopped after a whole transaction"
+				       : "stopped inside a transaction");
+	exit(EXIT_OK);
+}
+
+/* Asked to stop, or at a message that cannot be read: finish what is open if that comes soon. */
+static void
+ingest_finish(struct ingest *in, bool idle)
+{
+	if (!in->stage->stopping && !in->source.poison.set)
+		return;
+	if (in->finish_ms == 0) {
+		in->finish_ms = in->now_ms + INGEST_FINISH_MS;
+		if (in->source.poison.set)
+			in->finish_ms += in->stage->pipeline->autocommit_duration_ms;
+	}
+	bool whole = order_whole(in->source.order);
+	if (in->now_ms >= in->finish_ms || (whole && (idle || in->stage->stopping)))
+		ingest_stop(in);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static void
+ingest_refuse(struct ingest *in, const struct order_action *a)
+{
+	struct source *s = &in->source;
+	writer_commit(&in->writer);
+	if (a->partition < 0)
+		stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "%s", a->reason);
+	const struct partition *part = &s->partitions[a->partition];
+	stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "%s [%d] offset %lld: %s",
+		   source_topic(s, (unsigned)a->partition), part->partition,
+		   (long long)part->event.place.offset, a->reason);
+}
+
+static void
+ingest_act(struct ingest *in, const struct order_action *a)
+{
+	struct source *s = &in->source;
+	switch (a->step) {
+	case ORDER_APPLY:
+		writer_apply(&in->writer, a);
+		break;
+	case ORDER_SNAPSHOT_BEGIN:
+	case ORDER_SNAPSHOT_END:
+		writer_snapshot(&in->writer, a);
+		break;
+	case ORDER_END:
+	case ORDER_CUT:
+		writer_end(&in->writer, a);
+		break;
+	case ORDER_REFUSE:
+		ingest_refuse(in, a);
+		break;
+	case ORDER_DROP:
+	case ORDER_WAIT:
+		break;
+	}
+	order_done(s->order);
+	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
+		source_taken(s, (unsigned)a->partition);
+	if (a->step == ORDER_CUT)
+		board_set_state(in->stage->self, STAGE_RUNNING, "");
+	writer_done(&in->writer);
+}
+
+/* Do what order says for a while. Returns how many steps; fewer than asked for: it waits. */
+static unsigned
+ingest_step(struct ingest *in, struct order_action *a)
+{
+	struct source *s = &in->source;
+	for (unsigned steps = 0; steps < INGEST_STEPS; steps++) {
+		order_step(s->order, in->now_ms, a);
+		if (a->step == ORDER_WAIT)
+			return steps;
+		ingest_act(in, a);
+		if (a->partition >= 0)
+			source_fetch(s, (unsigned)a->partition, in->now_ms);
+	}
+	return INGEST_STEPS;
+}
+
+static void
+ingest_sleep(struct ingest *in, int64_t deadline_ms)
+{
+	struct pollfd fd = {.fd = kafka_fd(in->source.kafka), .events = POLLIN};
+	int64_t until = in->now_ms + INGEST_PROBE_MS;
+	writer_commit(&in->writer);
+	if (deadline_ms < until)
+		until = deadline_ms;
+	if (in->finish_ms != 0 && in->finish_ms < until)
+		until = in->finish_ms;
+	int64_t timeout = until - in->now_ms;
+	stage_poll(in->stage, &fd, 1, timeout > 1 ? (int)timeout : 1);
+}
+
+_Noreturn static void
+ingest_loop(struct ingest *in)
+{
+	struct order_action action;
+	for (;;) {
+		in->now_ms = clock_monotonic_ms();
+		kafka_serve(in->source.kafka);
+		ingest_keep_house(in);
+		unsigned offered = source_fetch_all(&in->source, in->now_ms);
+		unsigned steps = ingest_step(in, &action);
+		bool idle = offered == 0 && steps == 0;
+		ingest_finish(in, idle);
+		if (idle)
+			ingest_sleep(in, action.deadline_ms);
+		else
+			stage_poll(in->stage, NULL, 0, 0);
+	}
+}
+
+static void
+ingest_run(struct stage *stage)
+{
+	static struct ingest in;
+	in.stage = stage;
+	size_t token_len = writer_open(&in.writer, stage);
+	origin_open(&in.source, stage, in.writer.token, token_len);
+	writer_start(&in.writer, &in.source);
+	in.durable = xcalloc(1, sizeof(*in.durable));
+	in.offsets = xcalloc(in.source.count + 1, sizeof(*in.offsets));
+	in.growth_ms = clock_monotonic_ms() + INGEST_GROWTH_MS;
+	ingest_loop(&in);
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct stage stage;
+	/* Fetched buffers pass from librdkafka's threads to ours: more arenas only hold more. */
+	mallopt(M_ARENA_MAX, 2);
+	stage_open(&stage, ROLE_INGEST, argc, argv);
+	if (stage.check)
+		return ingest_check(&stage);
+	ingest_run(&stage);
+}

@@ -1,0 +1,770 @@
+#include "ingest/kafka.h"
+
+#include <bsd/string.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <librdkafka/rdkafka.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "common/stage.h"
+
+#define KAFKA_QUEUES_BYTES   (8u * 1024 * 1024) /* prefetched in all, unless the user says so */
+#define KAFKA_FETCH_BYTES    (1024u * 1024)     /* one fetch of one partition, at most */
+#define KAFKA_PARTITION_MIN  (64u * 1024)
+#define KAFKA_BATCH_MESSAGES 256u
+#define KAFKA_SECRET_MAX     4096
+
+struct queue {
+	char *topic;
+	int32_t partition;
+	int64_t offset; /* where to start */
+	rd_kafka_queue_t *queue;
+	rd_kafka_message_t **batch; /* taken from librdkafka, not yet by the caller */
+	unsigned at, count;
+	bool at_end;
+	int64_t end; /* while at_end */
+};
+
+struct kafka {
+	struct stage *stage;
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *main;
+	struct queue *queues;
+	unsigned count;
+	unsigned batch_max;
+	int fd;
+	bool away;
+	char trouble[256];
+	int failure;
+	char failure_text[512];
+	bool committing;
+	rd_kafka_resp_err_t commit_error; /* said last */
+	/* Versions before 2.2 need to be woken when a full queue was drained: kafka_nudge(). */
+	bool nudge, nudge_due;
+	int64_t nudged_ms;
+	char *username, *password;
+};
+
+struct property {
+	const char *name, *value;
+};
+
+/* What the design rests on; the user cannot change these. */
+static const struct property kafka_own[] = {
+    {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},
+    {"auto.offset.reset", "error"},  {"enable.partition.eof", "true"},
+    {"check.crcs", "true"},          {"log.queue", "true"},
+};
+
+static const struct property kafka_defaults[] = {
+    {"socket.nagle.disable", "true"},     {"socket.keepalive.enable", "true"},
+    {"reconnect.backoff.max.ms", "1000"}, {"allow.auto.create.topics", "false"},
+    {"fetch.error.backoff.ms", "100"},
+};
+
+__attribute__((format(printf, 3, 4))) static void
+kafka_fail(struct kafka *k, int code, const char *fmt, ...)
+{
+	va_list ap;
+	if (k->failure != 0)
+		return;
+	k->failure = code;
+	va_start(ap, fmt);
+	vsnprintf(k->failure_text, sizeof(k->failure_text), fmt, ap);
+	va_end(ap);
+}
+
+int
+kafka_failure(const struct kafka *k, const char **text)
+{
+	if (text != NULL)
+		*text = k->failure_text;
+	return k->failure;
+}
+
+const char *
+kafka_trouble(const struct kafka *k)
+{
+	return k->trouble;
+}
+
+bool
+kafka_is_away(const struct kafka *k)
+{
+	return k->away;
+}
+
+/* ---- options ------------------------------------------------------------------------------ */
+
+static const struct server *
+kafka_server(const struct stage *s)
+{
+	return &s->pipeline->servers[s->server];
+}
+
+static const struct option *
+kafka_option(const struct stage *s, const char *name)
+{
+	const struct server *server = kafka_server(s);
+	for (unsigned i = 0; i < server->option_count; i++)
+		if (strcmp(server->options[i].name, name) == 0)
+			return &server->options[i];
+	return NULL;
+}
+
+/* Defaults are ours: a version of librdkafka that lacks one goes without. */
+static void
+kafka_set_default(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char error[256];
+	if (rd_kafka_conf_set(conf, name, value, error, sizeof(error)) != RD_KAFKA_CONF_OK)
+		log_debug("kafka.option", "%s", error);
+}
+
+__attribute__((format(printf, 3, 4))) static void
+kafka_set_default_format(rd_kafka_conf_t *conf, const char *name, const char *fmt, ...)
+{
+	char value[256];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(value, sizeof(value), fmt, ap);
+	va_end(ap);
+	kafka_set_default(conf, name, value);
+}
+
+/*
+ * A queue over its bound stops the fetch, and a fetch under way for another partition of the same
+ * broker delays the next one by fetch.wait.max.ms: with several partitions that must be short.
+ */
+static void
+kafka_set_defaults(rd_kafka_conf_t *conf, const struct stage *s, unsigned partitions)
+{
+	unsigned each = KAFKA_QUEUES_BYTES / (partitions > 0 ? partitions : 1);
+	if (each < KAFKA_PARTITION_MIN)
+		each = KAFKA_PARTITION_MIN;
+	for (size_t i = 0; i < sizeof(kafka_defaults) / sizeof(*kafka_defaults); i++)
+		kafka_set_default(conf, kafka_defaults[i].name, kafka_defaults[i].value);
+	kafka_set_default_format(conf, "client.id", "tallyd-%s", s->pipeline->name);
+	kafka_set_default_format(conf, "group.id", "%s", s->pipeline->name);
+	kafka_set_default_format(conf, "queued.max.messages.kbytes", "%u", each / 1024);
+	kafka_set_default_format(conf, "fetch.message.max.bytes", "%u",
+				 each < KAFKA_FETCH_BYTES ? each : KAFKA_FETCH_BYTES);
+	kafka_set_default(conf, "fetch.queue.backoff.ms", "1");
+	if (partitions > 1)
+		kafka_set_default(conf, "fetch.wait.max.ms", "10");
+}
+
+/* The first line of a file, without its end. Returns false with errno. */
+static bool
+kafka_read_secret(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, buf, size - 1);
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	if (n < 0)
+		return false;
+	buf[n] = '\0';
+	buf[strcspn(buf, "\r\n")] = '\0';
+	return true;
+}
+
+static bool
+kafka_set_secret(rd_kafka_conf_t *conf, struct stage *s, const struct option *o)
+{
+	char secret[KAFKA_SECRET_MAX], error[256];
+	if (!kafka_read_secret(o->value, secret, sizeof(secret))) {
+		/* A file may be checked on a machine that lacks the secrets. */
+		stage_report(s, s->offline ? LOG_WARN : LOG_ERROR, &o->place, "%s: %s: %s", o->name,
+			     o->value, strerror(errno));
+		return s->offline;
+	}
+	bool good = rd_kafka_conf_set(conf, "sasl.password", secret, error, sizeof(error)) ==
+		    RD_KAFKA_CONF_OK;
+	explicit_bzero(secret, sizeof(secret));
+	if (!good)
+		stage_report(s, LOG_ERROR, &o->place, "%s: %s", o->name, error);
+	return good;
+}
+
+static const struct property *
+kafka_find_own(const char *name)
+{
+	for (size_t i = 0; i < sizeof(kafka_own) / sizeof(*kafka_own); i++)
+		if (strcmp(kafka_own[i].name, name) == 0)
+			return &kafka_own[i];
+	return NULL;
+}
+
+/* False, and one report, when librdkafka refuses it. Its own text never shows the value whole. */
+static bool
+kafka_set_option(rd_kafka_conf_t *conf, struct stage *s, const struct option *o)
+{
+	const struct property *own = kafka_find_own(o->name);
+	char error[256];
+	if (own != NULL) {
+		if (strcasecmp(own->value, o->value) != 0)
+			stage_report(s, LOG_WARN, &o->place,
+				     "option \"%s\" is set by tallyd itself and ignored here: it "
+				     "commits what the target holds, and starts where option "
+				     "start says",
+				     o->name);
+		return true;
+	}
+	if (strcmp(o->name, "sasl.password_file") == 0)
+		return kafka_set_secret(conf, s, o);
+	switch (rd_kafka_conf_set(conf, o->name, o->value, error, sizeof(error))) {
+	case RD_KAFKA_CONF_OK:
+		return true;
+	case RD_KAFKA_CONF_UNKNOWN:
+		stage_report(s, LOG_ERROR, &o->place,
+			     "librdkafka %s knows no property \"%s\": see its CONFIGURATION.md",
+			     rd_kafka_version_str(), o->name);
+		return false;
+	case RD_KAFKA_CONF_INVALID:
+	default:
+		stage_report(s, LOG_ERROR, &o->place, "option \"%s\": %s", o->name, error);
+		return false;
+	}
+}
+
+/* A configuration with everything in it, or NULL when something was refused (all reported). */
+static rd_kafka_conf_t *
+kafka_configure(struct stage *s, unsigned partitions)
+{
+	const struct server *server = kafka_server(s);
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	bool good = true;
+	kafka_set_defaults(conf, s, partitions);
+	for (unsigned i = 0; i < server->option_count; i++)
+		good = kafka_set_option(conf, s, &server->options[i]) && good;
+	for (size_t i = 0; i < sizeof(kafka_own) / sizeof(*kafka_own); i++)
+		kafka_set_default(conf, kafka_own[i].name, kafka_own[i].value);
+	if (!kafka_option(s, "bootstrap.servers") && !kafka_option(s, "metadata.broker.list")) {
+		stage_report(s, LOG_ERROR, &server->place,
+			     "server \"%s\" needs option \"bootstrap.servers\" 'host:port'",
+			     server->name);
+		good = false;
+	}
+	if (good)
+		return conf;
+	rd_kafka_conf_destroy(conf);
+	return NULL;
+}
+
+bool
+kafka_check_options(struct stage *s)
+{
+	rd_kafka_conf_t *conf = kafka_configure(s, 1);
+	if (conf == NULL)
+		return false;
+	rd_kafka_conf_destroy(conf);
+	return true;
+}
+
+/* ---- callbacks: run inside kafka_serve() and the lookups ----------------------------------- */
+
+/* From "sasl_ssl://h:1/bootstrap: Connect to ipv4#h:1 failed: REASON (after 0ms in state X)". */
+static void
+kafka_note_trouble(struct kafka *k, const char *reason)
+{
+	const char *scheme = strstr(reason, "://"), *colon, *name_end, *why, *end;
+	const char *name = scheme != NULL && scheme < strchr(reason, ':') + 1 ? scheme + 3 : reason;
+	colon = strstr(name, ": ");
+	if (colon == NULL) {
+		strlcpy(k->trouble, reason, sizeof(k->trouble));
+		return;
+	}
+	name_end = memchr(name, '/', (size_t)(colon - name));
+	if (name_end == NULL)
+		name_end = colon;
+	why = strstr(colon, "failed: ");
+	why = why != NULL && strstr(colon, "Connect to ") == colon + 2 ? why + 8 : colon + 2;
+	end = strstr(why, " (after ");
+	if (end == NULL)
+		end = why + strlen(why);
+	snprintf(k->trouble, sizeof(k->trouble), "%.*s: %.*s", (int)(name_end - name), name,
+		 (int)(end - why), why);
+}
+
+/*
+ * A handshake that a restarting broker cut short also arrives as an authentication error; only
+ * an answer is a refusal.
+ */
+static bool
+kafka_is_refusal(rd_kafka_resp_err_t error, const char *reason)
+{
+	static const char *const cut[] = {
+	    "Disconnected", "reset by peer", "transport failure", "imed out", "Broken pipe",
+	};
+	if (error != RD_KAFKA_RESP_ERR__AUTHENTICATION && error != RD_KAFKA_RESP_ERR__SSL &&
+	    error != RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
+		return false;
+	for (size_t i = 0; i < sizeof(cut) / sizeof(*cut); i++)
+		if (strstr(reason, cut[i]) != NULL)
+			return false;
+	return true;
+}
+
+static void
+kafka_on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
+{
+	struct kafka *k = opaque;
+	char text[512];
+	rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)error;
+	if (err == RD_KAFKA_RESP_ERR__FATAL)
+		err = rd_kafka_fatal_error(rk, text, sizeof(text));
+	log_debug("kafka.error", "%s: %s", rd_kafka_err2name(err), reason);
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		k->away = true;
+		return;
+	}
+	kafka_note_trouble(k, reason);
+	if (kafka_is_refusal(err, reason))
+		kafka_fail(k, EXIT_DENIED,
+			   "Kafka refuses the connection: %s: look at sasl.*, ssl.* and "
+			   "security.protocol of server \"%s\"",
+			   k->trouble, kafka_server(k->stage)->name);
+}
+
+/* Connection faults arrive by kafka_on_error() as well, and are said once, by the one who waits. */
+static void
+kafka_on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+	(void)rk;
+	bool twice = strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0;
+	log_line(level <= 4 && !twice ? LOG_INFO : LOG_DEBUG, "kafka.log", "%s: %s", facility,
+		 text);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+/*
+ * OpenSSL takes its tables down in an exit handler while librdkafka's threads still use them. This
+ * handler was registered later, so it runs before.
+ */
+static void
+kafka_exit(int status, void *unused)
+{
+	(void)unused;
+	fflush(NULL);
+	_exit(status);
+}
+
+static bool
+kafka_connect(struct kafka *k, rd_kafka_conf_t *conf)
+{
+	char error[512];
+	rd_kafka_conf_set_opaque(conf, k);
+	rd_kafka_conf_set_error_cb(conf, kafka_on_error);
+	rd_kafka_conf_set_log_cb(conf, kafka_on_log);
+	k->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
+	if (k->rk == NULL) {
+		rd_kafka_conf_destroy(conf);
+		stage_report(k->stage, LOG_ERROR, &kafka_server(k->stage)->place,
+			     "server \"%s\": %s", kafka_server(k->stage)->name, error);
+		return false;
+	}
+	on_exit(kafka_exit, NULL);
+	rd_kafka_set_log_queue(k->rk, NULL);
+	return true;
+}
+
+static void
+kafka_remember_credentials(struct kafka *k, rd_kafka_conf_t *conf)
+{
+	char value[KAFKA_SECRET_MAX];
+	size_t size = sizeof(value);
+	k->nudge =
+	    rd_kafka_conf_get(conf, "fetch.queue.backoff.ms", NULL, &size) != RD_KAFKA_CONF_OK;
+	if (!k->nudge)
+		return;
+	size = sizeof(value);
+	if (rd_kafka_conf_get(conf, "sasl.username", value, &size) == RD_KAFKA_CONF_OK)
+		k->username = xstrdup(value);
+	size = sizeof(value);
+	if (rd_kafka_conf_get(conf, "sasl.password", value, &size) == RD_KAFKA_CONF_OK)
+		k->password = xstrdup(value);
+	explicit_bzero(value, sizeof(value));
+}
+
+struct kafka *
+kafka_new(struct stage *s, unsigned partitions)
+{
+	static const uint64_t one = 1;
+	rd_kafka_conf_t *conf = kafka_configure(s, partitions);
+	if (conf == NULL)
+		return NULL;
+	struct kafka *k = xcalloc(1, sizeof(*k));
+	k->stage = s;
+	k->batch_max = KAFKA_BATCH_MESSAGES / (partitions > 0 ? partitions : 1);
+	if (k->batch_max < 16)
+		k->batch_max = 16;
+	kafka_remember_credentials(k, conf);
+	k->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (k->fd < 0)
+		stage_fail(s, EXIT_TEMPORARY, "kafka.start", "eventfd: %s", strerror(errno));
+	if (!kafka_connect(k, conf)) {
+		kafka_free(k);
+		return NULL;
+	}
+	k->main = rd_kafka_queue_get_main(k->rk);
+	rd_kafka_queue_io_event_enable(k->main, k->fd, &one, sizeof(one));
+	return k;
+}
+
+static void
+kafka_queue_free(struct queue *q)
+{
+	while (q->at < q->count)
+		rd_kafka_message_destroy(q->batch[q->at++]);
+	if (q->queue != NULL) {
+		rd_kafka_queue_io_event_enable(q->queue, -1, NULL, 0);
+		rd_kafka_queue_destroy(q->queue);
+	}
+	free(q->batch);
+	free(q->topic);
+}
+
+void
+kafka_free(struct kafka *k)
+{
+	if (k == NULL)
+		return;
+	for (unsigned i = 0; i < k->count; i++)
+		kafka_queue_free(&k->queues[i]);
+	free(k->queues);
+	if (k->main != NULL) {
+		rd_kafka_queue_io_event_enable(k->main, -1, NULL, 0);
+		rd_kafka_queue_destroy(k->main);
+	}
+	if (k->rk != NULL)
+		rd_kafka_destroy_flags(k->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	close(k->fd);
+	free(k->username);
+	if (k->password != NULL)
+		explicit_bzero(k->password, strlen(k->password));
+	free(k->password);
+	free(k);
+}
+
+/* ---- lookups ------------------------------------------------------------------------------- */
+
+static enum kafka_result
+kafka_answered(struct kafka *k)
+{
+	k->away = false;
+	k->trouble[0] = '\0';
+	return KAFKA_OK;
+}
+
+/* Sort an error of a lookup; the callbacks may know more about why there was no answer. */
+static enum kafka_result
+kafka_unanswered(struct kafka *k, rd_kafka_resp_err_t err, const char *topic)
+{
+	rd_kafka_poll(k->rk, 0);
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		return KAFKA_MISSING;
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		kafka_fail(k, EXIT_DENIED,
+			   "Kafka does not let us read topic %s: grant READ and DESCRIBE on it",
+			   topic);
+		return KAFKA_DENIED;
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+		snprintf(k->trouble, sizeof(k->trouble), "%s", rd_kafka_err2str(err));
+		return KAFKA_DENIED;
+	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+		kafka_fail(k, EXIT_CONFIG, "%s is no valid name of a topic", topic);
+		return KAFKA_DENIED;
+	default:
+		break;
+	}
+	const struct option *servers = kafka_option(k->stage, "bootstrap.servers");
+	if (k->trouble[0] == '\0')
+		snprintf(k->trouble, sizeof(k->trouble), "%s: %s",
+			 servers != NULL ? servers->value : "the brokers", rd_kafka_err2str(err));
+	return KAFKA_AWAY;
+}
+
+enum kafka_result
+kafka_probe(struct kafka *k, int timeout_ms)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(k->rk, 0, NULL, &metadata, timeout_ms);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return kafka_unanswered(k, err, "");
+	rd_kafka_metadata_destroy(metadata);
+	return kafka_answered(k);
+}
+
+enum kafka_result
+kafka_topic_partitions(struct kafka *k, const char *topic, int timeout_ms, int *count)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_topic_t *handle = rd_kafka_topic_new(k->rk, topic, NULL);
+	*count = 0;
+	if (handle == NULL)
+		return kafka_unanswered(k, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, topic);
+	rd_kafka_resp_err_t err = rd_kafka_metadata(k->rk, 0, handle, &metadata, timeout_ms);
+	rd_kafka_topic_destroy(handle);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return kafka_unanswered(k, err, topic);
+	err = metadata->topic_cnt > 0 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	if (metadata->topic_cnt > 0)
+		*count = metadata->topics[0].partition_cnt;
+	rd_kafka_metadata_destroy(metadata);
+	kafka_answered(k);
+	if (*count > 0)
+		return KAFKA_OK;
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? KAFKA_MISSING : kafka_unanswered(k, err, topic);
+}
+
+enum kafka_result
+kafka_topic_limits(struct kafka *k, const char *topic, int32_t partition, int timeout_ms,
+		   int64_t *low, int64_t *high)
+{
+	rd_kafka_resp_err_t err =
+	    rd_kafka_query_watermark_offsets(k->rk, topic, partition, low, high, timeout_ms);
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? kafka_answered(k)
+						 : kafka_unanswered(k, err, topic);
+}
+
+static rd_kafka_topic_partition_list_t *
+kafka_list(const struct kafka *k, unsigned count)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	for (unsigned i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, k->queues[i].topic, k->queues[i].partition)
+		    ->offset = RD_KAFKA_OFFSET_INVALID;
+	return list;
+}
+
+enum kafka_result
+kafka_group_offsets(struct kafka *k, int timeout_ms, int64_t *offsets, unsigned count)
+{
+	INVARIANT(count <= k->count);
+	rd_kafka_topic_partition_list_t *list = kafka_list(k, count);
+	rd_kafka_resp_err_t err = rd_kafka_committed(k->rk, list, timeout_ms);
+	for (unsigned i = 0; i < count; i++) {
+		const rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_find(
+		    list, k->queues[i].topic, k->queues[i].partition);
+		offsets[i] = p != NULL && p->offset >= 0 ? p->offset : -1;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? kafka_answered(k) : kafka_unanswered(k, err, "");
+}
+
+const char *
+kafka_group(const struct kafka *k)
+{
+	const struct option *o = kafka_option(k->stage, "group.id");
+	return o != NULL ? o->value : k->stage->pipeline->name;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+unsigned
+kafka_add(struct kafka *k, const char *topic, int32_t partition)
+{
+	k->queues = xreallocarray(k->queues, k->count + 1, sizeof(*k->queues));
+	struct queue *q = &k->queues[k->count];
+	*q = (struct queue){.topic = xstrdup(topic), .partition = partition};
+	q->batch = xcalloc(k->batch_max, sizeof(rd_kafka_message_t *));
+	return k->count++;
+}
+
+void
+kafka_start_at(struct kafka *k, unsigned queue, int64_t offset)
+{
+	k->queues[queue].offset = offset;
+}
+
+int
+kafka_assign(struct kafka *k)
+{
+	static const uint64_t one = 1;
+	rd_kafka_topic_partition_list_t *list = kafka_list(k, k->count);
+	for (unsigned i = 0; i < k->count; i++) {
+		struct queue *q = &k->queues[i];
+		list->elems[i].offset = q->offset;
+		q->queue = rd_kafka_queue_get_partition(k->rk, q->topic, q->partition);
+		if (q->queue == NULL)
+			continue;
+		rd_kafka_queue_forward(q->queue, NULL);
+		rd_kafka_queue_io_event_enable(q->queue, k->fd, &one, sizeof(one));
+	}
+	rd_kafka_resp_err_t err = rd_kafka_assign(k->rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	for (unsigned i = 0; i < k->count && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+		if (k->queues[i].queue == NULL)
+			err = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && !FAULT("ingest.assign"))
+		return 0;
+	kafka_fail(k, EXIT_TEMPORARY, "cannot assign the partitions: %s", rd_kafka_err2str(err));
+	return -1;
+}
+
+/*
+ * Before 2.2, librdkafka's broker thread looks only once a second whether a queue that was over
+ * its bound has room again, unless something wakes it. Setting the credentials that are set
+ * already changes nothing and wakes it; nothing else in its interface does so without a request.
+ */
+static void
+kafka_nudge(struct kafka *k, bool now)
+{
+	if (!k->nudge || !k->nudge_due)
+		return;
+	int64_t ms = clock_monotonic_ms();
+	if (!now && ms == k->nudged_ms)
+		return;
+	k->nudged_ms = ms;
+	k->nudge_due = false;
+	rd_kafka_error_t *error = rd_kafka_sasl_set_credentials(
+	    k->rk, k->username != NULL ? k->username : "", k->password != NULL ? k->password : "");
+	if (error != NULL)
+		rd_kafka_error_destroy(error);
+}
+
+static void
+kafka_queue_error(struct kafka *k, struct queue *q, const rd_kafka_message_t *m)
+{
+	switch (m->err) {
+	case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+		q->at_end = true;
+		q->end = m->offset;
+		return;
+	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+		kafka_fail(k, EXIT_CONFIG,
+			   "%s [%d] does not hold the next offset any more: retention removed it, "
+			   "or the topic was created anew (%s)",
+			   q->topic, q->partition, rd_kafka_message_errstr(m));
+		return;
+	case RD_KAFKA_RESP_ERR__BAD_MSG:
+		kafka_fail(k, EXIT_DATA, "%s [%d] offset %lld: the record is damaged: %s", q->topic,
+			   q->partition, (long long)m->offset, rd_kafka_message_errstr(m));
+		return;
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		(void)kafka_unanswered(k, m->err, q->topic);
+		return;
+	default:
+		log_debug("kafka.partition", "%s [%d]: %s", q->topic, q->partition,
+			  rd_kafka_message_errstr(m));
+		return;
+	}
+}
+
+/* False when there is nothing more. */
+static bool
+kafka_fill(struct kafka *k, struct queue *q)
+{
+	ssize_t n = rd_kafka_consume_batch_queue(q->queue, 0, q->batch, k->batch_max);
+	q->at = 0;
+	q->count = n > 0 ? (unsigned)n : 0;
+	if (q->count > 0)
+		k->nudge_due = true;
+	kafka_nudge(k, q->count == 0);
+	return q->count > 0;
+}
+
+enum kafka_next
+kafka_peek(struct kafka *k, unsigned queue, struct kafka_message *message, int64_t *end)
+{
+	struct queue *q = &k->queues[queue];
+	while (q->at < q->count || kafka_fill(k, q)) {
+		const rd_kafka_message_t *m = q->batch[q->at];
+		if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			q->at_end = false;
+			*message = (struct kafka_message){
+			    m->key, m->payload, m->key_len,
+			    m->len, m->offset,  rd_kafka_message_timestamp(m, NULL),
+			};
+			return KAFKA_MESSAGE;
+		}
+		kafka_queue_error(k, q, m);
+		kafka_take(k, queue);
+	}
+	if (!q->at_end || k->away)
+		return KAFKA_NOTHING;
+	*end = q->end;
+	return KAFKA_END;
+}
+
+void
+kafka_take(struct kafka *k, unsigned queue)
+{
+	struct queue *q = &k->queues[queue];
+	INVARIANT(q->at < q->count);
+	rd_kafka_message_destroy(q->batch[q->at++]);
+}
+
+int
+kafka_fd(const struct kafka *k)
+{
+	return k->fd;
+}
+
+void
+kafka_serve(struct kafka *k)
+{
+	uint64_t count;
+	while (read(k->fd, &count, sizeof(count)) == -1 && errno == EINTR)
+		;
+	rd_kafka_poll(k->rk, 0);
+}
+
+/* ---- the group's offsets ------------------------------------------------------------------- */
+
+static void
+kafka_on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets,
+		void *opaque)
+{
+	struct kafka *k = opaque;
+	(void)rk;
+	k->committing = false;
+	for (int i = 0; offsets != NULL && i < offsets->cnt && err == 0; i++)
+		err = offsets->elems[i].err;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != k->commit_error && !k->away)
+		log_warn("kafka.commit",
+			 "the offsets of group %s cannot be committed, lag tools will show too "
+			 "much: %s",
+			 kafka_group(k), rd_kafka_err2str(err));
+	k->commit_error = err;
+}
+
+void
+kafka_commit(struct kafka *k, const int64_t *next)
+{
+	if (k->committing)
+		return;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)k->count);
+	for (unsigned i = 0; i < k->count; i++)
+		if (next[i] >= 0)
+			rd_kafka_topic_partition_list_add(list, k->queues[i].topic,
+							  k->queues[i].partition)
+			    ->offset = next[i];
+	if (list->cnt > 0 && rd_kafka_commit_queue(k->rk, list, k->main, kafka_on_commit, k) == 0)
+		k->committing = true;
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+bool
+kafka_committing(const struct kafka *k)
+{
+	return k->committing;
+}

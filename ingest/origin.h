@@ -1,0 +1,34 @@
+/*
+ * origin.h - the start of a life of ingest: where each partition begins.
+ *
+ * Three ways lead there:
+ *     a resume token   ingest alone was replaced: go on where the token says
+ *     a position       full recovery: replay each partition from its start up to the position
+ *     neither          first start: check that the history is whole, or do as option start says
+ */
+#ifndef ORIGIN_H
+#define ORIGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct source;
+struct stage;
+
+/*
+ * Fill in a source: wait for broker, topics and partitions in any order (saying once for what, and
+ * heeding a stop), decide where to begin, assign, tell the supervisor READY. token_len 0: none.
+ * Ends the process when it cannot go on.
+ */
+void origin_open(struct source *, struct stage *, const uint8_t *token, size_t token_len);
+
+/* Whether an unopened source's transaction topic has come to exist; looks, blocking for 200 ms. */
+void origin_look_for_transactions(struct source *);
+
+/*
+ * Whether the topics have more partitions than this life began with; looks, blocking for 200 ms
+ * each. They can only be read by a full recovery: ends the process with EXIT_RECOVER.
+ */
+void origin_look_for_partitions(struct source *);
+
+#endif

@@ -1,0 +1,301 @@
+#include "ingest/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/pack.h"
+#include "common/pipeline.h"
+#include "common/stage.h"
+
+#define SOURCE_HASHED 256u /* bytes of key and of value that the hash covers */
+
+enum order_mode
+source_mode(const struct server *server, int partitions)
+{
+	if (server->transaction_topic != NULL)
+		return ORDER_METADATA;
+	return partitions == 1 ? ORDER_SEQUENCE : ORDER_NONE;
+}
+
+const char *
+source_mode_name(enum order_mode mode)
+{
+	switch (mode) {
+	case ORDER_METADATA:
+		return "metadata";
+	case ORDER_SEQUENCE:
+		return "sequence";
+	case ORDER_NONE:
+		break;
+	}
+	return "none";
+}
+
+const char *
+source_promise(enum order_mode mode)
+{
+	switch (mode) {
+	case ORDER_METADATA:
+		return "whole transactions: the transaction topic says where each one ends";
+	case ORDER_SEQUENCE:
+		return "usually whole transactions: one ends where the next begins, or after "
+		       "autocommit_duration_ms of silence; a transaction_topic makes it sure";
+	case ORDER_NONE:
+		break;
+	}
+	return "each event is a transaction of its own: several partitions (or Debezium before "
+	       "1.5) without a transaction_topic";
+}
+
+const char *
+source_topic(const struct source *s, unsigned p)
+{
+	if (p >= s->count)
+		return s->server->transaction_topic;
+	return s->stage->pipeline->tables[s->partitions[p].table].topic;
+}
+
+void
+source_check_failure(struct source *s)
+{
+	const char *text;
+	int code = kafka_failure(s->kafka, &text);
+	if (code != 0)
+		stage_fail(s->stage, (enum exit_code)code, "kafka.failed", "%s", text);
+}
+
+void
+source_close(struct source *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		decoder_free(s->partitions[i].decoder);
+	free(s->partitions);
+	order_free(s->order);
+	kafka_free(s->kafka);
+	s->partitions = NULL;
+	s->order = NULL;
+	s->kafka = NULL;
+	s->count = 0;
+}
+
+/* ---- from a message to an event ------------------------------------------------------------ */
+
+static uint64_t
+hash_mix(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+	return h ^ (h >> 32);
+}
+
+/* Only the end: there an envelope differs from its neighbours. */
+static uint64_t
+hash_tail(uint64_t h, const char *s, size_t len)
+{
+	uint64_t word = 0;
+	if (len > SOURCE_HASHED) {
+		s += len - SOURCE_HASHED;
+		len = SOURCE_HASHED;
+	}
+	for (; len >= sizeof(word); s += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, s, sizeof(word));
+		h = hash_mix(h, word);
+	}
+	word = 0;
+	if (len > 0)
+		memcpy(&word, s, len);
+	return hash_mix(h, word);
+}
+
+/* It is kept in the target: never change how it is made. */
+static uint64_t
+source_hash(const struct kafka_message *m)
+{
+	uint64_t h = hash_mix(0, (uint64_t)m->timestamp_ms);
+	h = hash_mix(h, m->key_len);
+	h = hash_mix(h, m->value_len);
+	h = hash_tail(h, m->key, m->key_len);
+	h = hash_tail(h, m->value, m->value_len);
+	return h != 0 ? h : 1;
+}
+
+/*
+ * Whether a message that cannot be decoded carries the sequence of the transaction before it, by
+ * its bytes alone: then that transaction is not whole, and is not shown.
+ */
+static bool
+source_same_sequence(const struct kafka_message *m, const struct event_place *before)
+{
+	static const char name[] = "\"sequence\":\"[\\\"";
+	char text[32];
+	if (!before->has_sequence || m->value == NULL)
+		return false;
+	const char *at = memmem(m->value, m->value_len, name, sizeof(name) - 1);
+	int len = snprintf(text, sizeof(text), "%llu\\\"", (unsigned long long)before->sequence);
+	if (at == NULL)
+		return false;
+	at += sizeof(name) - 1;
+	return (size_t)(m->value + m->value_len - at) >= (size_t)len &&
+	       memcmp(at, text, (size_t)len) == 0;
+}
+
+static void
+source_poison(struct source *s, unsigned queue, const struct kafka_message *m, const char *reason)
+{
+	s->poison = (struct poison){.set = true, .queue = (int)queue, .offset = m->offset};
+	if (queue < s->count)
+		s->poison.same = source_same_sequence(m, &s->partitions[queue].event.place);
+	snprintf(s->poison.text, sizeof(s->poison.text), "%s [%d] offset %lld: %s",
+		 source_topic(s, queue), queue < s->count ? s->partitions[queue].partition : 0,
+		 (long long)m->offset, reason);
+	log_warn("ingest.malformed", "%s; finishing what came before it", s->poison.text);
+}
+
+/* The record before the position that the target holds must be the one that was read then. */
+static void
+source_check_hash(struct source *s, unsigned p, const struct event_place *place)
+{
+	struct partition *part = &s->partitions[p];
+	if (place->offset < part->check_offset)
+		return;
+	if (place->offset == part->check_offset && place->hash != part->check_hash)
+		stage_fail(s->stage, EXIT_CONFIG, "ingest.history",
+			   "%s [%d] offset %lld is not the record that the target's position was "
+			   "made from: the topic was created anew. Set another pipeline name and "
+			   "an empty target table, or bring the old topic back",
+			   source_topic(s, p), part->partition, (long long)place->offset);
+	part->check_offset = -1;
+}
+
+/* Debezium before 1.5 has no source.sequence: silence would be the only end of a transaction. */
+static void
+source_check_sequences(struct source *s, struct partition *part)
+{
+	static uint8_t token[RING_TOKEN_MAX];
+	struct pack pack;
+	if (part->seen_sequences || part->event.place.kind != EVENT_CHANGE)
+		return;
+	part->seen_sequences = true;
+	if (s->mode != ORDER_SEQUENCE || part->event.place.has_sequences)
+		return;
+	log_warn("ingest.mode",
+		 "server %s: its events have no source.sequence (Debezium before 1.5): %s",
+		 s->server->name, source_promise(ORDER_NONE));
+	pack_init(&pack, token, sizeof(token));
+	order_save(s->order, &pack);
+	struct order *order = order_new(ORDER_NONE, s->stage->pipeline->autocommit_duration_ms);
+	if (pack.overflow || !order_load(order, token, pack_len(&pack)))
+		stage_fail(s->stage, EXIT_RECOVER, "ingest.mode",
+			   "the open transaction cannot be carried into mode none");
+	order_free(s->order);
+	s->order = order;
+	s->mode = ORDER_NONE;
+}
+
+/* Returns false, and sets poison, when the message cannot be read. */
+static bool
+source_decode(struct source *s, unsigned p, const struct kafka_message *m)
+{
+	struct partition *part = &s->partitions[p];
+	struct event event;
+	char error[512];
+	if (decoder_read(part->decoder, m->key, m->key_len, m->value, m->value_len, &event, error,
+			 sizeof(error)) != 0 ||
+	    FAULT("ingest.decode")) {
+		source_poison(s, p, m, error);
+		return false;
+	}
+	event.place.offset = m->offset;
+	event.place.hash = source_hash(m);
+	part->event = event;
+	part->message_bytes = m->key_len + m->value_len;
+	return true;
+}
+
+unsigned
+source_fetch(struct source *s, unsigned p, int64_t now_ms)
+{
+	struct partition *part = &s->partitions[p];
+	struct kafka_message m;
+	int64_t end;
+	if (part->offered || !order_wants(s->order, (int)p))
+		return 0;
+	if (s->poison.set && s->poison.queue == (int)p) {
+		if (!s->poison.same)
+			order_idle(s->order, (int)p, s->poison.offset, now_ms);
+		return 0;
+	}
+	switch (kafka_peek(s->kafka, p, &m, &end)) {
+	case KAFKA_MESSAGE:
+		break;
+	case KAFKA_END:
+		order_idle(s->order, (int)p, end, now_ms);
+		return 0;
+	case KAFKA_NOTHING:
+	default:
+		return 0;
+	}
+	if (!source_decode(s, p, &m))
+		return 0;
+	if (part->check_offset >= 0)
+		source_check_hash(s, p, &part->event.place);
+	source_check_sequences(s, part);
+	order_offer(s->order, (int)p, &part->event.place);
+	part->offered = true;
+	return 1;
+}
+
+void
+source_taken(struct source *s, unsigned p)
+{
+	struct partition *part = &s->partitions[p];
+	s->events++;
+	s->bytes += part->message_bytes;
+	part->offered = false;
+	kafka_take(s->kafka, p);
+}
+
+static unsigned
+source_fetch_transaction(struct source *s, int64_t now_ms)
+{
+	struct transaction_event event;
+	struct kafka_message m;
+	char error[512];
+	int64_t end;
+	if (s->mode != ORDER_METADATA || !order_wants_transaction(s->order) ||
+	    (s->poison.set && s->poison.queue == (int)s->count))
+		return 0;
+	switch (kafka_peek(s->kafka, s->count, &m, &end)) {
+	case KAFKA_MESSAGE:
+		break;
+	case KAFKA_END:
+		order_idle_transaction(s->order, end, now_ms);
+		return 0;
+	case KAFKA_NOTHING:
+	default:
+		if (!s->transaction_exists)
+			order_idle_transaction(s->order, 0, now_ms);
+		return 0;
+	}
+	if (transaction_read(s->stage->pipeline, s->stage->server, m.value, m.value_len, &event,
+			     error, sizeof(error)) != 0) {
+		source_poison(s, s->count, &m, error);
+		return 0;
+	}
+	event.offset = m.offset;
+	event.hash = source_hash(&m);
+	order_offer_transaction(s->order, &event);
+	kafka_take(s->kafka, s->count); /* the event borrows nothing */
+	return 1;
+}
+
+unsigned
+source_fetch_all(struct source *s, int64_t now_ms)
+{
+	unsigned offered = source_fetch_transaction(s, now_ms);
+	for (unsigned p = 0; p < s->count; p++)
+		offered += source_fetch(s, p, now_ms);
+	return offered;
+}

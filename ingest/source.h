@@ -1,0 +1,83 @@
+/*
+ * source.h - one Debezium server as a set of partitions, and the way from a Kafka message to an
+ * event that is offered to order. origin.h opens it.
+ */
+#ifndef SOURCE_H
+#define SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ingest/debezium.h"
+#include "ingest/kafka.h"
+#include "ingest/order.h"
+
+struct stage;
+
+struct partition { /* same numbers as in order and as queues of kafka */
+	uint16_t table;
+	int32_t partition;
+	struct decoder *decoder;
+	struct event event; /* of the head, while it is offered */
+	bool offered;
+	bool seen_sequences;  /* an event with source.sequence was seen in this life */
+	int64_t check_offset; /* the record here must have check_hash; -1: nothing to check */
+	uint64_t check_hash;
+	size_t message_bytes;  /* of the head */
+	uint64_t schemas_told; /* of decoder_schemas_skipped() */
+};
+
+struct poison { /* a message that cannot be read: nothing after it is */
+	bool set;
+	int queue; /* number of the partition; source->count: the transaction topic */
+	int64_t offset;
+	bool same; /* it belongs to the transaction of the event before it */
+	char text[768];
+};
+
+struct source {
+	struct stage *stage;
+	const struct server *server;
+	struct kafka *kafka;
+	struct order *order;
+	enum order_mode mode;
+	struct partition *partitions;
+	unsigned count;
+	/* The transaction topic is queue `count`. It may not exist yet: nobody waits for it. */
+	bool transaction_exists;
+	struct poison poison;
+	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
+};
+
+/*
+ * The mode of a server: the one place that derives it, for run and for check. `partitions`: of all
+ * its tables. A server in ORDER_SEQUENCE whose events have no source.sequence (Debezium before
+ * 1.5) is found out at its first event, and goes on in ORDER_NONE.
+ */
+enum order_mode source_mode(const struct server *, int partitions);
+
+/* "whole transactions: ..." Static. */
+const char *source_promise(enum order_mode);
+const char *source_mode_name(enum order_mode);
+
+/* Frees all that origin_open() has filled in. */
+void source_close(struct source *);
+
+/*
+ * Offer what order wants from partition p, or from all and the transaction topic. Never blocks.
+ * Returns how many were offered. A message that cannot be read sets `poison`.
+ */
+unsigned source_fetch(struct source *, unsigned p, int64_t now_ms);
+unsigned source_fetch_all(struct source *, int64_t now_ms);
+
+/* The head of p was applied or dropped: its bytes are gone after this. */
+void source_taken(struct source *, unsigned p);
+
+/* The topic of queue p. */
+const char *source_topic(const struct source *, unsigned p);
+
+/* Ends the process with what kafka_failure() says, if it says something. */
+void source_check_failure(struct source *);
+
+#endif

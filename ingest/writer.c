@@ -1,0 +1,313 @@
+#include "ingest/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/batch.h"
+#include "common/board.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/pack.h"
+#include "common/pipeline.h"
+#include "common/position.h"
+#include "common/stage.h"
+#include "ingest/source.h"
+
+#define WRITER_RECORDS    256u
+#define WRITER_BYTES      (64u * 1024)
+#define WRITER_VALUE_HEAD 9u  /* msgpack's largest head */
+#define WRITER_RECORD     96u /* all of a record but its values */
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+size_t
+writer_open(struct writer *w, struct stage *stage)
+{
+	*w = (struct writer){.stage = stage};
+	if (ring_attach(&w->ring, &stage->out, RING_PRODUCER) != 0)
+		stage_fail(stage, EXIT_RECOVER, "ingest.ring", "cannot attach the ring: %s",
+			   strerror(errno));
+	w->token = xcalloc(1, RING_TOKEN_MAX);
+	w->entries = xcalloc(1, RING_TOKEN_MAX);
+	return ring_token(&w->ring, w->token, RING_TOKEN_MAX);
+}
+
+void
+writer_start(struct writer *w, struct source *source)
+{
+	w->source = source;
+	w->told = *order_counters(source->order);
+	w->told_schemas = xcalloc(source->count, sizeof(*w->told_schemas));
+}
+
+void
+writer_close(struct writer *w)
+{
+	ring_detach(&w->ring);
+	free(w->told_schemas);
+	free(w->token);
+	free(w->entries);
+}
+
+/* ---- commit -------------------------------------------------------------------------------- */
+
+static void
+writer_tell(struct writer *w, enum board_counter counter, uint64_t now, uint64_t *told)
+{
+	if (now > *told)
+		board_count(w->stage->self, counter, now - *told);
+	*told = now;
+}
+
+static void
+writer_count(struct writer *w)
+{
+	struct source *s = w->source;
+	const struct order_counters *c = order_counters(s->order);
+	writer_tell(w, COUNTER_EVENTS, s->events, &w->told_events);
+	writer_tell(w, COUNTER_BYTES, s->bytes, &w->told_bytes);
+	writer_tell(w, COUNTER_REPEATS, c->repeats, &w->told.repeats);
+	writer_tell(w, COUNTER_LATE, c->late, &w->told.late);
+	writer_tell(w, COUNTER_TORN, c->torn, &w->told.torn);
+	writer_tell(w, COUNTER_GAPS, c->gaps, &w->told.gaps);
+	writer_tell(w, COUNTER_SNAPSHOTS, c->snapshots, &w->told.snapshots);
+	writer_tell(w, COUNTER_TOMBSTONES, c->tombstones, &w->told.tombstones);
+	writer_tell(w, COUNTER_TRANSACTIONS, c->transactions, &w->told.transactions);
+	for (unsigned p = 0; p < s->count; p++)
+		writer_tell(w, COUNTER_SCHEMA_SKIPPED,
+			    decoder_schemas_skipped(s->partitions[p].decoder), &w->told_schemas[p]);
+	board_count(w->stage->self, COUNTER_CHANGES, w->changes);
+	w->changes = 0;
+	if (w->source_ms > 0)
+		board_gauge(w->stage->self, COUNTER_SOURCE_MS, (uint64_t)w->source_ms);
+}
+
+void
+writer_commit(struct writer *w)
+{
+	struct pack token;
+	if (w->records == 0)
+		return;
+	pack_init(&token, w->token, RING_TOKEN_MAX);
+	order_save(w->source->order, &token);
+	if (token.overflow)
+		stage_fail(w->stage, EXIT_CONFIG, "ingest.token",
+			   "server \"%s\" has too many partitions: their resume token does not fit "
+			   "%u bytes",
+			   w->source->server->name, RING_TOKEN_MAX);
+	(void)FAULT("ingest.before_commit");
+	ring_commit(&w->ring, w->token, pack_len(&token));
+	(void)FAULT("ingest.after_commit");
+	w->records = 0;
+	writer_count(w);
+}
+
+void
+writer_done(struct writer *w)
+{
+	w->records++;
+	if (w->records >= WRITER_RECORDS || ring_pending(&w->ring) >= WRITER_BYTES)
+		writer_commit(w);
+}
+
+/* ---- room ---------------------------------------------------------------------------------- */
+
+/* Commit what is there and wait until `bytes` fit, or a quarter of the ring: not for each record.
+ */
+static void
+writer_wait_room(struct writer *w, size_t bytes)
+{
+	size_t room = w->ring.capacity / 4;
+	if (room < bytes + WRITER_RECORD)
+		room = bytes + WRITER_RECORD;
+	writer_commit(w);
+	(void)FAULT("ingest.wait_room");
+	while (ring_sleep(&w->ring, room)) {
+		struct pollfd fd = {.fd = ring_fd(&w->ring), .events = POLLIN};
+		stage_poll(w->stage, &fd, 1, -1);
+		ring_awake(&w->ring);
+	}
+}
+
+/* What to do about a record that was not taken: wait and return, or end. */
+static void
+writer_refused(struct writer *w, int partition, size_t bytes)
+{
+	struct source *s = w->source;
+	if (errno == EAGAIN) {
+		writer_wait_room(w, bytes);
+		return;
+	}
+	if (partition < 0)
+		stage_fail(w->stage, EXIT_CONFIG, "ingest.size",
+			   "the position of server \"%s\" does not fit the ring: SET ring_bytes "
+			   "larger than %zu",
+			   s->server->name, w->stage->pipeline->ring_bytes);
+	struct partition *part = &s->partitions[partition];
+	stage_fail(w->stage, EXIT_DATA, "ingest.size",
+		   "%s [%d] offset %lld: the row of about %zu bytes does not fit the ring: SET "
+		   "ring_bytes larger than %zu",
+		   source_topic(s, (unsigned)partition), part->partition,
+		   (long long)part->event.place.offset, bytes, w->stage->pipeline->ring_bytes);
+}
+
+/* ---- changes ------------------------------------------------------------------------------- */
+
+static size_t
+writer_row_bound(const struct value *values, unsigned count)
+{
+	size_t bytes = WRITER_RECORD;
+	for (unsigned i = 0; i < count; i++) {
+		bytes += WRITER_VALUE_HEAD;
+		if (values[i].kind == VALUE_TEXT || values[i].kind == VALUE_DECIMAL)
+			bytes += values[i].len;
+	}
+	return bytes;
+}
+
+static void
+writer_put(struct writer *w, const struct order_action *a, enum change_kind kind,
+	   const struct value *values, unsigned count)
+{
+	struct change c = {
+	    .table = w->source->partitions[a->partition].table,
+	    .kind = kind,
+	    .snapshot = a->snapshot,
+	    .values = values,
+	    .count = count,
+	};
+	while (batch_put_change(&w->ring, &c) != 0)
+		writer_refused(w, a->partition, writer_row_bound(values, count));
+	w->changes++;
+}
+
+_Noreturn static void
+writer_refuse_event(struct writer *w, const struct order_action *a, const char *why)
+{
+	const struct source *s = w->source;
+	const struct partition *part = &s->partitions[a->partition];
+	stage_fail(w->stage, EXIT_DATA, "ingest.event", "%s [%d] offset %lld: %s",
+		   source_topic(s, (unsigned)a->partition), part->partition,
+		   (long long)part->event.place.offset, why);
+}
+
+static void
+writer_apply_keyed(struct writer *w, const struct order_action *a, const struct table *t,
+		   const struct event *e)
+{
+	if (e->op == 'd') {
+		writer_put(w, a, CHANGE_DELETE, e->key, t->key_count);
+		return;
+	}
+	if (!e->has_after)
+		writer_refuse_event(w, a, "the event has no row in `after`");
+	writer_put(w, a, CHANGE_UPSERT, e->after, t->column_count);
+}
+
+/* A TOASTed column that did not change is not sent again; the row before has it. */
+static void
+writer_fill_unchanged(struct writer *w, const struct order_action *a, const struct table *t,
+		      const struct event *e)
+{
+	for (unsigned i = 0; i < t->column_count; i++) {
+		if (e->after[i].kind != VALUE_UNCHANGED)
+			continue;
+		if (!e->has_before || e->before[i].kind == VALUE_UNCHANGED)
+			writer_refuse_event(w, a,
+					    "a column was left out as unchanged (TOAST), and "
+					    "`before` does not hold it: ALTER TABLE ... REPLICA "
+					    "IDENTITY FULL");
+		e->after[i] = e->before[i];
+	}
+}
+
+/*
+ * An update is two records that a token must cover together: their room is made sure of before the
+ * first is written.
+ */
+static void
+writer_update_keyless(struct writer *w, const struct order_action *a, const struct table *t,
+		      const struct event *e)
+{
+	size_t bytes = writer_row_bound(e->before, t->column_count) +
+		       writer_row_bound(e->after, t->column_count);
+	while (ring_reserve(&w->ring, bytes) == NULL)
+		writer_refused(w, a->partition, bytes);
+	writer_put(w, a, CHANGE_SUBTRACT, e->before, t->column_count);
+	(void)FAULT("ingest.between_records");
+	writer_put(w, a, CHANGE_ADD, e->after, t->column_count);
+}
+
+static void
+writer_apply_keyless(struct writer *w, const struct order_action *a, const struct table *t,
+		     const struct event *e)
+{
+	if (e->place.snapshot == SNAPSHOT_INCREMENTAL)
+		writer_refuse_event(w, a,
+				    "an incremental snapshot of a table without PRIMARY KEY cannot "
+				    "be told from new rows: declare the key, or make a full one");
+	if ((e->op == 'u' || e->op == 'd') && !e->has_before)
+		writer_refuse_event(
+		    w, a,
+		    "the event has no full `before`, and the table is declared "
+		    "without PRIMARY KEY: ALTER TABLE ... REPLICA IDENTITY FULL, or "
+		    "declare the key");
+	if (e->op != 'd' && !e->has_after)
+		writer_refuse_event(w, a, "the event has no row in `after`");
+	if (e->op == 'd') {
+		writer_put(w, a, CHANGE_SUBTRACT, e->before, t->column_count);
+		return;
+	}
+	writer_fill_unchanged(w, a, t, e);
+	if (e->op == 'u')
+		writer_update_keyless(w, a, t, e);
+	else
+		writer_put(w, a, CHANGE_ADD, e->after, t->column_count);
+}
+
+void
+writer_apply(struct writer *w, const struct order_action *a)
+{
+	const struct partition *part = &w->source->partitions[a->partition];
+	const struct table *t = &w->stage->pipeline->tables[part->table];
+	const struct event *e = &part->event;
+	(void)FAULT("ingest.before_change");
+	if (t->key_count > 0)
+		writer_apply_keyed(w, a, t, e);
+	else
+		writer_apply_keyless(w, a, t, e);
+	if (e->place.source_ms > w->source_ms)
+		w->source_ms = e->place.source_ms;
+}
+
+/* ---- ends ---------------------------------------------------------------------------------- */
+
+void
+writer_snapshot(struct writer *w, const struct order_action *a)
+{
+	enum snapshot_phase phase = a->step == ORDER_SNAPSHOT_BEGIN ? SNAPSHOT_BEGIN : SNAPSHOT_END;
+	(void)FAULT(phase == SNAPSHOT_BEGIN ? "ingest.snapshot_begin" : "ingest.snapshot_end");
+	while (batch_put_snapshot(&w->ring, a->table, phase) != 0)
+		writer_refused(w, -1, WRITER_RECORD);
+}
+
+/* The entries are packed once: order takes them as told. */
+void
+writer_end(struct writer *w, const struct order_action *a)
+{
+	struct pack entries;
+	bool cut = a->step == ORDER_CUT;
+	pack_init(&entries, w->entries, RING_TOKEN_MAX);
+	order_pack_position(w->source->order, cut || !w->told_all, &entries);
+	if (entries.overflow)
+		stage_fail(w->stage, EXIT_CONFIG, "ingest.position",
+			   "server \"%s\" has too many partitions: their position does not fit %u "
+			   "bytes",
+			   w->source->server->name, RING_TOKEN_MAX);
+	(void)FAULT(cut ? "ingest.before_cut" : "ingest.before_end");
+	while (batch_put_end(&w->ring, cut ? RECORD_CUT : RECORD_END, w->source_ms, w->entries,
+			     pack_len(&entries)) != 0)
+		writer_refused(w, -1, pack_len(&entries) + WRITER_RECORD);
+	w->told_all = true;
+}

@@ -1,0 +1,55 @@
+/*
+ * writer.h - what order decided, as records in the ring to reduce.
+ *
+ * Records become visible by writer_commit(), together with the resume token that stands for just
+ * them: it is called only where order's state and the records agree, which is after order_done().
+ * A record that finds no room commits what is there and waits for reduce.
+ */
+#ifndef WRITER_H
+#define WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/ring.h"
+#include "ingest/order.h"
+
+struct source;
+struct stage;
+
+struct writer {
+	struct stage *stage;
+	struct source *source;
+	struct ring ring;
+	bool told_all;              /* an END or CUT of this life has carried the whole position */
+	unsigned records;           /* since the last commit */
+	uint64_t changes;           /* since the last commit */
+	int64_t source_ms;          /* of the newest event applied */
+	struct order_counters told; /* to the board */
+	uint64_t told_events, told_bytes;
+	uint64_t *told_schemas;   /* one for each partition */
+	uint8_t *token, *entries; /* RING_TOKEN_MAX bytes each */
+};
+
+/* Attach the producer's end. The token of a predecessor is copied to w->token. */
+size_t writer_open(struct writer *, struct stage *);
+
+/* Once the source is open: what it counted before this life was told by the life before. */
+void writer_start(struct writer *, struct source *);
+void writer_close(struct writer *);
+
+/*
+ * Write what an action asks for. All block while the ring is full, and end the process when the
+ * event cannot be written: it lacks `before`, or it is larger than the ring takes.
+ */
+void writer_apply(struct writer *, const struct order_action *);
+void writer_snapshot(struct writer *, const struct order_action *);
+void writer_end(struct writer *, const struct order_action *);
+
+/* After order_done(): count it, and commit when enough has gathered. */
+void writer_done(struct writer *);
+
+/* Make all that was written visible, and bring the board's counters up to it. */
+void writer_commit(struct writer *);
+
+#endif
