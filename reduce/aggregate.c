@@ -1,0 +1,230 @@
+#include "reduce/aggregate.h"
+
+#include <bsd/sys/tree.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+__extension__ typedef unsigned __int128 magnitude;
+
+struct aggregate_node { /* one distinct value */
+	RB_ENTRY(aggregate_node) link;
+	int64_t count;
+	struct value value; /* text and decimals point to `bytes` */
+	char bytes[];
+};
+
+RB_HEAD(aggregate_tree, aggregate_node);
+
+/* Equal decimals of different scale are different values here: so the result of min and max does
+ * not depend on which came first. */
+static int
+node_compare(const struct aggregate_node *a, const struct aggregate_node *b)
+{
+	int order = value_compare(&a->value, &b->value);
+
+	if (order == 0 && a->value.kind == VALUE_DECIMAL)
+		order = (a->value.len > b->value.len) - (a->value.len < b->value.len);
+	return order;
+}
+
+/* RB_GENERATE_STATIC() needs a name that glibc's headers do not have. */
+RB_GENERATE_INTERNAL(aggregate_tree, aggregate_node, link, node_compare,
+		     __attribute__((unused)) static)
+
+static struct aggregate_node *
+node_new(const struct value *v)
+{
+	size_t len = v->kind == VALUE_TEXT || v->kind == VALUE_DECIMAL ? v->len : 0;
+	struct aggregate_node *node = xcalloc(1, sizeof(*node) + len);
+
+	node->value = *v;
+	if (v->kind == VALUE_TEXT || v->kind == VALUE_DECIMAL) {
+		memcpy(node->bytes, v->s, len);
+		node->value.s = node->bytes;
+	}
+	return node;
+}
+
+static void
+aggregate_order(struct aggregate *a, const struct value *v, int diff)
+{
+	struct aggregate_tree tree = {.rbh_root = a->top};
+	struct aggregate_node probe = {.value = *v};
+	struct aggregate_node *node = RB_FIND(aggregate_tree, &tree, &probe);
+
+	if (node == NULL) {
+		node = node_new(v);
+		(void)RB_INSERT(aggregate_tree, &tree, node);
+	}
+	node->count += diff;
+	if (node->count == 0) {
+		(void)RB_REMOVE(aggregate_tree, &tree, node);
+		free(node);
+	}
+	a->top = tree.rbh_root;
+}
+
+void
+aggregate_add(struct aggregate *a, unsigned needs, const struct value *v, int diff)
+{
+	a->count += diff;
+	if ((needs & AGGREGATE_SUM) != 0) {
+		if (v->kind == VALUE_DECIMAL) {
+			if (a->decimal == NULL)
+				a->decimal = decimal_sum_new();
+			decimal_sum_add(a->decimal, v->s, v->len, diff);
+		} else {
+			a->integer += (aggregate_integer)v->i * diff;
+		}
+	}
+	if ((needs & AGGREGATE_ORDER) != 0)
+		aggregate_order(a, v, diff);
+}
+
+bool
+aggregate_is_empty(const struct aggregate *a, unsigned needs, enum type type)
+{
+	int64_t rest;
+
+	if (a->count != 0 || a->top != NULL)
+		return false;
+	if ((needs & AGGREGATE_SUM) == 0)
+		return true;
+	if (type != TYPE_NUMERIC)
+		return a->integer == 0;
+	return a->decimal == NULL || (decimal_sum_int(a->decimal, &rest) && rest == 0);
+}
+
+void
+aggregate_clear(struct aggregate *a, unsigned needs, enum type type)
+{
+	struct aggregate_tree tree = {.rbh_root = a->top};
+	struct aggregate_node *node;
+
+	/* From the leaves on, without rebalancing a tree that goes away. */
+	while ((node = tree.rbh_root) != NULL) {
+		while (RB_LEFT(node, link) != NULL || RB_RIGHT(node, link) != NULL)
+			node = RB_LEFT(node, link) != NULL ? RB_LEFT(node, link)
+							   : RB_RIGHT(node, link);
+		struct aggregate_node *parent = RB_PARENT(node, link);
+		if (parent == NULL)
+			tree.rbh_root = NULL;
+		else if (RB_LEFT(parent, link) == node)
+			RB_LEFT(parent, link) = NULL;
+		else
+			RB_RIGHT(parent, link) = NULL;
+		free(node);
+	}
+	if ((needs & AGGREGATE_SUM) != 0 && type == TYPE_NUMERIC)
+		decimal_sum_free(a->decimal);
+	*a = (struct aggregate){.top = NULL};
+}
+
+static const struct value *
+aggregate_extreme(const struct aggregate *a, bool last)
+{
+	struct aggregate_tree tree = {.rbh_root = a->top};
+	struct aggregate_node *node =
+	    last ? RB_MAX(aggregate_tree, &tree) : RB_MIN(aggregate_tree, &tree);
+
+	while (node != NULL && node->count <= 0)
+		node = last ? RB_PREV(aggregate_tree, &tree, node)
+			    : RB_NEXT(aggregate_tree, &tree, node);
+	return node != NULL ? &node->value : NULL;
+}
+
+static size_t
+integer_print(aggregate_integer sum, char *text)
+{
+	char reversed[48];
+	size_t n = 0, len = 0;
+	magnitude rest = sum < 0 ? -(magnitude)sum : (magnitude)sum;
+
+	do
+		reversed[n++] = (char)('0' + (int)(rest % 10));
+	while ((rest /= 10) > 0);
+	if (sum < 0)
+		text[len++] = '-';
+	while (n > 0)
+		text[len++] = reversed[--n];
+	text[len] = '\0';
+	return len;
+}
+
+/* Through a decimal sum, for the digits are PostgreSQL's numeric division. */
+static size_t
+integer_average(aggregate_integer sum, int64_t count, char *text)
+{
+	struct decimal_sum *decimal = decimal_sum_new();
+	char whole[48];
+	size_t len = integer_print(sum, whole);
+
+	decimal_sum_add(decimal, whole, len, 1);
+	len = decimal_sum_average(decimal, count, text, AGGREGATE_TEXT_MAX);
+	decimal_sum_free(decimal);
+	return len;
+}
+
+static const char *
+result_decimal(const char *text, size_t len, struct value *result)
+{
+	size_t marks;
+
+	if (len >= AGGREGATE_TEXT_MAX)
+		return "has more digits than tallyd can keep";
+	marks = (text[0] == '-') + (memchr(text, '.', len) != NULL ? (size_t)1 : 0);
+	if (len - marks > DECIMAL_DIGITS_MAX)
+		return "has more digits than tallyd can keep";
+	*result = (struct value){.kind = VALUE_DECIMAL, .len = (uint32_t)len, .s = text};
+	return NULL;
+}
+
+static const char *
+aggregate_sum(const struct aggregate *a, enum type type, char *text, struct value *result)
+{
+	if (type == TYPE_NUMERIC)
+		return result_decimal(text, decimal_sum_print(a->decimal, text, AGGREGATE_TEXT_MAX),
+				      result);
+	if (type == TYPE_BIGINT)
+		return result_decimal(text, integer_print(a->integer, text), result);
+	if (a->integer > INT64_MAX || a->integer < INT64_MIN)
+		return "is out of the range of bigint, as it would be in PostgreSQL";
+	*result = (struct value){.kind = VALUE_INT, .i = (int64_t)a->integer};
+	return NULL;
+}
+
+const char *
+aggregate_result(const struct aggregate *a, enum output_kind kind, enum type type, char *text,
+		 struct value *result)
+{
+	const struct value *extreme;
+	size_t len;
+
+	*result = (struct value){.kind = VALUE_NULL};
+	switch (kind) {
+	case OUTPUT_COUNT:
+		*result = (struct value){.kind = VALUE_INT, .i = a->count};
+		return NULL;
+	case OUTPUT_MIN:
+	case OUTPUT_MAX:
+		extreme = aggregate_extreme(a, kind == OUTPUT_MAX);
+		if (extreme != NULL)
+			*result = *extreme;
+		return NULL;
+	case OUTPUT_SUM:
+		return a->count > 0 ? aggregate_sum(a, type, text, result) : NULL;
+	case OUTPUT_AVG:
+		if (a->count <= 0)
+			return NULL;
+		len = type == TYPE_NUMERIC
+			  ? decimal_sum_average(a->decimal, a->count, text, AGGREGATE_TEXT_MAX)
+			  : integer_average(a->integer, a->count, text);
+		return result_decimal(text, len, result);
+	case OUTPUT_GROUP:
+	case OUTPUT_COUNT_ROWS:
+		break;
+	}
+	return NULL;
+}

@@ -1,0 +1,105 @@
+/*
+ * core.h - records in, records out: what the reduce stage does, without clock, I/O or threads.
+ *
+ * Time (ms of a clock that never steps) and the durable batch are handed in, so it can be
+ * simulated. It absorbs CHANGE, SNAPSHOT, END and CUT of several input rings, keeps rows and
+ * groups, and closes batches:
+ *
+ *     while core_wants(input): core_take(record)     a ring with an open transaction is read on
+ *     core_due()?  then core_emit() until CORE_DONE  nothing is absorbed meanwhile
+ *
+ * Until every input has sent its CUT nothing is shown; an input that has sent it waits for the
+ * others, for what comes after it is new. The rings' commits are the caller's.
+ */
+#ifndef CORE_H
+#define CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/pipeline.h"
+#include "common/ring.h"
+
+#define CORE_SAVE_MS        10000 /* a position without rows is saved at the latest after this */
+#define CORE_UNACKNOWLEDGED 2     /* so many batches may be under way */
+
+struct core;
+
+/* Borrows the pipeline. Input i carries the tables of server i. */
+struct core *core_new(const struct pipeline *);
+void core_free(struct core *);
+
+/*
+ * Whether tables and views fit together, as the supervisor should have made sure.
+ * Returns NULL, or a heap sentence that the caller frees, with its place.
+ */
+char *core_check(const struct pipeline *, struct place *);
+
+enum core_result {
+	CORE_OK,     /* a record was absorbed */
+	CORE_END,    /* the same, and it ended a transaction */
+	CORE_CUT,    /* the same, and it was the last CUT: call core_live() */
+	CORE_DONE,   /* core_emit(): finished */
+	CORE_FULL,   /* core_emit(): no room in the ring; commit, wait, call again */
+	CORE_FAILED, /* cannot go on: see core_error() */
+};
+
+/* Whether a record of this input may be taken now. */
+bool core_wants(const struct core *, unsigned input);
+
+/* Take one record, which is not kept. */
+enum core_result core_take(struct core *, unsigned input, const struct ring_record *,
+			   int64_t now_ms);
+
+/*
+ * After CORE_CUT: memory is the state of batch `durable`, so nothing of it needs to be shown, and
+ * the next batch is durable + 1. Returns CORE_OK or CORE_FAILED.
+ */
+enum core_result core_live(struct core *, uint64_t durable);
+bool core_is_live(const struct core *);
+
+/* Memory stands at a transaction's end. */
+bool core_is_whole(const struct core *);
+
+/*
+ * No more input: what is whole is shown without waiting for the commit interval, and the batch
+ * that does it says clean_stop.
+ */
+void core_finish(struct core *);
+
+/* Whether a batch must be begun now, or gone on with. */
+bool core_due(const struct core *, uint64_t durable, int64_t now_ms);
+
+/* When core_due() becomes true by time alone; INT64_MAX: not by time. */
+int64_t core_deadline(const struct core *, uint64_t durable);
+
+/*
+ * Put rows and then BATCH into the ring, from where it stopped. Appends only: the caller commits.
+ * A batch whose rows are all unchanged is not written, unless its position must be saved.
+ */
+enum core_result core_emit(struct core *, struct ring *out, int64_t now_ms);
+bool core_emitting(const struct core *);
+
+/* Nothing more will be shown, and all that was is in the target. */
+bool core_is_settled(const struct core *, uint64_t durable);
+
+struct core_counters {
+	uint64_t changes, transactions, batches, output;
+	uint64_t absent; /* deletes of keys that were not there */
+	uint64_t rows, groups;
+	uint64_t batch; /* number of the newest batch that was closed */
+};
+
+struct core_counters core_counters(const struct core *);
+
+/* After CORE_FAILED: exit code, stable event name and one sentence. Borrowed. */
+struct core_error {
+	int code;
+	const char *event;
+	char text[400];
+};
+
+const struct core_error *core_error(const struct core *);
+
+#endif

@@ -1,0 +1,465 @@
+#include "reduce/group.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/decimal.h"
+#include "common/expr.h"
+#include "common/log.h"
+#include "common/pack.h"
+#include "common/stage.h"
+#include "reduce/aggregate.h"
+#include "reduce/hash.h"
+
+#define SCRATCH_MIN 256
+#define NOWHERE     UINT32_MAX
+
+struct group {
+	struct hash_entry link; /* len: bytes of the key */
+	struct group *next;     /* on the touched list */
+	int64_t rows;
+	uint8_t *shown; /* heap; NULL: nothing is shown */
+	uint32_t shown_len;
+	bool touched;
+	struct aggregate aggregate[]; /* one for each argument, then the key's bytes */
+};
+
+struct argument { /* a column that aggregates need, once for each view */
+	unsigned column;
+	enum type type;
+	unsigned needs;
+};
+
+struct groups {
+	const struct view *view;
+	const struct table *table;
+	struct argument *arguments;
+	unsigned argument_count;
+	unsigned *output_argument; /* of each output: its argument, or NOWHERE */
+	unsigned *output_key;      /* of each output: its place in the key, or NOWHERE */
+	enum type *key_types;
+	struct value *key_values; /* room for one key */
+	struct hash hash;
+	struct group *first, *last; /* touched */
+	uint8_t *key, *row;         /* scratch */
+	size_t key_room, row_room;
+};
+
+static unsigned
+argument_add(struct groups *groups, unsigned column, unsigned needs)
+{
+	unsigned i = 0;
+
+	while (i < groups->argument_count && groups->arguments[i].column != column)
+		i++;
+	if (i == groups->argument_count) {
+		groups->arguments[i] = (struct argument){
+		    .column = column,
+		    .type = groups->table->columns[column].type,
+		};
+		groups->argument_count++;
+	}
+	groups->arguments[i].needs |= needs;
+	return i;
+}
+
+static unsigned
+output_needs(enum output_kind kind)
+{
+	if (kind == OUTPUT_MIN || kind == OUTPUT_MAX)
+		return AGGREGATE_ORDER;
+	return kind == OUTPUT_SUM || kind == OUTPUT_AVG ? AGGREGATE_SUM : 0;
+}
+
+/* A numeric without a declared scale: the group shows the largest scale among its rows, which no
+ * order of arrival changes, so the sum's book of scales is kept. */
+static bool
+group_column_needs_scale(const struct column *column)
+{
+	return column->type == TYPE_NUMERIC && column->scale < 0;
+}
+
+static void
+groups_plan(struct groups *groups)
+{
+	const struct view *view = groups->view;
+
+	for (unsigned i = 0; i < view->output_count; i++) {
+		const struct output *output = &view->outputs[i];
+		groups->output_argument[i] = groups->output_key[i] = NOWHERE;
+		if (output->kind == OUTPUT_GROUP) {
+			for (unsigned k = 0; k < view->group_count; k++)
+				if (view->group[k] == output->column)
+					groups->output_key[i] = k;
+			INVARIANT(groups->output_key[i] != NOWHERE);
+			if (!group_column_needs_scale(&groups->table->columns[output->column]))
+				continue;
+		} else if (output->kind == OUTPUT_COUNT_ROWS) {
+			continue;
+		}
+		unsigned needs = output->kind == OUTPUT_GROUP ? (unsigned)AGGREGATE_SUM
+							      : output_needs(output->kind);
+		groups->output_argument[i] = argument_add(groups, output->column, needs);
+	}
+}
+
+struct groups *
+groups_new(const struct view *view, const struct table *table)
+{
+	struct groups *groups = xcalloc(1, sizeof(*groups));
+
+	groups->view = view;
+	groups->table = table;
+	groups->arguments = xcalloc(view->output_count + 1, sizeof(*groups->arguments));
+	groups->output_argument = xcalloc(view->output_count + 1, sizeof(unsigned));
+	groups->output_key = xcalloc(view->output_count + 1, sizeof(unsigned));
+	groups->key_types = xcalloc(view->group_count + 1, sizeof(*groups->key_types));
+	groups->key_values = xcalloc(view->group_count + 1, sizeof(*groups->key_values));
+	for (unsigned i = 0; i < view->group_count; i++)
+		groups->key_types[i] = table->columns[view->group[i]].type;
+	groups->key_room = groups->row_room = SCRATCH_MIN;
+	groups->key = xcalloc(1, groups->key_room);
+	groups->row = xcalloc(1, groups->row_room);
+	groups_plan(groups);
+	hash_init(&groups->hash);
+	return groups;
+}
+
+static uint8_t *
+group_key(const struct groups *groups, const struct group *group)
+{
+	return (uint8_t *)(uintptr_t)&group->aggregate[groups->argument_count];
+}
+
+static void
+group_clear(const struct groups *groups, struct group *group)
+{
+	for (unsigned i = 0; i < groups->argument_count; i++)
+		aggregate_clear(&group->aggregate[i], groups->arguments[i].needs,
+				groups->arguments[i].type);
+	group->rows = 0;
+}
+
+static void
+group_free(const struct groups *groups, struct group *group)
+{
+	group_clear(groups, group);
+	free(group->shown);
+	free(group);
+}
+
+void
+groups_free(struct groups *groups)
+{
+	struct hash_entry *entry, *next;
+	size_t bucket = 0;
+
+	if (groups == NULL)
+		return;
+	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL; entry = next) {
+		next = hash_walk(&groups->hash, &bucket, entry);
+		group_free(groups, (struct group *)entry);
+	}
+	hash_fini(&groups->hash);
+	free(groups->arguments);
+	free(groups->output_argument);
+	free(groups->output_key);
+	free(groups->key_types);
+	free(groups->key_values);
+	free(groups->key);
+	free(groups->row);
+	free(groups);
+}
+
+size_t
+groups_count(const struct groups *groups)
+{
+	return groups->hash.count;
+}
+
+size_t
+groups_overhead(const struct groups *groups)
+{
+	return sizeof(struct group) + groups->argument_count * sizeof(struct aggregate) +
+	       sizeof(struct hash_entry *);
+}
+
+/* Numerics without the zeros at their end: equal values are equal bytes. */
+static struct value
+key_normal(const struct value *v)
+{
+	struct value normal = *v;
+
+	if (v->kind != VALUE_DECIMAL || memchr(v->s, '.', v->len) == NULL)
+		return normal;
+	while (normal.s[normal.len - 1] == '0')
+		normal.len--;
+	if (normal.s[normal.len - 1] == '.')
+		normal.len--;
+	return normal;
+}
+
+/* Pack the key of a row into the scratch buffer; its length. */
+static size_t
+key_pack(struct groups *groups, const struct value *row)
+{
+	const struct view *view = groups->view;
+	struct pack pack;
+
+	if (view->group_count == 0)
+		return 0;
+	for (;;) {
+		pack_init(&pack, groups->key, groups->key_room);
+		for (unsigned i = 0; i < view->group_count; i++) {
+			struct value value = key_normal(&row[view->group[i]]);
+			value_pack(&pack, &value);
+		}
+		if (!pack.overflow)
+			return pack_len(&pack);
+		groups->key = xreallocarray(groups->key, groups->key_room, 2);
+		groups->key_room *= 2;
+	}
+}
+
+static struct group *
+group_find(const struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
+{
+	struct hash_entry *entry = hash_chain(&groups->hash, hash);
+
+	for (; entry != NULL; entry = entry->next) {
+		struct group *group = (struct group *)entry;
+		if (entry->hash == hash && entry->len == len &&
+		    memcmp(group_key(groups, group), key, len) == 0)
+			return group;
+	}
+	return NULL;
+}
+
+static struct group *
+group_get(struct groups *groups, const uint8_t *key, size_t len)
+{
+	uint32_t hash = hash_fold(value_hash_bytes(key, len, 0));
+	struct group *group = group_find(groups, key, len, hash);
+
+	if (group != NULL)
+		return group;
+	group =
+	    xcalloc(1, sizeof(*group) + groups->argument_count * sizeof(struct aggregate) + len);
+	group->link.hash = hash;
+	group->link.len = (uint32_t)len;
+	memcpy(group_key(groups, group), key, len);
+	hash_insert(&groups->hash, &group->link);
+	return group;
+}
+
+static void
+group_touch(struct groups *groups, struct group *group)
+{
+	if (group->touched)
+		return;
+	group->touched = true;
+	group->next = NULL;
+	if (groups->last != NULL)
+		groups->last->next = group;
+	else
+		groups->first = group;
+	groups->last = group;
+}
+
+void
+groups_apply(struct groups *groups, const struct value *row, int diff)
+{
+	const struct expr *where = groups->view->where;
+
+	if (where != NULL && expr_eval(where, row) != TRUTH_TRUE)
+		return;
+	size_t len = key_pack(groups, row);
+	struct group *group = group_get(groups, groups->key, len);
+	group->rows += diff;
+	for (unsigned i = 0; i < groups->argument_count; i++) {
+		const struct argument *argument = &groups->arguments[i];
+		const struct value *value = &row[argument->column];
+		if (value->kind != VALUE_NULL)
+			aggregate_add(&group->aggregate[i], argument->needs, value, diff);
+	}
+	group_touch(groups, group);
+}
+
+struct group *
+groups_touched(const struct groups *groups)
+{
+	return groups->first;
+}
+
+/* A numeric of the key with `scale` digits after the point; text holds AGGREGATE_TEXT_MAX bytes. */
+static void
+key_widen(struct value *v, int scale, char *text)
+{
+	int zeros = scale - decimal_scale(v->s, v->len);
+
+	if (zeros <= 0 || v->len + (size_t)zeros + 1 > AGGREGATE_TEXT_MAX)
+		return;
+	memcpy(text, v->s, v->len);
+	if (memchr(text, '.', v->len) == NULL)
+		text[v->len++] = '.';
+	memset(text + v->len, '0', (size_t)zeros);
+	v->len += (uint32_t)zeros;
+	v->s = text;
+}
+
+static void
+output_key(const struct groups *groups, const struct group *group, unsigned i, char *text,
+	   struct value *value)
+{
+	unsigned argument = groups->output_argument[i];
+
+	*value = groups->key_values[groups->output_key[i]];
+	if (value->kind != VALUE_DECIMAL)
+		return;
+	if (argument == NOWHERE)
+		key_widen(value, groups->table->columns[groups->view->outputs[i].column].scale,
+			  text);
+	else if (group->aggregate[argument].decimal != NULL)
+		key_widen(value, decimal_sum_scale(group->aggregate[argument].decimal), text);
+}
+
+/* Pack one output. Returns NULL or a static sentence. */
+static const char *
+output_pack(const struct groups *groups, const struct group *group, unsigned i, struct pack *pack)
+{
+	const struct output *output = &groups->view->outputs[i];
+	char text[AGGREGATE_TEXT_MAX];
+	const char *problem = NULL;
+	struct value value;
+
+	if (output->kind == OUTPUT_COUNT_ROWS)
+		value = (struct value){.kind = VALUE_INT, .i = group->rows};
+	else if (output->kind == OUTPUT_GROUP)
+		output_key(groups, group, i, text, &value);
+	else
+		problem = aggregate_result(
+		    &group->aggregate[groups->output_argument[i]], output->kind,
+		    groups->arguments[groups->output_argument[i]].type, text, &value);
+	if (problem == NULL)
+		value_pack(pack, &value);
+	return problem;
+}
+
+static void
+key_unpack(struct groups *groups, const struct group *group)
+{
+	struct unpack unpack;
+
+	unpack_init(&unpack, group_key(groups, group), group->link.len);
+	for (unsigned i = 0; i < groups->view->group_count; i++)
+		value_unpack(&unpack, groups->key_types[i], &groups->key_values[i]);
+	INVARIANT(!unpack.bad);
+}
+
+char *
+groups_render(struct groups *groups, const struct group *group, const uint8_t **row, size_t *len)
+{
+	const struct view *view = groups->view;
+	struct pack pack;
+
+	*row = groups->row;
+	*len = 0;
+	if (group->rows <= 0)
+		return NULL;
+	key_unpack(groups, group);
+	for (;;) {
+		pack_init(&pack, groups->row, groups->row_room);
+		pack_array(&pack, view->output_count);
+		for (unsigned i = 0; i < view->output_count; i++) {
+			const char *problem = output_pack(groups, group, i, &pack);
+			if (problem != NULL)
+				return xasprintf("column \"%s\" of view \"%s\" %s",
+						 view->outputs[i].name, view->name, problem);
+		}
+		*row = groups->row;
+		*len = pack_len(&pack);
+		if (!pack.overflow)
+			return NULL;
+		groups->row = xreallocarray(groups->row, groups->row_room, 2);
+		groups->row_room *= 2;
+	}
+}
+
+const uint8_t *
+group_shown(const struct group *group, size_t *len)
+{
+	*len = group->shown_len;
+	return group->shown;
+}
+
+/* Counts of rows and values that cancel out are not enough: one partition may be ahead of another,
+ * and then what is left of a sum must wait for the rest. */
+static bool
+group_is_empty(const struct groups *groups, const struct group *group)
+{
+	for (unsigned i = 0; i < groups->argument_count; i++)
+		if (!aggregate_is_empty(&group->aggregate[i], groups->arguments[i].needs,
+					groups->arguments[i].type))
+			return false;
+	return group->rows == 0;
+}
+
+void
+groups_settle(struct groups *groups, const uint8_t *row, size_t len)
+{
+	struct group *group = groups->first;
+
+	groups->first = group->next;
+	if (groups->first == NULL)
+		groups->last = NULL;
+	group->next = NULL;
+	group->touched = false;
+	if (len == 0 && group_is_empty(groups, group)) {
+		hash_remove(&groups->hash, &group->link);
+		group_free(groups, group);
+		return;
+	}
+	if (len != group->shown_len) {
+		free(group->shown);
+		group->shown = len > 0 ? xreallocarray(NULL, 1, len) : NULL;
+		group->shown_len = (uint32_t)len;
+	}
+	if (len > 0)
+		memcpy(group->shown, row, len);
+}
+
+static void
+groups_adopt(struct groups *groups, const struct groups *fresh, struct group *from)
+{
+	struct group *to = group_get(groups, group_key(fresh, from), from->link.len);
+
+	to->rows = from->rows;
+	from->rows = 0;
+	for (unsigned i = 0; i < groups->argument_count; i++) {
+		to->aggregate[i] = from->aggregate[i];
+		from->aggregate[i] = (struct aggregate){.top = NULL};
+	}
+	group_touch(groups, to);
+}
+
+void
+groups_replace(struct groups *groups, struct groups *fresh)
+{
+	struct hash_entry *entry, *next;
+	size_t bucket = 0;
+
+	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL;
+	     entry = hash_walk(&groups->hash, &bucket, entry)) {
+		group_clear(groups, (struct group *)entry);
+		group_touch(groups, (struct group *)entry);
+	}
+	bucket = 0;
+	for (entry = hash_walk(&fresh->hash, &bucket, NULL); entry != NULL; entry = next) {
+		next = hash_walk(&fresh->hash, &bucket, entry);
+		groups_adopt(groups, fresh, (struct group *)entry);
+		group_free(fresh, (struct group *)entry);
+	}
+	hash_fini(&fresh->hash);
+	hash_init(&fresh->hash);
+	fresh->first = fresh->last = NULL;
+}

@@ -1,0 +1,124 @@
+#include "reduce/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/stage.h"
+
+#define BUCKETS_MIN 8
+
+void
+hash_init(struct hash *h)
+{
+	*h = (struct hash){
+	    .bucket = xcalloc(BUCKETS_MIN, sizeof(struct hash_entry *)),
+	    .buckets = BUCKETS_MIN,
+	    .room = BUCKETS_MIN,
+	    .mask = BUCKETS_MIN - 1,
+	};
+}
+
+void
+hash_fini(struct hash *h)
+{
+	free(h->bucket);
+	h->bucket = NULL;
+}
+
+static size_t
+hash_index(const struct hash *h, uint32_t hash)
+{
+	size_t index = hash & h->mask;
+
+	return index < h->buckets ? index : hash & (h->mask >> 1);
+}
+
+struct hash_entry *
+hash_chain(const struct hash *h, uint32_t hash)
+{
+	return h->bucket[hash_index(h, hash)];
+}
+
+/* One more bucket: it takes its share of the one that has stood for both. */
+static void
+hash_split(struct hash *h)
+{
+	size_t added = h->buckets;
+
+	if (added == h->room) {
+		h->bucket = xreallocarray(h->bucket, h->room * 2, sizeof(*h->bucket));
+		h->room *= 2;
+	}
+	if (added > h->mask)
+		h->mask = h->mask * 2 + 1;
+	h->bucket[added] = NULL;
+	h->buckets++;
+	struct hash_entry **at = &h->bucket[added - (h->mask + 1) / 2];
+	while (*at != NULL) {
+		struct hash_entry *entry = *at;
+		if ((entry->hash & h->mask) != added) {
+			at = &entry->next;
+			continue;
+		}
+		*at = entry->next;
+		entry->next = h->bucket[added];
+		h->bucket[added] = entry;
+	}
+}
+
+void
+hash_insert(struct hash *h, struct hash_entry *entry)
+{
+	if (h->count >= h->buckets)
+		hash_split(h);
+	struct hash_entry **bucket = &h->bucket[hash_index(h, entry->hash)];
+	entry->next = *bucket;
+	*bucket = entry;
+	h->count++;
+}
+
+static struct hash_entry **
+hash_link(struct hash *h, uint32_t hash, const struct hash_entry *entry)
+{
+	struct hash_entry **at = &h->bucket[hash_index(h, hash)];
+
+	while (*at != NULL && *at != entry)
+		at = &(*at)->next;
+	INVARIANT(*at != NULL);
+	return at;
+}
+
+void
+hash_remove(struct hash *h, struct hash_entry *entry)
+{
+	*hash_link(h, entry->hash, entry) = entry->next;
+	entry->next = NULL;
+	h->count--;
+}
+
+void
+hash_moved(struct hash *h, const struct hash_entry *old, struct hash_entry *now)
+{
+	if (old != now)
+		*hash_link(h, now->hash, old) = now;
+}
+
+struct hash_entry *
+hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
+{
+	if (previous != NULL && previous->next != NULL)
+		return previous->next;
+	while (*bucket < h->buckets) {
+		struct hash_entry *head = h->bucket[(*bucket)++];
+		if (head != NULL)
+			return head;
+	}
+	return NULL;
+}
+
+uint32_t
+hash_fold(uint64_t hash)
+{
+	return (uint32_t)(hash ^ hash >> 32);
+}

@@ -1,0 +1,48 @@
+/*
+ * hash.h - an intrusive hash table that grows by one bucket at a time.
+ *
+ * Knows only the 32-bit hash of its entries; the owner compares keys while it walks a chain:
+ *     for (e = hash_chain(h, hash); e != NULL; e = e->next) if (e->hash == hash && ...)
+ * Growing never stops the world (linear hashing), whatever the number of entries. The table owns
+ * its buckets only, never the entries. It does not shrink.
+ */
+#ifndef HASH_H
+#define HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hash_entry { /* the first member of the owner's structure */
+	struct hash_entry *next;
+	uint32_t hash;
+	uint32_t len; /* for the owner's use */
+};
+
+struct hash {
+	struct hash_entry **bucket;
+	size_t count;   /* entries */
+	size_t buckets; /* in use */
+	size_t room;    /* allocated */
+	size_t mask;    /* of the level: at least buckets - 1, less than twice that */
+};
+
+void hash_init(struct hash *);
+void hash_fini(struct hash *);
+
+struct hash_entry *hash_chain(const struct hash *, uint32_t hash);
+void hash_insert(struct hash *, struct hash_entry *);
+void hash_remove(struct hash *, struct hash_entry *);
+
+/* An entry was moved by realloc(): `old` is only compared, never read. */
+void hash_moved(struct hash *, const struct hash_entry *old, struct hash_entry *now);
+
+/*
+ * Walk all entries: *bucket starts at 0 and `previous` at NULL. Nothing may be inserted meanwhile;
+ * to remove what was given, fetch its successor first.
+ */
+struct hash_entry *hash_walk(const struct hash *, size_t *bucket, struct hash_entry *previous);
+
+/* Fold a 64-bit hash. */
+uint32_t hash_fold(uint64_t);
+
+#endif

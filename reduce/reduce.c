@@ -1,0 +1,321 @@
+/*
+ * reduce.c - the reduce stage: one loop between the input rings, the core and the output ring.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/batch.h"
+#include "common/board.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "common/ring.h"
+#include "common/stage.h"
+#include "reduce/core.h"
+
+#define SLICE_RECORDS 1024 /* absorbed at most before the output is looked at again */
+#define DRAIN_MS      8000 /* how long a stop waits for egress */
+#define ACK_POLL_MS   250  /* a bound on the wait for an acknowledgment, should a bell be lost */
+
+struct reduce {
+	struct stage stage;
+	struct core *core;
+	struct ring out;
+	struct ring in[BOARD_STAGES_MAX];
+	uint64_t ends[BOARD_STAGES_MAX]; /* draining: whole transactions still in the ring */
+	unsigned ins, turn;
+	bool draining;
+	int64_t drain_deadline_ms;
+};
+
+_Noreturn static void
+reduce_fail(struct reduce *r)
+{
+	const struct core_error *error = core_error(r->core);
+
+	stage_fail(&r->stage, (enum exit_code)error->code, error->event, "%s", error->text);
+}
+
+_Noreturn static void
+reduce_corrupt(struct reduce *r, unsigned input)
+{
+	stage_fail(
+	    &r->stage, EXIT_RECOVER, "reduce.corrupt",
+	    "the ring from server \"%s\" is broken: everything is started anew from the target",
+	    r->stage.pipeline->servers[input].name);
+}
+
+static void
+reduce_open(struct reduce *r)
+{
+	struct stage *s = &r->stage;
+
+	r->ins = s->ins;
+	if (ring_attach(&r->out, &s->out, RING_PRODUCER) != 0)
+		stage_fail(s, EXIT_RECOVER, "reduce.ring", "cannot attach the ring to egress: %s",
+			   strerror(errno));
+	for (unsigned i = 0; i < r->ins; i++)
+		if (ring_attach(&r->in[i], &s->in[i], RING_CONSUMER) != 0)
+			stage_fail(s, EXIT_RECOVER, "reduce.ring",
+				   "cannot attach the ring from server \"%s\": %s",
+				   s->pipeline->servers[i].name, strerror(errno));
+	board_set_state(s->self, STAGE_REPLAY, "");
+	stage_ready(s);
+	(void)FAULT("reduce.ready");
+}
+
+static uint64_t
+reduce_durable(const struct reduce *r)
+{
+	return board_durable_batch(r->stage.board);
+}
+
+static void
+reduce_count(struct reduce *r)
+{
+	struct core_counters counters = core_counters(r->core);
+	struct board_stage *self = r->stage.self;
+
+	board_gauge(self, COUNTER_CHANGES, counters.changes);
+	board_gauge(self, COUNTER_TRANSACTIONS, counters.transactions);
+	board_gauge(self, COUNTER_BATCHES, counters.batches);
+	board_gauge(self, COUNTER_OUTPUT, counters.output);
+	board_gauge(self, COUNTER_ROWS, counters.rows);
+	board_gauge(self, COUNTER_GROUPS, counters.groups);
+}
+
+static void
+reduce_go_live(struct reduce *r)
+{
+	uint64_t durable = reduce_durable(r);
+	struct core_counters counters = core_counters(r->core);
+
+	if (core_live(r->core, durable) == CORE_FAILED)
+		reduce_fail(r);
+	if (!r->stage.stopping)
+		board_set_state(r->stage.self, STAGE_RUNNING, "");
+	log_info("reduce.live",
+		 "memory is the state of batch %" PRIu64 ": %" PRIu64 " changes, %" PRIu64
+		 " rows, %" PRIu64 " groups",
+		 durable, counters.changes, counters.rows, counters.groups);
+}
+
+static bool
+reduce_wants(const struct reduce *r, unsigned input)
+{
+	return core_wants(r->core, input) && (!r->draining || r->ends[input] > 0);
+}
+
+/*
+ * Absorb one input up to a transaction's end at which a batch is due, or the slice's end. Returns
+ * how many records it took.
+ */
+static unsigned
+reduce_absorb_input(struct reduce *r, unsigned input, int64_t now_ms)
+{
+	struct ring *ring = &r->in[input];
+	struct ring_record record;
+	unsigned taken = 0;
+
+	while (taken < SLICE_RECORDS && reduce_wants(r, input)) {
+		int n = ring_next(ring, &record);
+		if (n < 0)
+			reduce_corrupt(r, input);
+		if (n == 0)
+			break;
+		taken++;
+		enum core_result result = core_take(r->core, input, &record, now_ms);
+		if (result == CORE_FAILED)
+			reduce_fail(r);
+		if (result == CORE_OK)
+			continue;
+		if (r->draining)
+			r->ends[input]--;
+		if (result == CORE_CUT)
+			reduce_go_live(r);
+		if (core_due(r->core, reduce_durable(r), now_ms))
+			break;
+	}
+	if (taken > 0)
+		ring_commit(ring, NULL, 0);
+	return taken;
+}
+
+static bool
+reduce_absorb(struct reduce *r, int64_t now_ms)
+{
+	for (unsigned i = 0; i < r->ins; i++) {
+		unsigned input = (r->turn + i) % r->ins;
+		if (!reduce_wants(r, input) || reduce_absorb_input(r, input, now_ms) == 0)
+			continue;
+		r->turn = (input + 1) % r->ins;
+		return true;
+	}
+	return false;
+}
+
+/* Begin a batch that is due, or go on with one. Returns whether anything was done. */
+static bool
+reduce_emit(struct reduce *r, int64_t now_ms)
+{
+	if (!core_due(r->core, reduce_durable(r), now_ms))
+		return false;
+	enum core_result result = core_emit(r->core, &r->out, now_ms);
+	bool moved = ring_pending(&r->out) > 0;
+	if (moved) {
+		(void)FAULT("reduce.before_commit");
+		ring_commit(&r->out, NULL, 0);
+		(void)FAULT("reduce.after_commit");
+	}
+	if (result == CORE_FAILED)
+		reduce_fail(r);
+	return moved || result == CORE_DONE;
+}
+
+/* How many transactions an input ring still holds whole. Ingest has ended: they get no more. */
+static uint64_t
+reduce_count_ends(struct reduce *r, unsigned input)
+{
+	struct ring_record record;
+	uint64_t ends = 0;
+	int n;
+
+	while ((n = ring_next(&r->in[input], &record)) > 0)
+		ends += record.kind == RECORD_END || record.kind == RECORD_CUT;
+	if (n < 0)
+		reduce_corrupt(r, input);
+	ring_rewind(&r->in[input]);
+	return ends;
+}
+
+static void
+reduce_drain_begin(struct reduce *r, int64_t now_ms)
+{
+	for (unsigned i = 0; i < r->ins; i++)
+		r->ends[i] = reduce_count_ends(r, i);
+	r->draining = true;
+	r->drain_deadline_ms = now_ms + DRAIN_MS;
+	board_set_state(r->stage.self, STAGE_DRAINING, "");
+}
+
+/* Nothing is left to absorb: close what is whole. Returns true when the stage may end. */
+static bool
+reduce_drained(struct reduce *r, int64_t now_ms)
+{
+	if (!core_emitting(r->core))
+		core_finish(r->core);
+	if (core_is_settled(r->core, reduce_durable(r)))
+		return true;
+	if (now_ms < r->drain_deadline_ms)
+		return false;
+	log_warn("reduce.drain",
+		 "egress has not acknowledged batch %" PRIu64
+		 " within %d s: what it leaves is read again at the next start",
+		 core_counters(r->core).batch, DRAIN_MS / 1000);
+	return true;
+}
+
+static int
+reduce_timeout(const struct reduce *r, uint64_t durable, int64_t now_ms)
+{
+	int64_t at = core_deadline(r->core, durable), wait = INT32_MAX;
+
+	if (at != INT64_MAX && !core_emitting(r->core))
+		wait = at > now_ms ? at - now_ms : 0;
+	if (core_counters(r->core).batch > durable || core_emitting(r->core))
+		wait = wait < ACK_POLL_MS ? wait : ACK_POLL_MS;
+	if (r->draining)
+		wait = wait < ACK_POLL_MS ? wait : ACK_POLL_MS;
+	return (int)wait;
+}
+
+/*
+ * Wait for input, for room or an acknowledgment, or for a deadline. First announce it to all, then
+ * look again at what no ring tells: the durable batch.
+ */
+static void
+reduce_sleep(struct reduce *r)
+{
+	struct pollfd fds[BOARD_STAGES_MAX + 1];
+	struct ring *asleep[BOARD_STAGES_MAX + 1];
+	unsigned n = 0;
+	/* Any commit of egress may be an acknowledgment; a batch that goes on needs real room. */
+	size_t room = core_emitting(r->core) ? r->out.capacity / 2 : SIZE_MAX;
+	bool idle = ring_sleep(&r->out, room);
+
+	if (idle)
+		asleep[n++] = &r->out;
+	for (unsigned i = 0; idle && i < r->ins; i++) {
+		if (!reduce_wants(r, i))
+			continue;
+		idle = ring_sleep(&r->in[i], 0);
+		if (idle)
+			asleep[n++] = &r->in[i];
+	}
+	int64_t now_ms = clock_monotonic_ms();
+	uint64_t durable = reduce_durable(r);
+	if (idle && (core_emitting(r->core) || !core_due(r->core, durable, now_ms))) {
+		for (unsigned i = 0; i < n; i++)
+			fds[i] = (struct pollfd){.fd = ring_fd(asleep[i]), .events = POLLIN};
+		(void)stage_poll(&r->stage, fds, n, reduce_timeout(r, durable, now_ms));
+	}
+	for (unsigned i = 0; i < n; i++)
+		ring_awake(asleep[i]);
+}
+
+static void
+reduce_run(struct reduce *r)
+{
+	unsigned turns = 0;
+
+	for (;;) {
+		int64_t now_ms = clock_monotonic_ms();
+		bool moved = reduce_emit(r, now_ms);
+		moved = reduce_absorb(r, now_ms) || moved;
+		/* Under load it never sleeps, so the control socket is looked at now and then. */
+		if (moved && ++turns % 64 == 0)
+			(void)stage_poll(&r->stage, NULL, 0, 0);
+		if (r->stage.stopping && !r->draining)
+			reduce_drain_begin(r, now_ms);
+		if (moved)
+			continue;
+		reduce_count(r);
+		if (r->draining && reduce_drained(r, now_ms))
+			return;
+		if (!core_due(r->core, reduce_durable(r), now_ms) || core_emitting(r->core))
+			reduce_sleep(r);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct reduce reduce;
+	struct stage *s = &reduce.stage;
+	struct place place = {0, 0};
+
+	stage_open(s, ROLE_REDUCE, argc, argv);
+	char *problem = core_check(s->pipeline, &place);
+	if (problem != NULL) {
+		stage_report(s, LOG_ERROR, &place, "%s", problem);
+		free(problem);
+		exit(EXIT_CONFIG);
+	}
+	if (s->check)
+		return EXIT_OK;
+	reduce.core = core_new(s->pipeline);
+	reduce_open(&reduce);
+	reduce_run(&reduce);
+	reduce_count(&reduce);
+	(void)FAULT("reduce.drained");
+	struct core_counters counters = core_counters(reduce.core);
+	log_info("reduce.stop",
+		 "stopped after batch %" PRIu64 ": %" PRIu64 " changes, %" PRIu64
+		 " output rows, %" PRIu64 " deletes of keys that were not there",
+		 counters.batch, counters.changes, counters.output, counters.absent);
+	core_free(reduce.core);
+	pipeline_free(s->pipeline);
+	return EXIT_OK;
+}

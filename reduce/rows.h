@@ -1,0 +1,70 @@
+/*
+ * rows.h - the kept rows of one keyed table: primary key -> row.
+ *
+ * A row is kept as the msgpack array that came from ingest, in one block of memory together with
+ * its hash, its place on the dirty list and the snapshot attempt that wrote it last. Keys are
+ * compared by value, so numeric keys 1.0 and 1.00 are one key, as in PostgreSQL's index.
+ *
+ * Dirty list: every row that has changed since the last checkpoint, oldest change first.
+ * Attempts: each snapshot of the table is an attempt; rows that a finished one has not written
+ * are stale.
+ */
+#ifndef ROWS_H
+#define ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/pipeline.h"
+
+struct row;
+struct rows;
+
+struct rows *rows_new(const struct table *); /* borrows the table, which has a key */
+void rows_free(struct rows *);
+size_t rows_count(const struct rows *);
+size_t rows_dirty_count(const struct rows *);
+size_t rows_overhead(void); /* bytes that a row costs beside its own, without the allocator's */
+
+/* Hash of a key: values in key order. */
+uint32_t rows_hash(const struct rows *, const struct value *key);
+
+/* The row with this key, or NULL. */
+struct row *rows_find(const struct rows *, const struct value *key, uint32_t hash);
+
+/* Its bytes, borrowed until the row is put again or removed. */
+const uint8_t *row_bytes(const struct row *, size_t *len);
+
+/* Read its values (all columns). They borrow the row as above. */
+void rows_read(const struct rows *, const struct row *, struct value *values);
+
+/*
+ * Keep a row: `old` is what rows_find() gave for its key, and `bytes` must not borrow it. Marks it
+ * dirty and written by the current attempt. Allocates only when a row is new or has grown.
+ */
+void rows_put(struct rows *, struct row *old, uint32_t hash, const uint8_t *bytes, size_t len);
+
+/* The row was written again with the same bytes. */
+void rows_keep(struct rows *, struct row *);
+
+void rows_remove(struct rows *, struct row *);
+
+/* Open a new attempt; whether one is open; close it, which is done after the stale ones are gone. */
+void rows_attempt_begin(struct rows *);
+bool rows_attempt_open(const struct rows *);
+void rows_attempt_end(struct rows *);
+
+/*
+ * Walk the rows that the open attempt has not written: `cursor` starts zeroed. The row given last
+ * may be removed; nothing else may change meanwhile. NULL at the end.
+ */
+struct rows_cursor {
+	struct row *next;
+	size_t bucket;
+	bool started;
+};
+
+struct row *rows_stale(const struct rows *, struct rows_cursor *);
+
+#endif
