@@ -13,7 +13,7 @@ INTERVAL=${INTERVAL:-0.1}
 KEEP=${KEEP:-}
 stages=(ingest reduce egress)
 STAGE=${STAGE:-${stages[RANDOM % 3]}}
-TALLYD=$PWD/build/release/tallyd
+TALLYD=${TALLYD:-$PWD/build/release/tallyd}
 
 tallyd=''        # pid
 expected=0       # what the sum must become, by our own arithmetic
@@ -195,8 +195,8 @@ watch_all()
 	while ((${#waiting_sums[@]} > 0)) || [[ -n $killed ]]; do
 		((SECONDS < end)) || die "the sum ${waiting_sums[-1]-} did not appear within 30 s"
 		tallyd_check
-		look
 		progress "$1"
+		look
 		sleep 0.002
 	done
 	progress_end
@@ -265,7 +265,7 @@ summary()
 	sql 'SELECT count(DISTINCT "time") FROM sum_table'
 	say "${#sorted[@]} changes in $answer commits; from commit to visible:" \
 	    "median $(milliseconds "${sorted[${#sorted[@]} / 2]}")," \
-	    "longest $(milliseconds "${sorted[-1]}") (the killed stage's)"
+	    "longest $(milliseconds "${sorted[-1]}")"
 }
 
 keep_running()

@@ -33,14 +33,14 @@ stack_now_ms()
 	echo "${now%???}"
 }
 
-# progress TEXT: a line that is rewritten on a terminal; elsewhere printed when its text changes,
-# and every two seconds. progress_end TEXT replaces it.
+# progress TEXT: a line that is rewritten on a terminal; elsewhere printed after half a second, then
+# every two. progress_end TEXT replaces it.
 progress_text='' progress_since=0 progress_printed=0
 progress()
 {
 	local now=${EPOCHREALTIME/[.,]/}
 	if [[ $1 != "$progress_text" ]]; then
-		progress_text=$1 progress_since=$now progress_printed=0
+		progress_text=$1 progress_since=$now progress_printed=$((now - 1500000))
 	fi
 	if [[ -t 2 ]]; then
 		((now - progress_printed >= 50000)) || return 0
