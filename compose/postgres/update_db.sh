@@ -5,6 +5,12 @@ set -eu
 
 COUNT=${COUNT:-1000}
 INTERVAL=${INTERVAL:-0.5}
+case $COUNT in
+'' | *[!0-9]*)
+	echo "update_db: COUNT must be a whole number, not '$COUNT'" >&2
+	exit 64
+	;;
+esac
 export PGHOST="${PGHOST:-localhost}" PGUSER="${PGUSER:-user}" PGPASSWORD="${PGPASSWORD:-password}"
 export PGDATABASE="${PGDATABASE:-values_db}"
 
