@@ -81,7 +81,13 @@ REDUCE := \
 	reduce/rows.c
 
 EGRESS := \
+	egress/check.c \
+	egress/commit.c \
+	egress/ddl.c \
 	egress/egress.c \
+	egress/encode.c \
+	egress/inspect.c \
+	egress/plan.c \
 	egress/postgres.c \
 	egress/target.c
 
@@ -99,6 +105,8 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/obj/egress/postgres.o: ALL_CFLAGS += $(shell pkg-config --cflags libpq)
+
 $(BUILD)/libcommon.a: $(call objects,$(COMMON))
 	@rm -f $@
 	ar rcs $@ $^
@@ -111,6 +119,42 @@ $(BUILD)/tallyd-reduce: $(call objects,$(REDUCE)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpq -lgmp $(BSD)
+
+# ---- tests ------------------------------------------------------------------------------------
+
+# The unit tests link every module of every stage, all but the four main() files.
+MAINS      := supervisor/main.c ingest/ingest.c reduce/reduce.c egress/egress.c
+MODULES    := $(filter-out $(MAINS),$(SUPERVISOR) $(INGEST) $(REDUCE) $(EGRESS))
+UNIT_TESTS := $(wildcard tests/unit/*.c)
+LIBRARIES  := -lrdkafka -lpq -lpg_query -lgmp -lmsgpackc $(BSD)
+
+$(BUILD)/unit-tests: $(call objects,$(UNIT_TESTS) $(MODULES)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcriterion $(LIBRARIES)
+$(BUILD)/golden-changes: $(call objects,tests/golden/changes.c tests/unit/capture.c $(MODULES)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)
+$(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
+
+.PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault
+tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes
+tests-asan: $(BUILD)/unit-tests
+tests-tsan: $(BUILD)/ring-threads
+tests-fault: all $(BUILD)/ring-kill
+check-build:
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release tests-release
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=fault tests-fault
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=tsan tests-tsan
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=asan tests-asan
+check-fast:
+	@tests/setup.sh build check
+	@$(MAKE) --no-print-directory check-build
+	@tests/run.sh fast
+check:
+	@tests/setup.sh build check demo jars
+	@$(MAKE) --no-print-directory check-build
+	@tests/run.sh
 
 .PHONY: clean
 clean:

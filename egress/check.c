@@ -1,0 +1,190 @@
+#include "egress/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "egress/ddl.h"
+#include "egress/plan.h"
+#include "egress/postgres.h"
+#include "egress/target.h"
+
+#define CHECK_CONNECT_MS 5000
+#define CHECK_MS         10000
+
+struct check {
+	struct stage *stage;
+	struct target target;
+	enum exit_code worst;
+};
+
+static void
+check_note(struct check *c, enum exit_code code)
+{
+	/* What is wrong with the file is said before what is wrong with a privilege. */
+	if (c->worst == EXIT_OK || code == EXIT_CONFIG)
+		c->worst = code;
+}
+
+static void
+check_result(struct check *c, enum inspect_result result)
+{
+	if (result == INSPECT_REFUSED || result == INSPECT_MISSING)
+		check_note(c, EXIT_CONFIG);
+	else if (result == INSPECT_DENIED)
+		check_note(c, EXIT_DENIED);
+	else if (result == INSPECT_LOST)
+		stage_fail(c->stage, EXIT_UNAVAILABLE, "target.check", "PostgreSQL at %s: %s",
+			   postgres_where(c->target.pg), postgres_error(c->target.pg));
+}
+
+static bool
+check_connect(struct check *c)
+{
+	const struct place *place = &c->stage->pipeline->target_place;
+	struct postgres *pg = c->target.pg;
+	enum postgres_connection how =
+	    (enum postgres_connection)target_connect(&c->target, CHECK_CONNECT_MS);
+	int version = postgres_version(pg);
+
+	if (how != POSTGRES_CONNECTED) {
+		stage_report(c->stage, LOG_ERROR, place, "PostgreSQL at %s %s: %s",
+			     postgres_where(pg),
+			     how == POSTGRES_AWAY      ? "cannot be reached"
+			     : how == POSTGRES_REFUSED ? "refuses the login"
+						       : "cannot be asked",
+			     postgres_error(pg));
+		check_note(c, how == POSTGRES_AWAY      ? EXIT_UNAVAILABLE
+			      : how == POSTGRES_REFUSED ? EXIT_DENIED
+							: EXIT_CONFIG);
+		return false;
+	}
+	stage_report(c->stage, LOG_INFO, place,
+		     "target: PostgreSQL %d.%d at %s, database \"%s\", user \"%s\"%s",
+		     version / 10000, version % 10000, postgres_where(pg), postgres_database(pg),
+		     postgres_user(pg), postgres_uses_ssl(pg) ? ", encrypted" : "");
+	if (version >= 120000)
+		return true;
+	stage_report(c->stage, LOG_ERROR, place, "PostgreSQL 12 is the oldest that tallyd knows");
+	check_note(c, EXIT_CONFIG);
+	return false;
+}
+
+static void
+check_tables(struct check *c)
+{
+	const struct pipeline *p = c->stage->pipeline;
+
+	for (unsigned i = 0; i < p->view_count; i++) {
+		enum inspect_result result =
+		    inspect_view(c->stage, c->target.pg, &p->views[i], false, &c->target.tables[i]);
+
+		if (result == INSPECT_MISSING) {
+			char *create = inspect_suggest(&p->views[i]);
+			char *name = inspect_view_name(&p->views[i]);
+
+			stage_report(c->stage, LOG_ERROR, &p->views[i].place,
+				     "no table %s in database \"%s\": %s", name,
+				     postgres_database(c->target.pg), create);
+			free(name);
+			free(create);
+		}
+		check_result(c, result);
+	}
+}
+
+/* Schema tallyd is there and ours to use, or may be created. False: nothing is in it yet. */
+static bool
+check_schema(struct check *c)
+{
+	const struct place *place = &c->stage->pipeline->target_place;
+	struct postgres *pg = c->target.pg;
+	bool present, allowed;
+	char *hint;
+	int error;
+
+	present = ddl_present(pg, &error);
+	if (error < 0 ||
+	    postgres_query(
+		pg,
+		present ? "SELECT has_schema_privilege('tallyd', 'USAGE')"
+			  " AND has_table_privilege('tallyd.pipeline', 'SELECT, UPDATE')"
+			  " AND has_table_privilege('tallyd.pipeline', 'INSERT')"
+			  " AND has_table_privilege('tallyd.view', 'INSERT')"
+			: "SELECT coalesce((SELECT has_schema_privilege(n.oid, 'CREATE')"
+			  " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tallyd'),"
+			  " has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
+		NULL) < 0)
+		check_result(c, INSPECT_LOST);
+	allowed = postgres_get(pg, 0, 0)[0] == 't';
+	if (allowed) {
+		if (!present)
+			stage_report(c->stage, LOG_INFO, place,
+				     "schema tallyd will be created at the first start");
+		return present;
+	}
+	hint = ddl_hint(pg);
+	stage_report(c->stage, LOG_ERROR, place, "user \"%s\" may not %s schema tallyd: %s",
+		     postgres_user(pg), present ? "write to the tables of" : "create", hint);
+	free(hint);
+	check_note(c, EXIT_DENIED);
+	return false;
+}
+
+static void
+check_views(struct check *c, bool present)
+{
+	const char *values[1] = {c->stage->pipeline->name};
+	struct postgres_params params = {.count = 1, .values = values};
+	struct postgres *pg = c->target.pg;
+	uint64_t batch = 0;
+	bool *known;
+	char *holder;
+
+	if (present) {
+		if (postgres_query(pg, "SELECT batch FROM tallyd.pipeline WHERE name = $1",
+				   &params) < 0)
+			check_result(c, INSPECT_LOST);
+		if (postgres_rows(pg) > 0)
+			batch = strtoull(postgres_get(pg, 0, 0), NULL, 10);
+		known = xcalloc(c->stage->pipeline->view_count + 1, sizeof(*known));
+		check_result(c, plan_check(c->stage, pg, c->target.tables, batch, known));
+		free(known);
+	}
+	if (batch == 0)
+		check_result(c, plan_clear(c->stage, pg, c->target.tables, false));
+	holder = target_holder(&c->target);
+	if (holder != NULL)
+		stage_report(c->stage, LOG_INFO, &c->stage->pipeline->target_place,
+			     "pipeline \"%s\" is held by %s: a second tallyd would stand by",
+			     c->stage->pipeline->name, holder);
+	free(holder);
+}
+
+static void
+check_online(struct check *c)
+{
+	bool present;
+
+	postgres_set_deadline(c->target.pg, clock_monotonic_ms() + CHECK_MS);
+	if (!check_connect(c))
+		return;
+	check_tables(c);
+	present = check_schema(c);
+	if (c->worst == EXIT_OK)
+		check_views(c, present);
+}
+
+enum exit_code
+egress_check(struct stage *stage)
+{
+	struct check c = {.stage = stage, .worst = EXIT_OK};
+
+	if (!target_init(&c.target, stage))
+		c.worst = EXIT_CONFIG;
+	else if (!stage->offline)
+		check_online(&c);
+	target_fini(&c.target);
+	return c.worst;
+}

@@ -1,0 +1,12 @@
+/*
+ * check.h - `tallyd check`, egress's side: all that a start checks, changing nothing.
+ */
+#ifndef EGRESS_CHECK_H
+#define EGRESS_CHECK_H
+
+#include "common/stage.h"
+
+/* Prints its findings by stage_report(); returns the exit code. Takes some seconds at most. */
+enum exit_code egress_check(struct stage *);
+
+#endif

@@ -1,0 +1,564 @@
+#include "egress/commit.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/batch.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "common/stage.h"
+#include "egress/postgres.h"
+#include "egress/target.h"
+
+#define COPY_BYTES (128u * 1024) /* handed to libpq at a time */
+#define STATEMENTS 16
+#define NO_VIEW    UINT_MAX
+
+/* The parameters that every commit has; the columns of the views come after them. */
+enum {
+	PARAM_BATCH,
+	PARAM_TIME,
+	PARAM_POSITION,
+	PARAM_NAME,
+	PARAM_EPOCH,
+	PARAMS,
+};
+
+/* I4. The division makes the transaction fail when no row was matched. */
+#define COMPARE_AND_SET                                                                            \
+	"WITH u AS (UPDATE tallyd.pipeline SET batch = $1::bigint, \"time\" = $2::bigint,"         \
+	" position = coalesce($3::text::jsonb, position), updated = pg_catalog.clock_timestamp()"  \
+	" WHERE name = $4::text AND epoch = $5::bigint AND batch = $1::bigint - 1"                 \
+	" AND \"time\" < $2::bigint RETURNING 1)"
+#define COMPARED " SELECT 1 / count(*) FROM u"
+
+struct commit_view {
+	const struct view *view;
+	const struct target_table *table;
+	enum type *types;              /* of the outputs */
+	struct encode_buffer *columns; /* gathered: one array for each output, and diff */
+	uint32_t rows;                 /* gathered */
+};
+
+struct statement {    /* a commit of a certain set of views, kept for the next one */
+	uint8_t *set; /* a byte for each view */
+	char *sql;
+	char name[16];
+	bool prepared; /* in the present connection */
+	uint64_t used; /* number of the use: 0 is a free slot */
+};
+
+struct commit {
+	struct target *target;
+	struct commit_view *views;
+	unsigned view_count;
+	struct value *values; /* of one row; as many as the widest view has */
+	uint64_t number, time, rows;
+	bool streaming;
+	unsigned copying; /* view whose COPY is open, or NO_VIEW */
+	struct encode_buffer copy;
+	struct statement statements[STATEMENTS];
+	uint64_t uses;
+	uint8_t *set; /* scratch: views of this batch */
+	const char **param_values;
+	int *param_lengths, *param_formats;
+	char number_text[24], time_text[24], epoch_text[24];
+};
+
+struct commit *
+commit_new(struct target *t)
+{
+	const struct pipeline *p = t->stage->pipeline;
+	struct commit *c = xcalloc(1, sizeof(*c));
+	unsigned widest = 0;
+	size_t params = PARAMS;
+
+	c->target = t;
+	c->view_count = p->view_count;
+	c->views = xcalloc(p->view_count + 1, sizeof(*c->views));
+	for (unsigned i = 0; i < p->view_count; i++) {
+		const struct view *v = &p->views[i];
+		struct commit_view *cv = &c->views[i];
+
+		cv->view = v;
+		cv->table = &t->tables[i];
+		cv->types = xcalloc(v->output_count + 1, sizeof(*cv->types));
+		cv->columns = xcalloc(v->output_count + 1, sizeof(*cv->columns));
+		for (unsigned o = 0; o < v->output_count; o++)
+			cv->types[o] = v->outputs[o].type;
+		widest = v->output_count > widest ? v->output_count : widest;
+		params += v->output_count + 1;
+	}
+	c->values = xcalloc(widest + 1, sizeof(*c->values));
+	c->set = xcalloc(p->view_count + 1, 1);
+	c->param_values = xcalloc(params, sizeof(*c->param_values));
+	c->param_lengths = xcalloc(params, sizeof(*c->param_lengths));
+	c->param_formats = xcalloc(params, sizeof(*c->param_formats));
+	c->copying = NO_VIEW;
+	return c;
+}
+
+void
+commit_free(struct commit *c)
+{
+	if (c == NULL)
+		return;
+	for (unsigned i = 0; i < c->view_count; i++) {
+		for (unsigned o = 0; o <= c->views[i].view->output_count; o++)
+			encode_free(&c->views[i].columns[o]);
+		free(c->views[i].columns);
+		free(c->views[i].types);
+	}
+	for (unsigned i = 0; i < STATEMENTS; i++) {
+		free(c->statements[i].set);
+		free(c->statements[i].sql);
+	}
+	encode_free(&c->copy);
+	free(c->views);
+	free(c->values);
+	free(c->set);
+	free(c->param_values);
+	free(c->param_lengths);
+	free(c->param_formats);
+	free(c);
+}
+
+void
+commit_connected(struct commit *c)
+{
+	for (unsigned i = 0; i < STATEMENTS; i++)
+		c->statements[i].prepared = false;
+}
+
+static void
+commit_forget(struct commit *c)
+{
+	for (unsigned i = 0; i < c->view_count; i++)
+		c->views[i].rows = 0;
+	c->rows = 0;
+}
+
+void
+commit_begin(struct commit *c, uint64_t number, int64_t time_ms)
+{
+	uint64_t now = time_ms > 0 ? (uint64_t)time_ms : 0;
+
+	commit_forget(c);
+	c->number = number;
+	c->time = now > c->target->time ? now : c->target->time + 1; /* I6 */
+	c->streaming = false;
+	c->copying = NO_VIEW;
+}
+
+uint64_t
+commit_rows(const struct commit *c)
+{
+	return c->rows;
+}
+
+bool
+commit_streams(const struct commit *c)
+{
+	return c->streaming;
+}
+
+static int
+commit_failed(struct commit *c, const char *what)
+{
+	c->copying = NO_VIEW;
+	return target_failed(c->target, what);
+}
+
+/* A fault point asks for the error path: as if the connection had broken here. */
+static int
+commit_break(struct commit *c)
+{
+	postgres_close(c->target->pg);
+	c->copying = NO_VIEW;
+	return -1;
+}
+
+static void
+commit_refuse_value(struct commit *c, const struct commit_view *cv, unsigned output,
+		    enum encode_result why)
+{
+	const struct output *o = &cv->view->outputs[output];
+	const struct encode_column *column = &cv->table->encode[output];
+	char text[64];
+
+	encode_describe(&c->values[output], text, sizeof(text));
+	if (why == ENCODE_TOO_LONG)
+		stage_fail(c->target->stage, EXIT_DATA, "target.value",
+			   "view %s: \"%s\" is longer than column \"%s\" of %s, varchar(%u), takes:"
+			   " ALTER TABLE %s ALTER COLUMN \"%s\" TYPE text",
+			   cv->view->name, text, o->name, cv->table->name, column->limit,
+			   cv->table->name, o->name);
+	stage_fail(c->target->stage, EXIT_DATA, "target.value",
+		   "view %s: %s is out of range of column \"%s\" of %s, %s:"
+		   " ALTER TABLE %s ALTER COLUMN \"%s\" TYPE %s",
+		   cv->view->name, text, o->name, cv->table->name, encode_type_name(column->type),
+		   cv->table->name, o->name, type_name(o->type));
+}
+
+static struct commit_view *
+commit_unpack(struct commit *c, uint16_t view, const uint8_t *row, size_t len)
+{
+	struct commit_view *cv;
+
+	if (view >= c->view_count)
+		return NULL;
+	cv = &c->views[view];
+	return row_unpack(row, len, cv->types, cv->view->output_count, c->values) ? cv : NULL;
+}
+
+bool
+commit_gather(struct commit *c, uint16_t view, int diff, const uint8_t *row, size_t len)
+{
+	struct commit_view *cv = commit_unpack(c, view, row, len);
+	unsigned n;
+
+	if (cv == NULL)
+		return false;
+	n = cv->view->output_count;
+	if (cv->rows == 0) {
+		for (unsigned o = 0; o < n; o++)
+			encode_array_begin(&cv->columns[o], cv->table->encode[o].type);
+		encode_array_begin(&cv->columns[n], ENCODE_INT2);
+	}
+	for (unsigned o = 0; o < n; o++) {
+		enum encode_result result =
+		    encode_value(&cv->columns[o], &cv->table->encode[o], &c->values[o]);
+
+		if (result != ENCODE_OK)
+			commit_refuse_value(c, cv, o, result);
+	}
+	encode_integer(&cv->columns[n], ENCODE_INT2, diff);
+	cv->rows++;
+	c->rows++;
+	return true;
+}
+
+/* --- streaming ----------------------------------------------------------------------------- */
+
+int
+commit_stream_begin(struct commit *c)
+{
+	commit_forget(c);
+	c->streaming = true;
+	if (FAULT("egress.before_insert"))
+		return commit_break(c);
+	if (postgres_script(c->target->pg, "BEGIN") < 0)
+		return commit_failed(c, "begin");
+	return 0;
+}
+
+int
+commit_stream_flush(struct commit *c)
+{
+	if (c->copying == NO_VIEW || c->copy.len == 0)
+		return 0;
+	/* A server that takes all at once never makes us wait, so the heartbeat needs this. */
+	stage_poll(c->target->stage, NULL, 0, 0);
+	if (postgres_copy_put(c->target->pg, c->copy.data, c->copy.len) < 0)
+		return commit_failed(c, "copy");
+	encode_clear(&c->copy);
+	return 0;
+}
+
+static int
+commit_copy_close(struct commit *c)
+{
+	char what[200];
+
+	if (c->copying == NO_VIEW)
+		return 0;
+	encode_int16(&c->copy, -1);
+	if (commit_stream_flush(c) < 0)
+		return -1;
+	snprintf(what, sizeof(what), "copy into %s", c->views[c->copying].table->name);
+	c->copying = NO_VIEW;
+	return postgres_copy_end(c->target->pg) < 0 ? commit_failed(c, what) : 0;
+}
+
+static int
+commit_copy_open(struct commit *c, unsigned view)
+{
+	static const char head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"; /* and the array's own 0 */
+	const struct target_table *table = c->views[view].table;
+	char *sql;
+	int done;
+
+	if (commit_copy_close(c) < 0)
+		return -1;
+	sql = xasprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", table->name, table->columns);
+	done = postgres_copy_begin(c->target->pg, sql);
+	free(sql);
+	if (done < 0) {
+		char what[200];
+
+		snprintf(what, sizeof(what), "copy into %s", table->name);
+		return commit_failed(c, what);
+	}
+	c->copying = view;
+	encode_clear(&c->copy);
+	encode_bytes(&c->copy, head, 19);
+	return 0;
+}
+
+bool
+commit_stream(struct commit *c, uint16_t view, int diff, const uint8_t *row, size_t len,
+	      int *result)
+{
+	struct commit_view *cv = commit_unpack(c, view, row, len);
+	unsigned n;
+
+	*result = 0;
+	if (cv == NULL)
+		return false;
+	n = cv->view->output_count;
+	if (c->copying != view && (*result = commit_copy_open(c, view)) < 0)
+		return true;
+	encode_int16(&c->copy, (int16_t)(n + 2));
+	for (unsigned o = 0; o < n; o++) {
+		enum encode_result encoded =
+		    encode_value(&c->copy, &cv->table->encode[o], &c->values[o]);
+
+		if (encoded != ENCODE_OK)
+			commit_refuse_value(c, cv, o, encoded);
+	}
+	encode_integer(&c->copy, ENCODE_INT8, (int64_t)c->time);
+	encode_integer(&c->copy, cv->table->diff, diff);
+	c->rows++;
+	if (c->copy.len >= COPY_BYTES)
+		*result = FAULT("egress.in_copy") ? commit_break(c) : commit_stream_flush(c);
+	return true;
+}
+
+/* --- the statement of a small batch --------------------------------------------------------- */
+
+static void
+commit_print_insert(const struct commit *c, FILE *f, unsigned view, int *param)
+{
+	const struct commit_view *cv = &c->views[view];
+	unsigned n = cv->view->output_count;
+
+	fprintf(f, ", i%u AS (INSERT INTO %s (%s) SELECT ", view, cv->table->name,
+		cv->table->columns);
+	for (unsigned o = 0; o < n; o++)
+		fprintf(f, "r.c%u, ", o);
+	fprintf(f, "$2::bigint, r.d FROM u, unnest(");
+	for (unsigned o = 0; o < n; o++)
+		fprintf(f, "$%d::%s[], ", ++*param, encode_type_name(cv->table->encode[o].type));
+	fprintf(f, "$%d::smallint[]) WITH ORDINALITY AS r(", ++*param);
+	for (unsigned o = 0; o < n; o++)
+		fprintf(f, "c%u, ", o);
+	/* Each -1 stands before its +1, as in the batch. */
+	fprintf(f, "d, o) ORDER BY r.o)");
+}
+
+static char *
+commit_print_statement(const struct commit *c)
+{
+	char *sql = NULL;
+	size_t size;
+	FILE *f = open_memstream(&sql, &size);
+	int param = PARAMS;
+
+	if (f == NULL)
+		return xstrdup(COMPARE_AND_SET COMPARED);
+	fputs(COMPARE_AND_SET, f);
+	for (unsigned i = 0; i < c->view_count; i++)
+		if (c->set[i] != 0)
+			commit_print_insert(c, f, i, &param);
+	fputs(COMPARED, f);
+	fclose(f);
+	return sql;
+}
+
+/* The statement for the views in c->set: kept, or in the place of the one not used for longest. */
+static struct statement *
+commit_find_statement(struct commit *c)
+{
+	struct statement *oldest = &c->statements[0];
+
+	for (unsigned i = 0; i < STATEMENTS; i++) {
+		struct statement *s = &c->statements[i];
+
+		if (s->used != 0 && memcmp(s->set, c->set, c->view_count) == 0)
+			return s;
+		if (s->used < oldest->used)
+			oldest = s;
+	}
+	if (oldest->prepared) {
+		char sql[48];
+
+		snprintf(sql, sizeof(sql), "DEALLOCATE %s", oldest->name);
+		/* If it fails the connection is lost, which the statement itself will tell. */
+		(void)postgres_script(c->target->pg, sql);
+	}
+	free(oldest->set);
+	free(oldest->sql);
+	oldest->set = xcalloc(c->view_count + 1, 1);
+	memcpy(oldest->set, c->set, c->view_count);
+	oldest->sql = commit_print_statement(c);
+	oldest->prepared = false;
+	oldest->used = 0;
+	snprintf(oldest->name, sizeof(oldest->name), "tallyd_%d", (int)(oldest - c->statements));
+	return oldest;
+}
+
+static void
+commit_set_param(struct commit *c, int i, const void *value, size_t len, int format)
+{
+	c->param_values[i] = value;
+	c->param_lengths[i] = (int)len;
+	c->param_formats[i] = format;
+}
+
+static void
+commit_set_params(struct commit *c, const struct batch *b)
+{
+	snprintf(c->number_text, sizeof(c->number_text), "%" PRIu64, c->number);
+	snprintf(c->time_text, sizeof(c->time_text), "%" PRIu64, c->time);
+	snprintf(c->epoch_text, sizeof(c->epoch_text), "%" PRIu64, c->target->epoch);
+	commit_set_param(c, PARAM_BATCH, c->number_text, 0, 0);
+	commit_set_param(c, PARAM_TIME, c->time_text, 0, 0);
+	/* Binary text is the bytes themselves: they need no end mark. */
+	commit_set_param(c, PARAM_POSITION, b->position_len > 0 ? b->position : NULL,
+			 b->position_len, 1);
+	commit_set_param(c, PARAM_NAME, c->target->stage->pipeline->name, 0, 0);
+	commit_set_param(c, PARAM_EPOCH, c->epoch_text, 0, 0);
+}
+
+static int
+commit_set_arrays(struct commit *c)
+{
+	int param = PARAMS;
+
+	for (unsigned i = 0; i < c->view_count; i++) {
+		struct commit_view *cv = &c->views[i];
+
+		c->set[i] = cv->rows > 0;
+		for (unsigned o = 0; cv->rows > 0 && o <= cv->view->output_count; o++) {
+			encode_array_end(&cv->columns[o], cv->rows);
+			commit_set_param(c, param++, cv->columns[o].data, cv->columns[o].len, 1);
+		}
+	}
+	return param;
+}
+
+/*
+ * The compare-and-set did not match: another has taken over, or, if the row is as it should be,
+ * somebody else's division in a trigger of the target.
+ */
+static int
+commit_fenced(struct commit *c)
+{
+	struct target *t = c->target;
+	const char *values[1] = {t->stage->pipeline->name};
+	struct postgres_params params = {.count = 1, .values = values};
+	const char *epoch, *batch;
+	char by[160] = "another one";
+
+	if (c->streaming && postgres_script(t->pg, "ROLLBACK") < 0)
+		return commit_failed(c, "rollback");
+	if (postgres_query(t->pg,
+			   "SELECT epoch, batch, instance FROM tallyd.pipeline WHERE name = $1",
+			   &params) < 0)
+		return commit_failed(c, "read the row of the pipeline");
+	epoch = postgres_get(t->pg, 0, 0);
+	batch = postgres_get(t->pg, 0, 1);
+	if (epoch != NULL && batch != NULL && strtoull(epoch, NULL, 10) == t->epoch &&
+	    strtoull(batch, NULL, 10) == c->number - 1)
+		stage_fail(t->stage, EXIT_DATA, "target.refused",
+			   "batch %" PRIu64
+			   ": a division by zero in a trigger or a constraint of a target"
+			   " table: mend it, then start again",
+			   c->number);
+	if (epoch != NULL)
+		snprintf(by, sizeof(by), "tallyd %s", postgres_get(t->pg, 0, 2));
+	stage_fail(t->stage, EXIT_RECOVER, "target.fenced",
+		   "batch %" PRIu64
+		   " was not written, for pipeline \"%s\" has been taken over by %s",
+		   c->number, t->stage->pipeline->name, by);
+}
+
+static int
+commit_refused(struct commit *c, const char *what)
+{
+	if (!postgres_lost(c->target->pg) && postgres_state_is(c->target->pg, "22012"))
+		return commit_fenced(c);
+	return commit_failed(c, what);
+}
+
+/* One statement, one round trip; prepared when it comes for the second time. */
+static int
+commit_send(struct commit *c, const struct batch *b)
+{
+	struct postgres *pg = c->target->pg;
+	struct postgres_params params = {
+	    .values = c->param_values, .lengths = c->param_lengths, .formats = c->param_formats};
+	struct statement *s;
+
+	commit_set_params(c, b);
+	params.count = commit_set_arrays(c);
+	s = commit_find_statement(c);
+	if (s->used != 0 && !s->prepared) {
+		if (postgres_prepare(pg, s->name, s->sql) < 0)
+			return commit_failed(c, "prepare the commit");
+		s->prepared = true;
+	}
+	s->used = ++c->uses;
+	if (FAULT("egress.before_commit"))
+		return commit_break(c);
+	postgres_committing(pg);
+	if ((s->prepared ? postgres_execute(pg, s->name, &params)
+			 : postgres_query(pg, s->sql, &params)) < 0)
+		return commit_refused(c, "commit");
+	return 0;
+}
+
+static int
+commit_stream_close(struct commit *c, const struct batch *b)
+{
+	struct postgres *pg = c->target->pg;
+	struct postgres_params params = {.count = PARAMS,
+					 .values = c->param_values,
+					 .lengths = c->param_lengths,
+					 .formats = c->param_formats};
+
+	if (commit_copy_close(c) < 0)
+		return -1;
+	if (FAULT("egress.before_check"))
+		return commit_break(c);
+	commit_set_params(c, b);
+	if (postgres_query(pg, COMPARE_AND_SET COMPARED, &params) < 0)
+		return commit_refused(c, "commit");
+	if (FAULT("egress.before_commit"))
+		return commit_break(c);
+	postgres_committing(pg);
+	if (postgres_script(pg, "COMMIT") < 0)
+		return commit_failed(c, "commit");
+	if (strcmp(postgres_tag(pg), "COMMIT") != 0)
+		return commit_break(c); /* ROLLBACK: cannot be, but must not count as done */
+	return 0;
+}
+
+int
+commit_finish(struct commit *c, const struct batch *b)
+{
+	int done;
+
+	if (!c->streaming && FAULT("egress.before_insert"))
+		return commit_break(c);
+	done = c->streaming ? commit_stream_close(c, b) : commit_send(c, b);
+	if (done == 0) {
+		c->target->batch = c->number;
+		c->target->time = c->time;
+	}
+	return done;
+}

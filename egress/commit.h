@@ -1,0 +1,54 @@
+/*
+ * commit.h - one batch into the target, in one transaction that also moves the pipeline's row.
+ *
+ * Two ways. A small batch is gathered in memory and becomes one statement: one round trip, and
+ * the compare-and-set is a part of it. A large one is streamed: BEGIN, binary COPY for each view,
+ * compare-and-set, COMMIT. In both the compare-and-set fails, and with it the transaction, when
+ * the row is not as this writer left it (I4).
+ *
+ * Calls return 0, or -1 when the connection is to be opened anew: what was said is said, and
+ * nothing of the batch is known to be committed. They end the process when a value does not fit
+ * (65), when a table refuses (65, 77, 78), or when another writer has taken over (EXIT_RECOVER).
+ */
+#ifndef EGRESS_COMMIT_H
+#define EGRESS_COMMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct batch;
+struct target;
+struct commit;
+
+/* Borrows the target, whose tables must be filled. */
+struct commit *commit_new(struct target *);
+void commit_free(struct commit *);
+
+/* The connection is a new one: what was prepared in the old one is gone. */
+void commit_connected(struct commit *);
+
+/* Begin batch `number`; forgets what was gathered. `time_ms` is now, since 1970. */
+void commit_begin(struct commit *, uint64_t number, int64_t time_ms);
+
+/*
+ * One row, as it stands in the ring. False when it is malformed: a corrupt peer, do not go on.
+ * Gathering never waits; streaming, *result is -1 when the connection is to be opened anew.
+ */
+bool commit_gather(struct commit *, uint16_t view, int diff, const uint8_t *row, size_t len);
+bool commit_stream(struct commit *, uint16_t view, int diff, const uint8_t *row, size_t len,
+		   int *result);
+
+uint64_t commit_rows(const struct commit *); /* since commit_begin() or commit_stream_begin() */
+
+/* Stream from here on: opens the transaction; rows gathered are dropped, give them again. */
+int commit_stream_begin(struct commit *);
+
+/* Hand all that was streamed to the kernel: its room in the ring may be freed. */
+int commit_stream_flush(struct commit *);
+
+/* Commit what was gathered, or streamed. Moves target->batch and target->time. */
+int commit_finish(struct commit *, const struct batch *);
+bool commit_streams(const struct commit *);
+
+#endif

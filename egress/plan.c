@@ -1,0 +1,223 @@
+#include "egress/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "common/stage.h"
+#include "egress/postgres.h"
+
+#define ANEW                                                                                       \
+	"give the pipeline a new name (SET pipeline) and each of its views an empty table, or put" \
+	" the old text back"
+
+static bool
+plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v,
+	     const struct target_table *table)
+{
+	const char *plan = postgres_get(pg, row, 1), *target = postgres_get(pg, row, 2);
+
+	if (strcmp(plan, v->plan) != 0) {
+		stage_report(
+		    s, LOG_ERROR, &v->place,
+		    "view %s has changed: the rows in %s are those of `%s`, the file now says `%s`;"
+		    " " ANEW,
+		    v->name, table->name, plan, v->plan);
+		return false;
+	}
+	if (strcmp(target, table->name) != 0) {
+		stage_report(
+		    s, LOG_ERROR, &v->place,
+		    "view %s has written into %s so far, and would now write into %s: set the"
+		    " search_path back or name the schema; after ALTER TABLE ... RENAME:"
+		    " UPDATE tallyd.view SET target = '%s' WHERE pipeline = '%s' AND view = '%s'",
+		    v->name, target, table->name, table->name, s->pipeline->name,
+		    postgres_get(pg, row, 0));
+		return false;
+	}
+	return true;
+}
+
+/* The view of the pipeline with this name in tallyd.view, or -1. */
+static int
+plan_find(const struct pipeline *p, const char *name)
+{
+	int found = -1;
+
+	for (unsigned i = 0; i < p->view_count && found < 0; i++) {
+		char *own = inspect_view_name(&p->views[i]);
+
+		if (strcmp(own, name) == 0)
+			found = (int)i;
+		free(own);
+	}
+	return found;
+}
+
+static bool
+plan_check_distinct(struct stage *s, const struct target_table *tables)
+{
+	const struct pipeline *p = s->pipeline;
+	bool ok = true;
+
+	for (unsigned i = 0; i < p->view_count; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			if (strcmp(tables[i].name, tables[j].name) != 0)
+				continue;
+			stage_report(
+			    s, LOG_ERROR, &p->views[i].place,
+			    "views %s and %s both write into %s: each needs a table of its own",
+			    p->views[j].name, p->views[i].name, tables[i].name);
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+enum inspect_result
+plan_check(struct stage *s, struct postgres *pg, const struct target_table *tables, uint64_t batch,
+	   bool *known)
+{
+	const struct pipeline *p = s->pipeline;
+	const char *values[1] = {p->name};
+	struct postgres_params params = {.count = 1, .values = values};
+	bool ok = plan_check_distinct(s, tables);
+
+	memset(known, 0, p->view_count * sizeof(*known));
+	if (postgres_query(
+		pg, "SELECT view, plan, target FROM tallyd.view WHERE pipeline = $1 ORDER BY view",
+		&params) < 0)
+		return INSPECT_LOST;
+	for (int row = 0; row < postgres_rows(pg); row++) {
+		int i = plan_find(p, postgres_get(pg, row, 0));
+
+		if (i >= 0) {
+			known[i] = true;
+			ok = plan_compare(s, pg, row, &p->views[i], &tables[i]) && ok;
+			continue;
+		}
+		stage_report(
+		    s, LOG_ERROR, NULL,
+		    "the target knows a view \"%s\" of pipeline \"%s\" that the file has no more:"
+		    " " ANEW "; to let its table %s stand still from now on:"
+		    " DELETE FROM tallyd.view WHERE pipeline = '%s' AND view = '%s'",
+		    postgres_get(pg, row, 0), p->name, postgres_get(pg, row, 2), p->name,
+		    postgres_get(pg, row, 0));
+		ok = false;
+	}
+	for (unsigned i = 0; i < p->view_count; i++) {
+		if (known[i] || batch == 0)
+			continue;
+		stage_report(
+		    s, LOG_ERROR, &p->views[i].place,
+		    "view %s is new, but pipeline \"%s\" has been running without it: " ANEW,
+		    p->views[i].name, p->name);
+		ok = false;
+	}
+	return ok ? INSPECT_OK : INSPECT_REFUSED;
+}
+
+static enum inspect_result
+plan_truncate(struct stage *s, struct postgres *pg, const struct view *v,
+	      const struct target_table *t, bool change)
+{
+	char *sql;
+	int done;
+
+	if (!t->may_truncate) {
+		stage_report(
+		    s, LOG_ERROR, &v->place,
+		    "existing = truncate needs the privilege: GRANT TRUNCATE ON %s TO \"%s\"",
+		    t->name, postgres_user(pg));
+		return INSPECT_DENIED;
+	}
+	if (!change)
+		return INSPECT_OK;
+	sql = xasprintf("TRUNCATE %s", t->name);
+	done = postgres_query(pg, sql, NULL);
+	free(sql);
+	if (done < 0)
+		return INSPECT_LOST;
+	log_info("target.truncated",
+		 "%s: emptied before the first commit, as existing = truncate"
+		 " says",
+		 t->name);
+	return INSPECT_OK;
+}
+
+static enum inspect_result
+plan_check_empty(struct stage *s, struct postgres *pg, const struct view *v,
+		 const struct target_table *t)
+{
+	char *sql;
+	int done;
+
+	if (!t->may_read) {
+		stage_report(
+		    s, LOG_ERROR, &v->place,
+		    "a first start must see that %s is empty: GRANT SELECT ON %s TO \"%s\","
+		    " or say existing = adopt in the view's WITH",
+		    t->name, t->name, postgres_user(pg));
+		return INSPECT_DENIED;
+	}
+	sql = xasprintf("SELECT EXISTS (SELECT FROM %s)", t->name);
+	done = postgres_query(pg, sql, NULL);
+	free(sql);
+	if (done < 0)
+		return INSPECT_LOST;
+	if (postgres_get(pg, 0, 0)[0] != 't')
+		return INSPECT_OK;
+	stage_report(
+	    s, LOG_ERROR, &v->place,
+	    "%s has rows, but pipeline \"%s\" has never written: empty it (TRUNCATE %s), or say in"
+	    " the view's WITH existing = truncate, or existing = adopt to leave them",
+	    t->name, s->pipeline->name, t->name);
+	return INSPECT_REFUSED;
+}
+
+enum inspect_result
+plan_clear(struct stage *s, struct postgres *pg, const struct target_table *tables, bool change)
+{
+	enum inspect_result all = INSPECT_OK;
+
+	for (unsigned i = 0; i < s->pipeline->view_count; i++) {
+		const struct view *v = &s->pipeline->views[i];
+		enum inspect_result one = INSPECT_OK;
+
+		if (v->existing == EXISTING_TRUNCATE)
+			one = plan_truncate(s, pg, v, &tables[i], change);
+		else if (v->existing == EXISTING_REFUSE)
+			one = plan_check_empty(s, pg, v, &tables[i]);
+		if (one == INSPECT_LOST)
+			return one;
+		if (one != INSPECT_OK)
+			all = one;
+	}
+	return all;
+}
+
+int
+plan_register(struct stage *s, struct postgres *pg, const struct target_table *tables,
+	      const bool *known)
+{
+	const struct pipeline *p = s->pipeline;
+
+	for (unsigned i = 0; i < p->view_count; i++) {
+		char *name = inspect_view_name(&p->views[i]);
+		const char *values[4] = {p->name, name, p->views[i].plan, tables[i].name};
+		struct postgres_params params = {.count = 4, .values = values};
+		int done =
+		    known[i]
+			? 0
+			: postgres_query(pg,
+					 "INSERT INTO tallyd.view (pipeline, view, plan, target)"
+					 " VALUES ($1, $2, $3, $4)",
+					 &params);
+
+		free(name);
+		if (done < 0)
+			return -1;
+	}
+	return 0;
+}

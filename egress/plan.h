@@ -1,0 +1,34 @@
+/*
+ * plan.h - the views that the target knows (tallyd.view), against those of the pipeline file.
+ */
+#ifndef EGRESS_PLAN_H
+#define EGRESS_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "egress/inspect.h"
+
+struct postgres;
+struct stage;
+
+/*
+ * Compare. known[i] tells whether tallyd.view has view i of the pipeline. `batch` is the target's
+ * durable one: once it has one, views may neither change, come nor go. Reports each difference
+ * with what to do. The name below which the views are kept is the pipeline's.
+ */
+enum inspect_result plan_check(struct stage *, struct postgres *, const struct target_table *,
+			       uint64_t batch, bool *known);
+
+/*
+ * Before anything is written: the tables must be empty, or the view says what to do with rows that
+ * are there. `change` false only looks (for `check`); true truncates where asked to.
+ */
+enum inspect_result plan_clear(struct stage *, struct postgres *, const struct target_table *,
+			       bool change);
+
+/* Write the views that are not known. Returns 0, or -1: see the connection. */
+int plan_register(struct stage *, struct postgres *, const struct target_table *,
+		  const bool *known);
+
+#endif

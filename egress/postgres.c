@@ -1,0 +1,545 @@
+#include "egress/postgres.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <bsd/string.h>
+#include <libpq-fe.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/stage.h"
+
+struct postgres {
+	struct stage *stage;
+	PGconn *conn;
+	PGresult *result; /* of the last statement */
+	bool lost, committing;
+	int64_t deadline_ms; /* monotonic, 0: none */
+	int64_t stop_ms;     /* monotonic, 0: not asked to stop yet */
+	int64_t used_ms;
+	char state[6];
+	char where[256];
+	char error[1024];
+};
+
+struct postgres *
+postgres_new(struct stage *stage)
+{
+	struct postgres *pg = xcalloc(1, sizeof(*pg));
+
+	pg->stage = stage;
+	strlcpy(pg->where, "?", sizeof(pg->where));
+	return pg;
+}
+
+void
+postgres_free(struct postgres *pg)
+{
+	if (pg == NULL)
+		return;
+	postgres_close(pg);
+	free(pg);
+}
+
+bool
+postgres_knows_option(const char *keyword)
+{
+	PQconninfoOption *all = PQconndefaults();
+	bool known = false;
+
+	if (all == NULL)
+		return true;
+	for (PQconninfoOption *o = all; o->keyword != NULL; o++)
+		known = known || strcmp(o->keyword, keyword) == 0;
+	PQconninfoFree(all);
+	return known;
+}
+
+/* One line out of the server's many: blanks squeezed, and no LOCATION. */
+static void
+postgres_set_error(struct postgres *pg, const char *text)
+{
+	size_t n = 0;
+	bool blank = false;
+
+	for (const char *s = text; *s != '\0' && n + 2 < sizeof(pg->error); s++) {
+		if (strncmp(s, "\nLOCATION:", 10) == 0)
+			break;
+		if (isspace((unsigned char)*s) || iscntrl((unsigned char)*s)) {
+			blank = n > 0;
+			continue;
+		}
+		if (blank)
+			pg->error[n++] = ' ';
+		blank = false;
+		pg->error[n++] = *s;
+	}
+	pg->error[n] = '\0';
+}
+
+static int
+postgres_set_lost(struct postgres *pg, const char *text)
+{
+	pg->lost = true;
+	if (pg->error[0] == '\0')
+		postgres_set_error(pg, text);
+	if (pg->error[0] == '\0')
+		strlcpy(pg->error, "the connection was lost", sizeof(pg->error));
+	return -1;
+}
+
+static void
+postgres_forget(struct postgres *pg)
+{
+	PQclear(pg->result);
+	pg->result = NULL;
+	pg->error[0] = pg->state[0] = '\0';
+}
+
+/* Milliseconds until the nearest limit: -1 for none, 0 when it has passed. */
+static int
+postgres_left(struct postgres *pg)
+{
+	int64_t now = clock_monotonic_ms();
+	int64_t until = pg->deadline_ms;
+
+	if (pg->stage->stopping && pg->stop_ms == 0)
+		pg->stop_ms = now + POSTGRES_STOP_MS;
+	if (pg->stop_ms != 0 && (until == 0 || pg->stop_ms < until))
+		until = pg->stop_ms;
+	if (until == 0)
+		return -1;
+	return until <= now ? 0 : (int)(until - now);
+}
+
+static int
+postgres_wait(struct postgres *pg, short events)
+{
+	struct pollfd fd = {.fd = PQsocket(pg->conn), .events = events};
+	int left = postgres_left(pg);
+
+	if (fd.fd < 0)
+		return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	if (left == 0)
+		return postgres_set_lost(pg, "no answer in time");
+	stage_poll(pg->stage, &fd, 1, left);
+	return 0;
+}
+
+static int
+postgres_flush(struct postgres *pg)
+{
+	int more;
+
+	while ((more = PQflush(pg->conn)) > 0) {
+		if (postgres_wait(pg, POLLIN | POLLOUT) < 0)
+			return -1;
+		if (!PQconsumeInput(pg->conn))
+			return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	}
+	return more < 0 ? postgres_set_lost(pg, PQerrorMessage(pg->conn)) : 0;
+}
+
+static void
+postgres_take_error(struct postgres *pg, const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+	char text[1024];
+
+	if (pg->state[0] != '\0')
+		return;
+	strlcpy(pg->state, state != NULL ? state : "", sizeof(pg->state));
+	snprintf(text, sizeof(text), "%s%s%s%s%s",
+		 message != NULL ? message : PQresultErrorMessage(result),
+		 detail != NULL ? "; " : "", detail != NULL ? detail : "",
+		 hint != NULL ? "; hint: " : "", hint != NULL ? hint : "");
+	postgres_set_error(pg, text);
+	/* The server is about to close: what follows would only say so. */
+	if (strncmp(pg->state, "57P0", 4) == 0 || strncmp(pg->state, "08", 2) == 0)
+		pg->lost = true;
+}
+
+/* Keep the last answer, but never let it hide an error. */
+static void
+postgres_keep(struct postgres *pg, PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) {
+		postgres_take_error(pg, result);
+		PQclear(result);
+		return;
+	}
+	PQclear(pg->result);
+	pg->result = result;
+}
+
+/* Collect the answers up to the end of the statement, or to the start of a COPY. */
+static int
+postgres_collect(struct postgres *pg)
+{
+	for (;;) {
+		PGresult *result;
+
+		while (PQisBusy(pg->conn)) {
+			if (postgres_wait(pg, POLLIN) < 0)
+				return -1;
+			if (!PQconsumeInput(pg->conn))
+				return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+		}
+		result = PQgetResult(pg->conn);
+		if (result == NULL)
+			break;
+		postgres_keep(pg, result);
+		if (pg->result == result && PQresultStatus(result) == PGRES_COPY_IN)
+			return 0;
+	}
+	pg->used_ms = clock_monotonic_ms();
+	if (PQstatus(pg->conn) == CONNECTION_BAD || pg->lost)
+		return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	return pg->error[0] != '\0' ? -1 : 0;
+}
+
+/* A statement is on its way (or was refused by libpq): send the rest, and take the answer. */
+static int
+postgres_answer(struct postgres *pg, int sent)
+{
+	if (!sent)
+		return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	if (postgres_flush(pg) < 0)
+		return -1;
+	if (pg->committing) {
+		pg->committing = false;
+		if (FAULT("egress.commit_sent"))
+			shutdown(PQsocket(pg->conn), SHUT_RDWR);
+	}
+	return postgres_collect(pg);
+}
+
+static bool
+postgres_begin(struct postgres *pg)
+{
+	postgres_forget(pg);
+	if (pg->conn == NULL || pg->lost)
+		postgres_set_lost(pg, "not connected");
+	return !pg->lost;
+}
+
+int
+postgres_query(struct postgres *pg, const char *sql, const struct postgres_params *p)
+{
+	if (!postgres_begin(pg))
+		return -1;
+	return postgres_answer(
+	    pg, p == NULL ? PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 0)
+			  : PQsendQueryParams(pg->conn, sql, p->count, NULL, p->values, p->lengths,
+					      p->formats, 0));
+}
+
+int
+postgres_script(struct postgres *pg, const char *sql)
+{
+	if (!postgres_begin(pg))
+		return -1;
+	return postgres_answer(pg, PQsendQuery(pg->conn, sql));
+}
+
+int
+postgres_prepare(struct postgres *pg, const char *name, const char *sql)
+{
+	if (!postgres_begin(pg))
+		return -1;
+	return postgres_answer(pg, PQsendPrepare(pg->conn, name, sql, 0, NULL));
+}
+
+int
+postgres_execute(struct postgres *pg, const char *name, const struct postgres_params *p)
+{
+	if (!postgres_begin(pg))
+		return -1;
+	return postgres_answer(pg, PQsendQueryPrepared(pg->conn, name, p->count, p->values,
+						       p->lengths, p->formats, 0));
+}
+
+void
+postgres_committing(struct postgres *pg)
+{
+	pg->committing = true;
+}
+
+int
+postgres_rows(const struct postgres *pg)
+{
+	return pg->result == NULL ? 0 : PQntuples(pg->result);
+}
+
+const char *
+postgres_get(const struct postgres *pg, int row, int column)
+{
+	if (pg->result == NULL || row >= PQntuples(pg->result) || column >= PQnfields(pg->result))
+		return NULL;
+	if (PQgetisnull(pg->result, row, column))
+		return NULL;
+	return PQgetvalue(pg->result, row, column);
+}
+
+const char *
+postgres_tag(const struct postgres *pg)
+{
+	return pg->result == NULL ? "" : PQcmdStatus(pg->result);
+}
+
+int
+postgres_copy_begin(struct postgres *pg, const char *sql)
+{
+	if (postgres_script(pg, sql) < 0)
+		return -1;
+	if (pg->result == NULL || PQresultStatus(pg->result) != PGRES_COPY_IN)
+		return postgres_set_lost(pg, "the server did not enter COPY");
+	return 0;
+}
+
+int
+postgres_copy_put(struct postgres *pg, const void *data, size_t len)
+{
+	int done;
+
+	if (pg->conn == NULL || pg->lost)
+		return postgres_set_lost(pg, "not connected");
+	while ((done = PQputCopyData(pg->conn, data, (int)len)) == 0)
+		if (postgres_wait(pg, POLLIN | POLLOUT) < 0 || postgres_flush(pg) < 0)
+			return -1;
+	if (done < 0)
+		return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	/* libpq would buffer without a bound. */
+	return postgres_flush(pg);
+}
+
+int
+postgres_copy_end(struct postgres *pg)
+{
+	int done;
+
+	postgres_forget(pg);
+	if (pg->conn == NULL || pg->lost)
+		return postgres_set_lost(pg, "not connected");
+	while ((done = PQputCopyEnd(pg->conn, NULL)) == 0)
+		if (postgres_wait(pg, POLLIN | POLLOUT) < 0 || postgres_flush(pg) < 0)
+			return -1;
+	return postgres_answer(pg, done > 0);
+}
+
+int
+postgres_fd(const struct postgres *pg)
+{
+	return pg->conn == NULL ? -1 : PQsocket(pg->conn);
+}
+
+int
+postgres_input(struct postgres *pg)
+{
+	postgres_forget(pg);
+	if (pg->conn == NULL || pg->lost)
+		return postgres_set_lost(pg, "not connected");
+	if (!PQconsumeInput(pg->conn))
+		return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	/* Parses what came unasked: notices, or the server's last words. */
+	if (!PQisBusy(pg->conn) && PQstatus(pg->conn) != CONNECTION_BAD)
+		return 0;
+	return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+}
+
+int64_t
+postgres_used_ms(const struct postgres *pg)
+{
+	return pg->used_ms;
+}
+
+bool
+postgres_lost(const struct postgres *pg)
+{
+	return pg->lost;
+}
+
+const char *
+postgres_state(const struct postgres *pg)
+{
+	return pg->state;
+}
+
+bool
+postgres_state_is(const struct postgres *pg, const char *prefix)
+{
+	return pg->state[0] != '\0' && strncmp(pg->state, prefix, strlen(prefix)) == 0;
+}
+
+const char *
+postgres_error(const struct postgres *pg)
+{
+	return pg->error;
+}
+
+void
+postgres_set_deadline(struct postgres *pg, int64_t monotonic_ms)
+{
+	pg->deadline_ms = monotonic_ms;
+}
+
+/*
+ * libpq keeps the SQLSTATE of a refused connection to itself, but prints it into the message when
+ * asked to be verbose: "FATAL:  28P01: password ...". Found and taken out here.
+ */
+static void
+postgres_take_connect_error(struct postgres *pg)
+{
+	char text[1024];
+	char *found = NULL;
+
+	strlcpy(text, PQerrorMessage(pg->conn), sizeof(text));
+	/* The last one counts: with several hosts the messages stand in a row. */
+	for (char *s = strstr(text, ":  "); s != NULL; s = strstr(s + 1, ":  ")) {
+		size_t n = strspn(s + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+		if (n == 5 && strncmp(s + 8, ": ", 2) == 0)
+			found = s;
+	}
+	if (found != NULL) {
+		memcpy(pg->state, found + 3, 5);
+		pg->state[5] = '\0';
+		memmove(found + 2, found + 10, strlen(found + 10) + 1);
+	}
+	postgres_set_error(pg, text);
+}
+
+static enum postgres_connection
+postgres_refused(struct postgres *pg, bool at_once)
+{
+	pg->lost = true;
+	if (pg->error[0] == '\0')
+		postgres_take_connect_error(pg);
+	if (postgres_state_is(pg, "28") || postgres_state_is(pg, "42501") ||
+	    PQconnectionNeedsPassword(pg->conn))
+		return POSTGRES_REFUSED;
+	if (at_once && pg->state[0] == '\0' &&
+	    (strncmp(pg->error, "invalid ", 8) == 0 ||
+	     strncmp(pg->error, "could not match ", 16) == 0 ||
+	     strncmp(pg->error, "definition of service", 21) == 0))
+		return POSTGRES_INVALID;
+	return POSTGRES_AWAY;
+}
+
+static void
+postgres_notice(void *arg, const char *message)
+{
+	(void)arg;
+	log_debug("postgres.notice", "%.*s", (int)strcspn(message, "\n"), message);
+}
+
+static void
+postgres_set_where(struct postgres *pg)
+{
+	const char *host = PQhost(pg->conn);
+	const char *port = PQport(pg->conn);
+
+	if (host == NULL || host[0] == '\0')
+		host = "localhost";
+	if (port == NULL || port[0] == '\0')
+		port = "5432";
+	snprintf(pg->where, sizeof(pg->where), "%s:%s", host, port);
+}
+
+enum postgres_connection
+postgres_connect(struct postgres *pg, const char *const *keywords, const char *const *values,
+		 int timeout_ms)
+{
+	PostgresPollingStatusType step = PGRES_POLLING_WRITING;
+	int64_t limit = pg->deadline_ms;
+	int64_t own = clock_monotonic_ms() + timeout_ms;
+
+	postgres_close(pg);
+	postgres_forget(pg);
+	pg->conn = PQconnectStartParams(keywords, values, 0);
+	if (pg->conn == NULL)
+		return POSTGRES_AWAY;
+	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
+	PQsetNoticeProcessor(pg->conn, postgres_notice, NULL);
+	postgres_set_where(pg);
+	if (PQstatus(pg->conn) == CONNECTION_BAD)
+		return postgres_refused(pg, true);
+	if (limit == 0 || own < limit)
+		pg->deadline_ms = own;
+	while (step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED) {
+		if (postgres_wait(pg, step == PGRES_POLLING_READING ? POLLIN : POLLOUT) < 0)
+			break;
+		step = PQconnectPoll(pg->conn);
+		postgres_set_where(pg);
+	}
+	pg->deadline_ms = limit;
+	if (step != PGRES_POLLING_OK)
+		return postgres_refused(pg, false);
+	if (PQsetnonblocking(pg->conn, 1) != 0)
+		return postgres_refused(pg, false);
+	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
+	pg->used_ms = clock_monotonic_ms();
+	return POSTGRES_CONNECTED;
+}
+
+void
+postgres_close(struct postgres *pg)
+{
+	PQclear(pg->result);
+	pg->result = NULL;
+	PQfinish(pg->conn);
+	pg->conn = NULL;
+	pg->lost = pg->committing = false;
+}
+
+bool
+postgres_is_open(const struct postgres *pg)
+{
+	return pg->conn != NULL && !pg->lost;
+}
+
+const char *
+postgres_where(const struct postgres *pg)
+{
+	return pg->where;
+}
+
+const char *
+postgres_user(const struct postgres *pg)
+{
+	return pg->conn == NULL ? "" : PQuser(pg->conn);
+}
+
+const char *
+postgres_database(const struct postgres *pg)
+{
+	return pg->conn == NULL ? "" : PQdb(pg->conn);
+}
+
+int
+postgres_version(const struct postgres *pg)
+{
+	return pg->conn == NULL ? 0 : PQserverVersion(pg->conn);
+}
+
+int
+postgres_backend(const struct postgres *pg)
+{
+	return pg->conn == NULL ? 0 : PQbackendPID(pg->conn);
+}
+
+bool
+postgres_uses_ssl(const struct postgres *pg)
+{
+	return pg->conn != NULL && PQsslInUse(pg->conn) != 0;
+}
