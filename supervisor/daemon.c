@@ -48,7 +48,8 @@ struct daemon {
 	struct control control;
 	struct tally tally;
 	int64_t started_ms;
-	bool asked; /* the stop was asked for by a signal */
+	bool asked;                     /* the stop was asked for by a signal */
+	char why[BOARD_WORDS_MAX + 128]; /* of the stage that stopped the daemon; else empty */
 };
 
 static struct board_stage *
@@ -302,6 +303,9 @@ daemon_bury(struct daemon *d, const struct proc *p, const siginfo_t *info, int64
 		 (long long)o.uptime_ms, *o.words ? "; last words: " : "", o.words);
 	if (!expected)
 		tally_add(&d->tally, &o);
+	if (death_is_final(&p->death) && !*d->why)
+		snprintf(d->why, sizeof d->why, ", for %s refused to go on: %s", o.name,
+			 *o.words ? o.words : "see the lines above");
 }
 
 /* A successor may start only after this: the dead one is reaped. */
@@ -384,27 +388,40 @@ daemon_log_text(enum log_level level, const char *event, const char *text, const
 	}
 }
 
-/* Run one of the two commands as a signal asks for it: the answer goes to the log. */
+/* Whoever asked for it: the log says what came of it, and why. */
+static int
+daemon_reload_logged(struct daemon *d, FILE *answer)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	if (!out)
+		return EXIT_TEMPORARY;
+	int code = daemon_reload(d, out);
+	fclose(out);
+	if (code != 0) {
+		daemon_log_text(LOG_ERROR, "reload.refused", text, d->pipeline->file);
+		log_error("reload.refused", "the pipeline goes on as it was");
+	} else {
+		daemon_log_text(LOG_INFO, "reload.done", text, NULL);
+	}
+	if (answer)
+		fputs(text, answer);
+	free(text);
+	return code;
+}
+
 static void
-daemon_answer_log(struct daemon *d, bool reload)
+daemon_status_logged(const struct daemon *d)
 {
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
 	if (!out)
 		return;
-	int code = 0;
-	if (reload)
-		code = daemon_reload(d, out);
-	else
-		daemon_status(d, false, out);
+	daemon_status(d, false, out);
 	fclose(out);
-	if (code != 0) {
-		daemon_log_text(LOG_ERROR, "reload.refused", text, d->pipeline->file);
-		log_error("reload.refused", "the pipeline goes on as it was");
-	} else {
-		daemon_log_text(LOG_INFO, reload ? "reload.done" : "status", text, NULL);
-	}
+	daemon_log_text(LOG_INFO, "status", text, NULL);
 	free(text);
 }
 
@@ -416,12 +433,9 @@ daemon_answer(void *context, const char *request, FILE *out)
 		daemon_status(d, false, out);
 	else if (strcmp(request, "status json") == 0)
 		daemon_status(d, true, out);
-	else if (strcmp(request, "reload") == 0) {
-		int code = daemon_reload(d, out);
-		log_line(code ? LOG_ERROR : LOG_INFO, code ? "reload.refused" : "reload.done",
-			 "asked over the control socket: exit code %d", code);
-		return code;
-	} else {
+	else if (strcmp(request, "reload") == 0)
+		return daemon_reload_logged(d, out);
+	else {
 		fprintf(out, "this tallyd does not know \"%s\"\n", request);
 		return EXIT_USAGE;
 	}
@@ -446,10 +460,10 @@ daemon_signal(struct daemon *d, unsigned number)
 		supervise_kill(&d->supervise, now_ms);
 		return;
 	case SIGHUP:
-		daemon_answer_log(d, true);
+		daemon_reload_logged(d, NULL);
 		return;
 	case SIGUSR1:
-		daemon_answer_log(d, false);
+		daemon_status_logged(d);
 		return;
 	case SIGCHLD:
 	default:

@@ -449,7 +449,7 @@ supervise_begin_stop(struct supervise *s)
 	supervise_enter(s, way ? PHASE_DRAIN : PHASE_KILL);
 }
 
-static bool
+bool
 death_is_final(const struct death *d)
 {
 	return !d->signalled &&

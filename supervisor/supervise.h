@@ -142,6 +142,9 @@ void supervise_recover(struct supervise *, const char *reason, int64_t now_ms);
 void supervise_stop(struct supervise *, int64_t now_ms);
 void supervise_kill(struct supervise *, int64_t now_ms);
 
+/* Exit codes 65, 77 and 78: no restart helps. */
+bool death_is_final(const struct death *);
+
 bool supervise_stopping(const struct supervise *);
 struct proc *supervise_find(struct supervise *, pid_t);
 const char *proc_state_name(const struct proc *);
