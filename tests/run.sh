@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+#
+# run.sh [fast] - all tests; `fast`: those that need no servers. Called by `make check` and `make
+# check-fast` with everything built.
+#
+# Each suite is a command that ends with a line "N passed, N failed" (or Criterion's synthesis), and
+# keeps its output in build/test/NAME.log, shown where it failed. Two suites run at a time.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+logs=build/test
+rm -rf "$logs" && mkdir -p "$logs" || exit
+
+# Code is laid out by clang-format, and what is said in one place only is said there.
+suite_style()
+{
+	local passed=0 failed=0 file
+	for file in $(git ls-files -co --exclude-standard '*.c' '*.h'); do
+		if clang-format --dry-run -Werror "$file"; then
+			passed=$((passed + 1))
+		else
+			failed=$((failed + 1))
+		fi
+	done
+	# One file each speaks to a library (ARCHITECTURE.md).
+	local rule
+	for rule in 'ingest/kafka.c librdkafka/rdkafka.h' 'egress/postgres.c libpq-fe.h' \
+	    'common/pack.c msgpack.h' 'common/decimal.c gmp.h'; do
+		if [[ $(git grep -l "#include <${rule#* }>" -- common ingest reduce egress \
+		    supervisor) == "${rule% *}" ]]; then
+			passed=$((passed + 1))
+		else
+			echo "only ${rule% *} may include ${rule#* }"
+			failed=$((failed + 1))
+		fi
+	done
+	echo "$passed passed, $failed failed"
+	((failed == 0))
+}
+
+suite_unit()
+{
+	build/release/unit-tests --jobs 2
+}
+
+# LeakSanitizer prints, and the test passes: so any report of a sanitizer is a failure.
+suite_sanitize()
+{
+	local failed=0
+	rm -rf build/asan/reports && mkdir -p build/asan/reports
+	ASAN_OPTIONS=log_path=$PWD/build/asan/reports/asan:detect_leaks=1 \
+	UBSAN_OPTIONS=print_stacktrace=1 build/asan/unit-tests --jobs 2 || failed=1
+	if [[ -n $(ls build/asan/reports) ]]; then
+		head -50 build/asan/reports/*
+		failed=1
+	fi
+	return $failed
+}
+
+suite_golden_pipeline()
+{
+	tests/golden/run.sh build/release/tallyd
+}
+
+suite_golden_changes()
+{
+	tests/golden/changes/run.sh build/release/golden-changes
+}
+
+suite_ring_threads()
+{
+	build/tsan/ring-threads
+}
+
+suite_ring_kill()
+{
+	build/fault/ring-kill 1000
+}
+
+suite_egress()
+{
+	tests/egress/run.sh
+}
+
+suite_stack()
+{
+	tests/stack/run.sh
+}
+
+# run_suite NAME: its counts in build/test/NAME.count.
+run_suite()
+{
+	local name=$1 started=$SECONDS status counts passed failed
+	# Criterion's colours are for terminals; the closing lines are read here.
+	"suite_$name" >"$logs/$name.log" 2>&1 </dev/null
+	status=$?
+	counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p
+	    s/^.*Synthesis: Tested: [^0-9]*\([0-9]*\).*Passing: [^0-9]*\([0-9]*\).*$/C\1 \2/p' \
+	    "$logs/$name.log" | tail -n 1)
+	case $counts in
+	C*)
+		counts=${counts#C}
+		passed=${counts#* } failed=$((${counts% *} - ${counts#* }))
+		;;
+	*' '*)
+		passed=${counts% *} failed=${counts#* }
+		;;
+	*)
+		passed=0 failed=0
+		;;
+	esac
+	# No test run, or an end that its own count does not explain, is a failure too.
+	if ((passed + failed == 0 || (status != 0 && failed == 0))); then
+		failed=$((failed + 1))
+	fi
+	echo "$passed $failed" >"$logs/$name.count"
+	if ((failed > 0)); then
+		sed "s/^/$name: /" "$logs/$name.log" | tail -n 60
+	fi
+	printf '%-16s %5d passed, %d failed (%d s)\n' "$name" "$passed" "$failed" \
+	    $((SECONDS - started))
+}
+
+suites=(style unit sanitize golden_pipeline golden_changes ring_threads ring_kill)
+[[ ${1-} == fast ]] || suites+=(egress stack)
+
+running=0
+for suite in "${suites[@]}"; do
+	# The servers' suites are parallel in themselves.
+	if [[ $suite == egress || $suite == stack ]]; then
+		wait
+		running=0
+		run_suite "$suite"
+		continue
+	fi
+	if ((running == 2)); then
+		wait -n
+		running=1
+	fi
+	run_suite "$suite" &
+	running=$((running + 1))
+done
+wait
+
+passed=0 failed=0
+for suite in "${suites[@]}"; do
+	read -r p f <"$logs/$suite.count"
+	passed=$((passed + p)) failed=$((failed + f))
+done
+echo "$passed passed, $failed failed"
+((failed == 0))
