@@ -16,6 +16,7 @@
 
 struct pack;
 struct pipeline;
+struct unpack;
 
 /*
  * The place of one event in its source's order. Compared by (sequence, lsn, ordinal); no sequence
@@ -53,6 +54,10 @@ struct transaction_position {
 /* Ingest: one entry for END and CUT, in msgpack. */
 void position_pack_partition(struct pack *, const struct partition_position *);
 void position_pack_transaction(struct pack *, const struct transaction_position *);
+
+/* The resume token of ingest holds such entries too. False, and the cursor bad, when malformed. */
+bool position_unpack_partition(struct unpack *, struct partition_position *);
+bool position_unpack_transaction(struct unpack *, struct transaction_position *);
 
 /* Reduce: the whole position of a pipeline. */
 struct position;
