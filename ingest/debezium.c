@@ -440,7 +440,7 @@ decoder_judge_other(struct decoder *d, struct json start, const struct envelope 
 	    &d->convert,
 	    "the message is no Debezium envelope, it has no \"op\" but: %s (if the transform "
 	    "ExtractNewRecordState flattened it, remove that from the connector)",
-	    names);
+	    names[0] ? names : "nothing");
 }
 
 /* Unchanged TOASTed values can be filled in only from a kept row. */

@@ -185,23 +185,23 @@ schema_read_columns(struct schema *s, struct convert *c, struct slice fields)
 }
 
 /* The "fields" of a row's struct; empty when the block describes something else. */
-static struct slice
-schema_find_row(const struct schema *s, struct slice fields)
+static bool
+schema_find_row(const struct schema *s, struct convert *c, struct slice fields, struct slice *row)
 {
-	struct slice none = {NULL, 0};
 	struct schema_field f;
 	struct json j;
 
-	if (!s->row)
-		return fields;
+	*row = s->row ? (struct slice){NULL, 0} : fields;
+	if (!s->row || !fields.s)
+		return true;
 	json_init(&j, fields.s, fields.len);
 	json_enter(&j, JSON_ARRAY);
 	while (json_element(&j)) {
 		schema_read_field(&j, &f);
 		if (!j.error && slice_is(f.field, s->row))
-			return f.fields;
+			*row = f.fields;
 	}
-	return none;
+	return !j.error || convert_fail(c, "the message's schema is malformed: %s", j.error);
 }
 
 static void
@@ -235,7 +235,9 @@ schema_take(struct schema *s, struct convert *c, struct json *j)
 	schema_read_field(&inside, &top);
 	if (!json_end(&inside))
 		return convert_fail(c, "the message's schema is malformed: %s", inside.error);
-	struct slice row = top.fields.s ? schema_find_row(s, top.fields) : top.fields;
+	struct slice row;
+	if (!schema_find_row(s, c, top.fields, &row))
+		return false;
 	if (row.s && !schema_read_columns(s, c, row)) {
 		memset(s->shapes, 0, s->count * sizeof(*s->shapes));
 		return false;

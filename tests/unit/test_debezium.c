@@ -1,0 +1,631 @@
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "ingest/debezium.h"
+#include "tests/unit/capture.h"
+#include "tests/unit/truth.h"
+
+#define ORDERS                                                                                     \
+	"order_id:integer:key customer_id:integer product:text category:text qty:integer "         \
+	"price:numeric(10,2) discount:numeric(5,4) status:text shipping_address:text note:text "   \
+	"priority:integer express:boolean created_at:timestamptz attrs:text"
+#define TYPES                                                                                      \
+	"id:integer:key c_smallint:integer c_integer:integer c_bigint:bigint "                     \
+	"c_num204:numeric(20,4) c_num50:numeric(5,0) c_bool:boolean c_text:text c_varchar:text "   \
+	"c_char:text c_tstz:timestamptz c_uuid:text c_json:text c_jsonb:text c_enum:text "         \
+	"c_citext:text c_def:integer"
+
+/* Decode a whole capture; any refusal but that of a TRUNCATE fails the test. */
+static struct lines
+fold_capture(const char *path, const struct table *t, uint64_t *skipped)
+{
+	struct capture *c = capture_open(path);
+	struct decoder *d = decoder_new(t);
+	struct fold *f = fold_new(t);
+	struct message m;
+	struct event ev;
+	char error[512];
+
+	while (capture_next(c, &m)) {
+		int result = decoder_read(d, m.key, m.key_len, m.value, m.value_len, &ev, error,
+					  sizeof(error));
+		if (result != 0 && strncmp(error, "TRUNCATE ", 9) == 0) {
+			fold_clear(f);
+			continue;
+		}
+		cr_assert_eq(result, 0, "%s, offset %" PRId64 ": %s", path, m.offset, error);
+		fold_apply(f, &ev);
+	}
+	if (skipped)
+		*skipped = decoder_schemas_skipped(d);
+	decoder_free(d);
+	capture_close(c);
+	return fold_finish(f);
+}
+
+/* Forget the row whose line starts like this: the connector itself sent it wrong. */
+static void
+lines_drop(struct lines *l, const char *prefix)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (strncmp(l->line[i], prefix, strlen(prefix)) != 0)
+			continue;
+		free(l->line[i]);
+		memmove(&l->line[i], &l->line[i + 1], (--l->count - i) * sizeof(*l->line));
+		return;
+	}
+	cr_assert_fail("no row starts with %s", prefix);
+}
+
+/* `wrong`: prefixes of rows to leave out, ended by NULL. */
+static void
+check_truth(const char *capture, const char *columns, const char *csv, const char *const *wrong)
+{
+	struct table *t = truth_declare(columns);
+	struct lines found = fold_capture(capture, t, NULL), truth = truth_read(csv, t);
+
+	for (; wrong && *wrong; wrong++) {
+		lines_drop(&found, *wrong);
+		lines_drop(&truth, *wrong);
+	}
+	cr_assert_eq(found.count, truth.count, "%zu rows, not %zu", found.count, truth.count);
+	cr_assert_gt(truth.count, 0);
+	for (size_t i = 0; i < truth.count; i++)
+		cr_assert_str_eq(found.line[i], truth.line[i]);
+	lines_free(&found);
+	lines_free(&truth);
+	truth_free_table(t);
+}
+
+Test(debezium, values_with_the_schema_block)
+{
+	check_truth("tests/data/values-insert/schema.jsonl.zst", "value:integer:notnull",
+		    "tests/data/values-insert/final.csv", NULL);
+}
+
+Test(debezium, values_as_bare_json)
+{
+	check_truth("tests/data/values-insert/plain.jsonl.zst", "value:integer:notnull",
+		    "tests/data/values-insert/final.csv", NULL);
+}
+
+Test(debezium, inserts_updates_and_deletes_by_key)
+{
+	check_truth("tests/data/values-mixed/mixed_default.jsonl.zst",
+		    "id:integer:key value:integer",
+		    "tests/data/values-mixed/mixed_default.final.csv", NULL);
+}
+
+Test(debezium, a_killed_connector_repeats_itself)
+{
+	check_truth("tests/data/restart/kill.jsonl.zst", "id:integer:key value:integer",
+		    "tests/data/restart/kill.final.csv", NULL);
+}
+
+Test(debezium, orders_with_decimals_as_strings)
+{
+	check_truth("tests/data/orders-default/orders_default.jsonl.zst", ORDERS,
+		    "tests/data/orders-default/final.csv", NULL);
+}
+
+/* The connector's snapshot reads a date before Christ by another calendar. */
+static const char *const wrong_date[] = {"21\t", NULL};
+
+Test(debezium, types_with_the_schema_block)
+{
+	static const char *const captures[][2] = {
+	    {"tests/data/types/ty1.types.jsonl.zst", "tests/data/types/types.final.csv"},
+	    {"tests/data/types/ty1.types_full.jsonl.zst", "tests/data/types/types_full.final.csv"}};
+
+	for (size_t i = 0; i < 2; i++)
+		check_truth(captures[i][0], TYPES " c_ts:timestamp c_ts3:timestamp c_ts0:timestamp",
+			    captures[i][1], wrong_date);
+}
+
+Test(debezium, types_as_bare_json)
+{
+	static const char *const captures[][2] = {
+	    {"tests/data/types/ty4.types.jsonl.zst", "tests/data/types/types.final.csv"},
+	    {"tests/data/types/ty4.types_full.jsonl.zst", "tests/data/types/types_full.final.csv"}};
+
+	for (size_t i = 0; i < 2; i++)
+		check_truth(captures[i][0], TYPES " c_ts:timestamp", captures[i][1], wrong_date);
+}
+
+static void
+lines_strip_zeros(struct lines *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		char *line = l->line[i];
+		size_t len = strlen(line) - 1; /* the tab at its end */
+		bool point = strchr(line, '.') != NULL;
+		while (point && line[len - 1] == '0')
+			len--;
+		line[len - (line[len - 1] == '.')] = '\0';
+	}
+}
+
+/*
+ * A numeric without a declared scale: in mode precise the connector strips its trailing zeros, and
+ * sends NaN as null.
+ */
+Test(debezium, decimals_of_variable_scale)
+{
+	struct table *t = truth_declare("id:integer:key c_num:numeric");
+	struct lines truth = truth_read("tests/data/types/types.final.csv", t);
+	static const char *const captures[] = {"tests/data/types/ty1.types.jsonl.zst",
+					       "tests/data/types/ty4.types.jsonl.zst"};
+
+	lines_strip_zeros(&truth);
+	for (size_t c = 0; c < 2; c++) {
+		struct lines found = fold_capture(captures[c], t, NULL);
+		lines_strip_zeros(&found);
+		cr_assert_eq(found.count, truth.count);
+		for (size_t i = 0; i < truth.count; i++)
+			if (!strstr(truth.line[i], "NaN"))
+				cr_assert_str_eq(found.line[i], truth.line[i]);
+		lines_free(&found);
+	}
+	lines_free(&truth);
+	truth_free_table(t);
+}
+
+Test(debezium, types_as_bare_json_with_decimals_as_strings)
+{
+	check_truth("tests/data/types/ty2.types.jsonl.zst", TYPES,
+		    "tests/data/types/types.final.csv", NULL);
+	check_truth("tests/data/types/ty2.types_full.jsonl.zst", TYPES,
+		    "tests/data/types/types_full.final.csv", NULL);
+}
+
+Test(debezium, three_versions_of_the_envelope)
+{
+	static const char *const captures[] = {"tests/data/versions/version-1.4.2.kcat.jsonl",
+					       "tests/data/versions/version-2.7.4.kcat.jsonl",
+					       "tests/data/versions/version-3.4.3.kcat.jsonl"};
+	struct table *t = truth_declare("value:integer:notnull");
+
+	for (size_t i = 0; i < 3; i++) { /* 1 and 2 come, 2 becomes 3, 3 goes */
+		uint64_t skipped;
+		struct lines l = fold_capture(captures[i], t, &skipped);
+		cr_assert_eq(skipped, 3);
+		cr_assert_eq(l.count, 1);
+		cr_assert_str_eq(l.line[0], "1\t");
+		lines_free(&l);
+	}
+	truth_free_table(t);
+}
+
+/* One message for one table, decoded from blocks of their own, so that ASan sees an overrun. */
+struct attempt {
+	struct table *table;
+	struct decoder *decoder;
+	char *key, *value;
+	struct event event;
+	int result;
+	char error[512];
+};
+
+static char *
+attempt_copy(const char *text, size_t len)
+{
+	char *copy = text ? xcalloc(len ? len : 1, 1) : NULL;
+
+	if (text)
+		memcpy(copy, text, len);
+	return copy;
+}
+
+static void
+attempt_read(struct attempt *a, const char *key, size_t key_len, const char *value, size_t len)
+{
+	free(a->key);
+	free(a->value);
+	a->key = attempt_copy(key, key_len);
+	a->value = attempt_copy(value, len);
+	a->error[0] = '\0';
+	a->result = decoder_read(a->decoder, a->key, key_len, a->value, len, &a->event, a->error,
+				 sizeof(a->error));
+}
+
+static struct attempt
+attempt_new(const char *columns)
+{
+	struct table *t = truth_declare(columns);
+
+	return (struct attempt){.table = t, .decoder = decoder_new(t)};
+}
+
+static struct attempt
+attempt_once(const char *columns, const char *key, const char *value)
+{
+	struct attempt a = attempt_new(columns);
+
+	attempt_read(&a, key, key ? strlen(key) : 0, value, value ? strlen(value) : 0);
+	return a;
+}
+
+static void
+attempt_end(struct attempt *a)
+{
+	decoder_free(a->decoder);
+	truth_free_table(a->table);
+	free(a->key);
+	free(a->value);
+}
+
+static void
+check_refused(const char *columns, const char *key, const char *value, const char *part)
+{
+	struct attempt a = attempt_once(columns, key, value);
+
+	cr_assert_eq(a.result, -1, "%s was accepted", value);
+	cr_assert_not_null(strstr(a.error, part), "%s gives: %s", value, a.error);
+	attempt_end(&a);
+}
+
+/* A bare "c" message with this "after" gives this line. */
+static void
+check_row(const char *columns, const char *row, const char *expected)
+{
+	char *value = xasprintf("{\"before\":null,\"after\":%s,\"op\":\"c\"}", row);
+	struct attempt a = attempt_once(columns, NULL, value);
+
+	cr_assert_eq(a.result, 0, "%s: %s", row, a.error);
+	char *line = truth_line(a.table, a.event.after);
+	cr_assert_str_eq(line, expected, "%s gives %s", row, line);
+	free(line);
+	free(value);
+	attempt_end(&a);
+}
+
+static void
+check_row_refused(const char *columns, const char *row, const char *part)
+{
+	char *value = xasprintf("{\"before\":null,\"after\":%s,\"op\":\"c\"}", row);
+
+	check_refused(columns, NULL, value, part);
+	free(value);
+}
+
+Test(debezium, integers_are_held_to_their_type)
+{
+	check_row("a:integer b:bigint", "{\"a\":2147483647,\"b\":-9223372036854775808,\"x\":[{}]}",
+		  "2147483647\t-9223372036854775808\t");
+	check_row("a:integer", "{\"a\":null}", "\\N\t");
+	check_row_refused("a:integer", "{\"a\":2147483648}", "\"a\" is declared integer");
+	check_row_refused("a:integer", "{\"a\":-2147483649}", "\"a\" is declared integer");
+	check_row_refused("a:bigint", "{\"a\":9223372036854775808}", "\"a\" is declared bigint");
+	check_row_refused("a:bigint", "{\"a\":1.0}", "has 1.0");
+	check_row_refused("a:bigint", "{\"a\":\"1\"}", "has \"1\"");
+	check_row_refused("a:integer", "{\"a\":true}", "has true");
+	check_row_refused("a:boolean", "{\"a\":1}", "\"a\" is declared boolean");
+	check_row_refused("a:text", "{\"a\":{\"b\":1}}", "has {\"b\":1}");
+	check_row_refused("a:integer:notnull", "{\"a\":null}", "NOT NULL");
+	check_row_refused("a:integer", "{\"a\":1,\"a\":2}", "twice");
+}
+
+Test(debezium, decimals_as_bare_json)
+{
+	check_row("a:numeric(10,2)", "{\"a\":\"926.33\"}", "926.33\t");
+	check_row("a:numeric(10,2)", "{\"a\":\"BNI=\"}", "12.34\t");
+	check_row("a:numeric(10,2)", "{\"a\":\"1234\"}", "-26588.24\t"); /* base64: no point */
+	check_row("a:numeric(10,2)", "{\"a\":926.3}", "926.30\t");
+	check_row("a:numeric(10,2)", "{\"a\":1.0E3}", "1000.00\t");
+	check_row("a:numeric", "{\"a\":{\"scale\":3,\"value\":\"AeJA\"}}", "123.456\t");
+	check_row("a:numeric", "{\"a\":\"1234\"}", "1234\t");
+	check_row("a:numeric", "{\"a\":\"-0.0010\"}", "-0.0010\t");
+	check_row("a:numeric(5,0)", "{\"a\":\"1234\"}", "1234\t"); /* as base64 it has 7 digits */
+	check_row("a:numeric(9,0)", "{\"a\":\"12345\"}", "12345\t");
+	check_row("a:numeric(9,0)", "{\"a\":\"-123\"}", "-123\t");
+	check_row("a:numeric(9,0)", "{\"a\":\"Kg==\"}", "42\t");
+	check_row("a:numeric(9,0)", "{\"a\":\"0123\"}", "-2925129\t");
+	check_row_refused("a:numeric(9,0)", "{\"a\":\"1234\"}", "schemas.enable=true");
+	check_row_refused("a:numeric", "{\"a\":\"BNI=\"}", "declare numeric(p,s)");
+	check_row_refused("a:numeric(4,2)", "{\"a\":\"123.00\"}", "numeric(4,2)");
+	check_row_refused("a:numeric(9,2)", "{\"a\":\"1.234\"}", "cannot hold 1.234 exactly");
+	check_row_refused("a:numeric", "{\"a\":\"NaN\"}", "NaN");
+	check_row_refused("a:numeric(9,2)", "{\"a\":\"NAN\"}", "NAN");
+	check_row_refused("a:numeric(9,2)", "{\"a\":\"BN=I\"}", "\"a\" is declared numeric");
+	check_row_refused("a:numeric(9,2)", "{\"a\":\"B\"}", "\"a\" is declared numeric");
+	check_row_refused("a:numeric", "{\"a\":{\"scale\":3}}", "without the scale and value");
+	check_row_refused("a:numeric", "{\"a\":1e999999999}", "\"a\" is declared numeric");
+}
+
+Test(debezium, timestamps_as_bare_json)
+{
+	check_row("a:timestamp", "{\"a\":1674131696123456}", "2023-01-19 12:34:56.123456\t");
+	check_row("a:timestamp", "{\"a\":9223372036825200000}", "infinity\t");
+	check_row("a:timestamp", "{\"a\":-9223372036832400000}", "-infinity\t");
+	check_row("a:timestamptz", "{\"a\":\"2023-01-19T10:34:56.5Z\"}",
+		  "2023-01-19 10:34:56.5+00\t");
+	check_row("a:timestamptz", "{\"a\":\"2023-01-19T10:34:56+05:30\"}",
+		  "2023-01-19 05:04:56+00\t");
+	check_row("a:timestamptz", "{\"a\":\"infinity\"}", "infinity\t");
+	check_row("a:timestamptz", "{\"a\":\"0000-12-30T00:00:00Z\"}",
+		  "0001-12-30 00:00:00+00 BC\t");
+	check_row("a:timestamp", "{\"a\":\"2024-02-29T23:59:59.000001Z\"}",
+		  "2024-02-29 23:59:59.000001\t");
+	check_row_refused("a:timestamptz", "{\"a\":1674131696123456}", "declared timestamp with");
+	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-29T00:00:00Z\"}", "2023-02-29");
+	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28 00:00:00Z\"}", "2023-02-28");
+	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T00:00:00.0000001Z\"}", "0000001Z");
+	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T24:00:00Z\"}", "T24");
+	check_row_refused("a:timestamptz", "{\"a\":\"\"}", "\"a\" is declared");
+	check_row_refused("a:timestamp", "{\"a\":1.5}", "1.5");
+}
+
+Test(debezium, text_keeps_its_bytes)
+{
+	check_row("a:text b:text", "{\"a\":\"x\\u00e9\\n\",\"b\":\"\"}", "x\xC3\xA9\n\t\t");
+	check_row_refused("a:text", "{\"a\":\"x\\u0000\"}", "NUL");
+	check_row_refused("a:text", "{\"a\":\"\xFF\"}", "not UTF-8");
+	check_row_refused("a:text", "{\"a\":1}", "\"a\" is declared text");
+}
+
+/* The schema block of one column, and a payload with it. */
+static char *
+wrap(const char *type, const char *row)
+{
+	return xasprintf(
+	    "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"struct\",\"fields\":"
+	    "[{%s,\"field\":\"a\"}],\"field\":\"after\"}]},\"payload\":{\"after\":%s,"
+	    "\"op\":\"c\"}}",
+	    type, row);
+}
+
+static void
+check_wrapped(const char *columns, const char *type, const char *row, const char *expected)
+{
+	char *value = wrap(type, row);
+	struct attempt a = attempt_once(columns, NULL, value);
+
+	cr_assert_eq(a.result, 0, "%s: %s", row, a.error);
+	char *line = truth_line(a.table, a.event.after);
+	cr_assert_str_eq(line, expected, "%s gives %s", row, line);
+	free(line);
+	free(value);
+	attempt_end(&a);
+}
+
+static void
+check_wrapped_refused(const char *columns, const char *type, const char *row, const char *part)
+{
+	char *value = wrap(type, row);
+
+	check_refused(columns, NULL, value, part);
+	free(value);
+}
+
+#define DECIMAL(scale)                                                                             \
+	"\"type\":\"bytes\",\"name\":\"org.apache.kafka.connect.data.Decimal\","                   \
+	"\"parameters\":{\"scale\":\"" scale "\"}"
+#define INT64(name)  "\"type\":\"int64\",\"name\":\"" name "\""
+#define STRING(name) "\"type\":\"string\",\"name\":\"" name "\""
+
+Test(debezium, the_schema_block_says_how_values_are_written)
+{
+	check_wrapped("a:numeric", DECIMAL("2"), "{\"a\":\"BNI=\"}", "12.34\t");
+	check_wrapped("a:numeric(9,0)", DECIMAL("0"), "{\"a\":\"1234\"}", "-2658824\t");
+	check_wrapped("a:numeric(9,0)", "\"type\":\"string\"", "{\"a\":\"1234\"}", "1234\t");
+	check_wrapped("a:numeric(9,2)", "\"type\":\"double\"", "{\"a\":12.5}", "12.50\t");
+	check_wrapped("a:timestamp", INT64("io.debezium.time.Timestamp"), "{\"a\":1795493930840}",
+		      "2026-11-24 04:18:50.84\t");
+	check_wrapped("a:timestamp", INT64("org.apache.kafka.connect.data.Timestamp"), "{\"a\":-1}",
+		      "1969-12-31 23:59:59.999\t");
+	check_wrapped("a:timestamp", INT64("io.debezium.time.MicroTimestamp"), "{\"a\":-1}",
+		      "1969-12-31 23:59:59.999999\t");
+	check_wrapped("a:timestamp", INT64("io.debezium.time.NanoTimestamp"), "{\"a\":-1000}",
+		      "1969-12-31 23:59:59.999999\t");
+	check_wrapped("a:timestamp", INT64("io.debezium.time.Timestamp"),
+		      "{\"a\":9223372036825200}", "infinity\t");
+	check_wrapped("a:timestamp", STRING("io.debezium.time.IsoTimestamp"),
+		      "{\"a\":\"2026-11-24T04:18:50Z\"}", "2026-11-24 04:18:50\t");
+	check_wrapped("a:text", STRING("io.debezium.data.Json"), "{\"a\":\"{}\"}", "{}\t");
+	check_wrapped_refused("a:timestamp", INT64("io.debezium.time.NanoTimestamp"),
+			      "{\"a\":1001}", "1001");
+	check_wrapped_refused("a:timestamp", INT64("io.debezium.time.Timestamp"),
+			      "{\"a\":9223372036854776}", "9223372036854776");
+	check_wrapped_refused("a:integer", DECIMAL("2"), "{\"a\":\"BNI=\"}",
+			      "connect.data.Decimal");
+	check_wrapped_refused("a:integer", INT64("io.debezium.time.Date"), "{\"a\":1}", "Date");
+	check_wrapped_refused("a:timestamp", STRING("io.debezium.time.ZonedTimestamp"),
+			      "{\"a\":\"2026-11-24T04:18:50Z\"}", "ZonedTimestamp");
+	check_wrapped_refused("a:text", "\"type\":\"bytes\"", "{\"a\":\"AAA=\"}", "bytes");
+	check_wrapped_refused("a:numeric", DECIMAL("x"), "{\"a\":\"BNI=\"}", "without a scale");
+	check_wrapped_refused("a:numeric", "\"type\":\"double\"", "{\"a\":\"Infinity\"}",
+			      "Infinity");
+}
+
+Test(debezium, a_changed_schema_block_is_read_anew)
+{
+	char *two = wrap(DECIMAL("2"), "{\"a\":\"BNI=\"}"),
+	     *three = wrap(DECIMAL("3"), "{\"a\":\"BNI=\"}");
+	const char *bare = "{\"after\":{\"a\":\"7\"},\"op\":\"c\"}";
+	const char *const values[] = {two, two, three, three, bare, two};
+	const char *const lines[] = {"12.34\t", "12.34\t", "1.234\t", "1.234\t", "7\t", "12.34\t"};
+	struct attempt a = attempt_new("a:numeric");
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		attempt_read(&a, NULL, 0, values[i], strlen(values[i]));
+		cr_assert_eq(a.result, 0, "%s", a.error);
+		char *line = truth_line(a.table, a.event.after);
+		cr_assert_str_eq(line, lines[i]);
+		free(line);
+	}
+	cr_assert_eq(decoder_schemas_skipped(a.decoder), 2);
+	attempt_end(&a);
+	free(two);
+	free(three);
+}
+
+#define AFTER(row)     "{\"before\":null,\"after\":" row ",\"op\":\"c\"}"
+#define DELETE_OF(row) "{\"before\":" row ",\"after\":null,\"op\":\"d\"}"
+
+Test(debezium, the_primary_key_is_the_message_key)
+{
+	const char *columns = "a:integer:key b:text:key c:integer";
+	struct attempt a =
+	    attempt_once(columns, "{\"b\":\"x\",\"a\":1}", AFTER("{\"a\":1,\"b\":\"x\",\"c\":2}"));
+
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert(a.event.has_after && !a.event.has_before);
+	cr_assert(a.event.key[0].kind == VALUE_INT && a.event.key[0].i == 1);
+	cr_assert(a.event.key[1].kind == VALUE_TEXT && a.event.key[1].len == 1);
+	attempt_end(&a);
+	check_refused(columns, "{\"a\":1}", AFTER("{\"a\":1,\"b\":\"x\",\"c\":2}"),
+		      "the message key is (a) but table \"t\" declares PRIMARY KEY (a, b)");
+	check_refused("a:integer:key", "{\"a\":1,\"b\":2}", AFTER("{\"a\":1}"),
+		      "the message key is (a, b) but");
+	check_refused("a:integer:key", NULL, AFTER("{\"a\":1}"), "has no key");
+	check_refused("a:integer:key", "{\"a\":null}", AFTER("{\"a\":1}"), "null \"a\"");
+	check_refused("a:integer:key", "Struct{a=1}", AFTER("{\"a\":1}"),
+		      "begins with \"Struct{a=1}\"");
+	check_refused("a:integer:key", "{\"a\":1} x", AFTER("{\"a\":1}"),
+		      "malformed JSON at byte 8");
+	check_refused("a:integer:key", "{\"payload\":{\"a\":1}}", AFTER("{\"a\":1}"), "no schema");
+}
+
+Test(debezium, deletes_and_tombstones_carry_the_key)
+{
+	struct attempt a = attempt_once(
+	    "a:integer:key b:integer:notnull",
+	    "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"int32\",\"field\":\"a\"}]},"
+	    "\"payload\":{\"a\":7}}",
+	    DELETE_OF("{\"a\":7,\"b\":0}"));
+
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert(a.event.op == 'd' && !a.event.has_before && !a.event.has_after);
+	cr_assert_eq(a.event.key[0].i, 7);
+	attempt_read(&a, "{\"a\":8}", 7, NULL, 0);
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert_eq(a.event.place.kind, EVENT_TOMBSTONE);
+	cr_assert_eq(a.event.key[0].i, 8);
+	const char *null = "{\"schema\":null,\"payload\":null}";
+	attempt_read(&a, "{\"a\":8}", 7, null, strlen(null));
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert_eq(a.event.place.kind, EVENT_TOMBSTONE);
+	attempt_end(&a);
+}
+
+Test(debezium, a_keyless_table_needs_whole_old_rows)
+{
+	const char *columns = "a:integer:notnull b:integer";
+	struct attempt a =
+	    attempt_once(columns, NULL,
+			 "{\"before\":{\"a\":1,\"b\":2},\"after\":{\"a\":3,\"b\":null},"
+			 "\"op\":\"u\"}");
+
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert(a.event.has_before && a.event.has_after);
+	cr_assert(a.event.before[1].i == 2 && a.event.after[0].i == 3);
+	attempt_end(&a);
+	check_refused(columns, NULL, "{\"before\":null,\"after\":{\"a\":1,\"b\":2},\"op\":\"u\"}",
+		      "ALTER TABLE public.t REPLICA IDENTITY FULL");
+	check_refused(columns, NULL, DELETE_OF("null"), "DELETE on keyless table \"t\" needs");
+	check_refused(columns, NULL, DELETE_OF("{\"a\":null,\"b\":2}"), "REPLICA IDENTITY FULL");
+	check_refused(columns, "{\"a\":1}", DELETE_OF("{\"a\":1,\"b\":null}"),
+		      "declare the PRIMARY KEY");
+	check_refused(columns, NULL, DELETE_OF("{\"a\":1}"), "no column \"b\"; it has: a");
+}
+
+#define UNCHANGED "{\"a\":1,\"b\":\"__debezium_unavailable_value\"}"
+
+Test(debezium, unchanged_toast_is_kept_or_refused)
+{
+	struct attempt a = attempt_once("a:integer:key b:text", "{\"a\":1}",
+					"{\"after\":" UNCHANGED ",\"op\":\"u\"}");
+
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert_eq(a.event.after[1].kind, VALUE_UNCHANGED);
+	attempt_end(&a);
+	check_refused("a:integer b:text", NULL,
+		      "{\"before\":{\"a\":1,\"b\":\"x\"},\"after\":" UNCHANGED ",\"op\":\"u\"}",
+		      "column \"b\" was not sent");
+	check_refused("a:integer:key b:text", "{\"a\":1}", AFTER(UNCHANGED),
+		      "REPLICA IDENTITY FULL");
+}
+
+Test(debezium, what_is_no_envelope_is_named)
+{
+	check_refused("a:integer", NULL, "{\"after\":null,\"op\":\"t\"}", "skipped.operations=t");
+	check_refused("a:integer", NULL, "{\"op\":\"x\"}", "op \"x\" is unknown");
+	check_refused("a:integer", NULL, "{\"op\":\"create\"}", "op \"create\" is unknown");
+	check_refused("a:integer", NULL, "{\"op\":\"c\"}", "no \"after\"");
+	check_refused("a:integer", NULL, "{\"a\":1,\"__deleted\":\"false\"}",
+		      "ExtractNewRecordState");
+	check_refused("a:integer", NULL, "{\"a\":1,\"b\":2}", "no \"op\" but: a, b");
+	check_refused("a:integer", NULL, "{\"id\":\"1\",\"specversion\":\"1.0\"}", "CloudEvent");
+	check_refused("a:integer", NULL, "Avro? no", "begins with \"Avro? no\"");
+	check_refused("a:integer", NULL, "[1]", "begins with \"[1]\"");
+	check_refused("a:integer", NULL, "", "no JSON object");
+	check_refused("a:integer", NULL, AFTER("{\"x\":1,\"y\":2}"),
+		      "no column \"a\"; it has: x, y");
+	check_refused("a:integer", NULL, AFTER("{\"a\":1}}"), "malformed JSON at byte 31");
+	check_refused("a:integer", NULL, AFTER("{\"a\":1}") ",", "something follows");
+	check_refused("a:integer", NULL, "{\"schema\":{}}", "no payload");
+	check_refused("a:integer", NULL, "{\"schema\":{\"fields\":7},\"payload\":{}}", "schema is");
+	struct attempt a = attempt_new("a:integer");
+	attempt_read(&a, NULL, 0, "\0\0\0\0\1xyz", 8);
+	cr_assert_not_null(strstr(a.error, "Avro"), "%s", a.error);
+	attempt_end(&a);
+}
+
+static struct event_place
+place_of(const char *columns, const char *value)
+{
+	struct attempt a = attempt_once(columns, NULL, value);
+
+	cr_assert_eq(a.result, 0, "%s: %s", value, a.error);
+	attempt_end(&a);
+	return a.event.place;
+}
+
+#define SOURCE(members) "{\"source\":{" members "},\"after\":{\"a\":1},\"op\":\"c\"}"
+
+Test(debezium, the_place_of_an_event)
+{
+	struct event_place p = place_of(
+	    "a:integer",
+	    "{\"before\":null,\"after\":{\"a\":1},\"source\":{\"ts_ms\":1795493405886,\"snapshot\":"
+	    "\"false\",\"sequence\":\"[\\\"18446744073709551615\\\",\\\"5\\\"]\",\"txId\":4631,"
+	    "\"lsn\":9007199254740993,\"xmin\":null},\"transaction\":{\"id\":\"4631:9\","
+	    "\"total_order\":4,\"data_collection_order\":3},\"op\":\"c\",\"ts_ms\":1}");
+
+	cr_assert(p.kind == EVENT_CHANGE && p.snapshot == SNAPSHOT_FALSE);
+	cr_assert(p.has_sequences && p.has_sequence && p.sequence == UINT64_MAX);
+	cr_assert(p.has_lsn && p.lsn == 9007199254740993u);
+	cr_assert(p.xid == 4631 && p.order == 3 && p.source_ms == 1795493405886);
+	p = place_of("a:integer",
+		     SOURCE("\"sequence\":\"[null,\\\"5\\\"]\",\"snapshot\":\"last\""));
+	cr_assert(p.has_sequences && !p.has_sequence && !p.has_lsn && p.order == 0);
+	cr_assert_eq(p.snapshot, SNAPSHOT_LAST);
+	p = place_of("a:integer", SOURCE("\"snapshot\":true,\"lsn\":null,\"txId\":null"));
+	cr_assert(!p.has_sequences && p.snapshot == SNAPSHOT_TRUE && p.xid == 0);
+	p = place_of("a:integer", "{\"ts_ms\":77}");
+	cr_assert(p.kind == EVENT_NOTHING && p.source_ms == 77);
+	p = place_of("a:integer", "{\"op\":\"m\",\"message\":{\"prefix\":\"p\"}}");
+	cr_assert_eq(p.kind, EVENT_NOTHING);
+	p = place_of("a:integer", "{\"databaseName\":\"d\",\"ddl\":\"x\"}");
+	cr_assert_eq(p.kind, EVENT_NOTHING);
+	check_refused("a:integer", NULL, SOURCE("\"sequence\":\"[7]\""), "source.sequence");
+	check_refused("a:integer", NULL, SOURCE("\"snapshot\":\"maybe\""), "source.snapshot");
+	check_refused("a:integer", NULL, SOURCE("\"lsn\":-1"), "whole number");
+}
+
+Test(debezium, a_payload_may_stand_before_its_schema)
+{
+	struct attempt a = attempt_once(
+	    "a:timestamp", NULL,
+	    "{\"payload\":{\"after\":{\"a\":1000},\"op\":\"c\"},\"schema\":{\"fields\":[{"
+	    "\"fields\":"
+	    "[{" INT64("io.debezium.time.Timestamp") ",\"field\":\"a\"}],\"field\":\"after\"}]}}");
+
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert_eq(a.event.after[0].i, 1000000);
+	attempt_end(&a);
+}
