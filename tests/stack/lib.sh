@@ -1,0 +1,246 @@
+# lib.sh - for the stack tests: tallyd on real servers, and what every output must obey.
+#
+# A test is a script tests/stack/test_NAME.sh that sources this file and calls `ok TEXT` or `not_ok
+# TEXT` for each thing it shows; run.sh counts them. It runs alone in a folder of its own ($WORK),
+# with a database ($PGDATABASE) and a connector ($NAME) of its own on the shared stack; one that stops servers
+# calls own_stack first.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
+ROOT=$PWD
+. tests/stack/stack.sh
+
+NAME=$(basename "$0" .sh)
+NAME=${NAME#test_}
+BIN=${BIN:-$ROOT/build/release}
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/tallyd-test-$NAME.XXXXXX")
+mkdir -m 700 "$WORK/run"
+export RUNTIME_DIRECTORY=$WORK/run
+passed=0 failed=0
+tallyds=() # pids that this test started
+own=''     # set when the stack is this test's own
+
+ok()
+{
+	passed=$((passed + 1))
+	echo "ok - $*"
+}
+
+not_ok()
+{
+	failed=$((failed + 1))
+	echo "not ok - $*"
+}
+
+# is TEXT GOT WANTED
+is()
+{
+	if [[ $2 == "$3" ]]; then
+		ok "$1"
+	else
+		not_ok "$1: got '$2', wanted '$3'"
+	fi
+}
+
+# contains TEXT HAYSTACK NEEDLE
+contains()
+{
+	if [[ $2 == *"$3"* ]]; then
+		ok "$1"
+	else
+		not_ok "$1: no '$3' in: $2"
+	fi
+}
+
+finish()
+{
+	local pid
+	for pid in "${tallyds[@]}"; do
+		kill -KILL "$pid" 2>/dev/null
+	done
+	if ((failed > 0)) || [[ -n ${KEEP_LOGS-} ]]; then
+		for log in "$WORK"/*.log; do
+			[[ -f $log ]] || continue
+			echo "--- $(basename "$log")"
+			tail -n 40 "$log"
+		done
+	fi
+	[[ -z $own ]] || stack_down
+	rm -rf "$WORK"
+	echo "$passed passed, $failed failed"
+	((failed == 0)) || exit 1
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+# own_stack [SERVER...]: a stack of this test's own, so that it may stop its servers.
+own_stack()
+{
+	own=1
+	stack_up "$WORK/stack" "$@" || { not_ok 'the stack starts'; exit 1; }
+}
+
+# own_database: made with the worked example's tables; psql and tallyd use it from here on.
+own_database()
+{
+	export PGDATABASE=$NAME
+	stack_database "$NAME" || { not_ok 'the database is made'; exit 1; }
+}
+
+if [[ -n ${SHARED_STACK-} ]]; then
+	stack_open "$SHARED_STACK"
+fi
+
+sql()
+{
+	stack_psql -c "$1"
+}
+
+# pipeline: standard input with the servers' declarations before it, as $WORK/pipeline.sql.
+# Server `kafka` has the transaction topic of this test's connector unless $1 says otherwise.
+pipeline()
+{
+	cat >"$WORK/pipeline.sql" <<-END
+		SET pipeline = '$NAME';
+		CREATE SERVER kafka FOREIGN DATA WRAPPER debezium
+		  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', ${1-transaction_topic '$NAME.transaction'});
+		CREATE SERVER target FOREIGN DATA WRAPPER postgres
+		  OPTIONS (host '$PGHOST', port '$PGPORT', dbname '$PGDATABASE', "user" '$PGUSER',
+		    password '$PGPASSWORD');
+	END
+	sed -i 's/, )/)/' "$WORK/pipeline.sql"
+	cat >>"$WORK/pipeline.sql"
+}
+
+# tallyd_start [LOG] [FILE]: its pid in $tallyd; its log in $WORK/LOG.log.
+tallyd_start()
+{
+	"$BIN/tallyd" run "${2:-$WORK/pipeline.sql}" >"$WORK/${1:-tallyd}.log" 2>&1 </dev/null &
+	tallyd=$!
+	tallyds+=("$tallyd")
+	disown "$tallyd"
+}
+
+# tallyd_ends SECONDS [PID]: wait for its end; its status in $status (of a child of this shell).
+tallyd_run_to_end()
+{
+	timeout "$1" "$BIN/tallyd" run "${2:-$WORK/pipeline.sql}" >"$WORK/${3:-ended}.log" 2>&1 \
+	    </dev/null
+	status=$?
+}
+
+# tallyd_stop [SIGNAL] [PID]: ask it and wait at most 20 s.
+tallyd_stop()
+{
+	local pid=${2:-$tallyd} _
+	kill -"${1:-TERM}" "$pid" 2>/dev/null || return 0
+	for _ in {1..400}; do
+		[[ -n $(stack_started_at "$pid") ]] || return 0
+		sleep 0.05
+	done
+	not_ok "tallyd ends within 20 s of ${1:-TERM}"
+	kill -KILL "$pid"
+}
+
+# stage_pid STAGE [PID]: the child of tallyd that is this stage.
+stage_pid()
+{
+	local pid parent=${2:-$tallyd}
+	for pid in $(cat "/proc/$parent/task/$parent/children" 2>/dev/null); do
+		if [[ $(readlink "/proc/$pid/exe") == */tallyd-"$1"* ]]; then
+			echo "$pid"
+			return
+		fi
+	done
+}
+
+# stage_kill STAGE: SIGKILL, and wait for the successor.
+stage_kill()
+{
+	local old new='' _
+	for _ in {1..200}; do
+		old=$(stage_pid "$1")
+		[[ -z $old ]] || break
+		sleep 0.05
+	done
+	[[ -n $old ]] || { not_ok "there is a $1 stage to kill"; return 1; }
+	kill -KILL "$old"
+	for _ in {1..400}; do
+		new=$(stage_pid "$1")
+		[[ -z $new || $new == "$old" ]] || return 0
+		sleep 0.05
+	done
+	not_ok "the $1 stage is started again"
+	return 1
+}
+
+# await SECONDS COMMAND...: until it succeeds.
+await()
+{
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.1
+	done
+}
+
+log_has()
+{
+	grep -qs -- "$2" "$WORK/$1.log"
+}
+
+# live TABLE COLUMNS: SQL for the rows that are live now, folded by diff.
+live()
+{
+	echo "SELECT $2 FROM $1 GROUP BY $2 HAVING sum(diff) > 0"
+}
+
+same_answer()
+{
+	local difference
+	difference=$(sql "SELECT count(*) FROM (
+	    (($3) EXCEPT ALL ($(live "$1" "$2"))) UNION ALL (($(live "$1" "$2")) EXCEPT ALL ($3))) x") \
+	    2>/dev/null
+	[[ $difference == 0 ]]
+}
+
+# comes_equal TEXT TABLE COLUMNS SELECT [SECONDS]: the folded target becomes PostgreSQL's own answer.
+comes_equal()
+{
+	if await "${5:-30}" same_answer "$2" "$3" "$4"; then
+		ok "$1: $2 equals PostgreSQL's answer"
+	else
+		not_ok "$1: $2 does not equal PostgreSQL's answer"
+		echo "PostgreSQL: $(sql "$4" | head -5 | tr '\n' ' ')"
+		echo "tallyd:     $(sql "$(live "$2" "$3")" | head -5 | tr '\n' ' ')"
+	fi
+}
+
+# obeys TABLE GROUP VALUES: what every output must obey, whatever happened. GROUP may be empty.
+#   - one commit, one time; times rise with the commits
+#   - in each group +1 and -1 alternate, starting with +1, and each -1 equals the +1 before it
+#     (so 0 or 1 row is live at every time)
+obeys()
+{
+	local group=${2:+PARTITION BY $2} same='' column columns wrong
+	IFS=, read -ra columns <<<"${2:+$2,}$3"
+	for column in "${columns[@]}"; do
+		same+=" AND w.$column IS NOT DISTINCT FROM lag_$column"
+	done
+	wrong=$(sql "SELECT count(*) FROM (SELECT *, lag(diff) OVER g AS lag_diff
+	    $(for column in "${columns[@]}"; do echo ", lag($column) OVER g AS lag_$column"; done)
+	    FROM $1 WINDOW g AS ($group ORDER BY time, diff)) w
+	    WHERE NOT CASE diff WHEN 1 THEN coalesce(lag_diff, -1) = -1
+	        WHEN -1 THEN coalesce(lag_diff, 0) = 1 $same ELSE false END")
+	is "$1: +1 and -1 alternate in each group, each -1 equals the +1 before it" "$wrong" 0
+	wrong=$(sql "SELECT count(*) FROM (SELECT time, count(DISTINCT xmin::text) AS writers,
+	    min(xmin::text::bigint) AS writer, lag(min(xmin::text::bigint)) OVER (ORDER BY time) AS before
+	    FROM $1 GROUP BY time) t WHERE writers <> 1 OR writer <= before")
+	is "$1: one commit, one time, and times rise" "$wrong" 0
+}
+
+# count_commits TABLE
+count_commits()
+{
+	sql "SELECT count(DISTINCT time) FROM $1"
+}

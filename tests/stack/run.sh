@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+#
+# run.sh [NAME...] - the stack tests (all, or those named), two at a time, on one shared stack; those that stop
+# servers start one of their own. Ends with "N passed, N failed".
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
+. tests/stack/stack.sh
+
+logs=build/test/stack
+rm -rf "$logs" && mkdir -p "$logs" || exit
+
+names=("$@")
+if ((${#names[@]} == 0)); then
+	for file in tests/stack/test_*.sh; do
+		name=$(basename "$file" .sh)
+		names+=("${name#test_}")
+	done
+fi
+
+stack_trap
+stack_up "$(mktemp -d "${TMPDIR:-/tmp}/tallyd-stack.XXXXXX")" || {
+	echo '0 passed, 1 failed'
+	exit 1
+}
+export SHARED_STACK=$STACK
+
+run_test()
+{
+	local name=$1 started=$SECONDS status
+	# A shared stack dies with this shell; a test's own stack with the test.
+	timeout -k 20 "${TEST_LIMIT:-300}" bash "tests/stack/test_$name.sh" >"$logs/$name.log" 2>&1 </dev/null
+	status=$?
+	if ((status != 0)) || ! grep -q '^[0-9]* passed, 0 failed$' "$logs/$name.log"; then
+		sed "s/^/$name: /" "$logs/$name.log"
+		((status != 124 && status != 137)) || echo "$name: not ok - ends within ${TEST_LIMIT:-300} s"
+	fi
+	printf '  %-20s %s (%d s)\n' "$name" "$(tail -n 1 "$logs/$name.log")" $((SECONDS - started))
+}
+
+running=0
+for name in "${names[@]}"; do
+	if ((running == ${JOBS:-2})); then
+		wait -n
+		running=$((running - 1))
+	fi
+	run_test "$name" &
+	running=$((running + 1))
+done
+wait
+
+passed=0 failed=0
+for name in "${names[@]}"; do
+	read -r p f <<<"$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$logs/$name.log" | tail -n 1)"
+	# A test that was cut short counts what it had shown, and one failure.
+	[[ -n ${f-} ]] || { p=$(grep -c '^ok ' "$logs/$name.log"); f=1; }
+	passed=$((passed + p)) failed=$((failed + f))
+done
+echo "$passed passed, $failed failed"
+((failed == 0))
