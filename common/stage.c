@@ -28,6 +28,8 @@
 /* The only stage of this process: stage_panic() and the rate limits need it. */
 static struct {
 	struct stage *stage;
+	struct pipeline *pipeline; /* as in *stage, which may be gone at exit: both live as long */
+	struct board *board;       /* as the process, and leak checkers find them here */
 	int beat_ms;
 	bool said_ready, said_standby;
 	int64_t waiting_ms; /* when WAITING was said last */
@@ -216,6 +218,8 @@ stage_open(struct stage *s, enum stage_role role, int argc, char **argv)
 	if (!s->check)
 		stage_take_rings(s);
 	life.stage = s;
+	life.pipeline = s->pipeline;
+	life.board = s->board;
 	life.beat_ms = stage_beat_interval();
 	stage_beat(s);
 }
@@ -354,7 +358,7 @@ stage_fail(struct stage *s, enum exit_code code, const char *event, const char *
 		stage_print(LOG_ERROR, NULL, text);
 	else
 		log_error(event, "%s", text);
-	exit(code);
+	exit((int)code);
 }
 
 void
