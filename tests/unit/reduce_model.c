@@ -1,0 +1,438 @@
+#include "tests/unit/reduce_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/batch.h"
+#include "common/decimal.h"
+#include "common/expr.h"
+#include "common/log.h"
+#include "common/pack.h"
+
+static void
+model_table(struct pipeline *pipeline, unsigned index, char *name, bool keyed)
+{
+	static const enum type types[] = {TYPE_INTEGER, TYPE_TEXT,    TYPE_NUMERIC, TYPE_INTEGER,
+					  TYPE_BIGINT,  TYPE_BOOLEAN, TYPE_NUMERIC};
+	static const char *const names[] = {"id",  "status", "amount", "qty",
+					    "big", "flag",   "price"};
+	struct table *table = &pipeline->tables[index];
+
+	pipeline->servers[index].name = xstrdup(name);
+	table->name = xstrdup(name);
+	table->source = xasprintf("public.%s", name);
+	table->topic = xasprintf("test.public.%s", name);
+	table->server = index;
+	table->column_count = MODEL_COLUMNS;
+	table->columns = xcalloc(MODEL_COLUMNS, sizeof(*table->columns));
+	for (unsigned i = 0; i < MODEL_COLUMNS; i++)
+		table->columns[i] = (struct column){
+		    .name = xstrdup(names[i]),
+		    .type = types[i],
+		    .precision = i == MODEL_PRICE ? 20 : -1,
+		    .scale = i == MODEL_PRICE ? 2 : -1,
+		    .collate_c = true,
+		};
+	table->key = xcalloc(1, sizeof(*table->key));
+	table->key[0] = MODEL_ID;
+	table->key_count = keyed;
+}
+
+struct shape {
+	unsigned group_count, group[2];
+	unsigned output_count;
+	struct {
+		enum output_kind kind;
+		unsigned column;
+	} outputs[8];
+	bool where; /* qty > 10 */
+};
+
+static const struct shape shapes[MODEL_SHAPES] = {
+    {0,
+     {0},
+     6,
+     {{OUTPUT_SUM, MODEL_QTY},
+      {OUTPUT_COUNT_ROWS, 0},
+      {OUTPUT_COUNT, MODEL_QTY},
+      {OUTPUT_MIN, MODEL_QTY},
+      {OUTPUT_MAX, MODEL_QTY},
+      {OUTPUT_AVG, MODEL_QTY}},
+     false},
+    {1,
+     {MODEL_STATUS},
+     6,
+     {{OUTPUT_GROUP, MODEL_STATUS},
+      {OUTPUT_SUM, MODEL_AMOUNT},
+      {OUTPUT_MIN, MODEL_AMOUNT},
+      {OUTPUT_MAX, MODEL_AMOUNT},
+      {OUTPUT_AVG, MODEL_AMOUNT},
+      {OUTPUT_COUNT_ROWS, 0}},
+     false},
+    {2,
+     {MODEL_AMOUNT, MODEL_PRICE},
+     5,
+     {{OUTPUT_COUNT_ROWS, 0},
+      {OUTPUT_GROUP, MODEL_AMOUNT},
+      {OUTPUT_GROUP, MODEL_PRICE},
+      {OUTPUT_SUM, MODEL_BIG},
+      {OUTPUT_AVG, MODEL_BIG}},
+     false},
+    {2,
+     {MODEL_FLAG, MODEL_STATUS},
+     4,
+     {{OUTPUT_MIN, MODEL_STATUS},
+      {OUTPUT_MAX, MODEL_STATUS},
+      {OUTPUT_GROUP, MODEL_FLAG},
+      {OUTPUT_MAX, MODEL_PRICE}},
+     true},
+};
+
+static struct expr *
+model_where(void)
+{
+	struct expr *where = expr_new(EXPR_GT, 2);
+
+	where->args[0] = (struct expr){.op = EXPR_COLUMN, .column = MODEL_QTY};
+	where->args[1] = (struct expr){
+	    .op = EXPR_CONSTANT,
+	    .type = TYPE_INTEGER,
+	    .value = {.kind = VALUE_INT, .i = 10},
+	};
+	return where;
+}
+
+static void
+model_shape(struct view *view, const struct shape *shape, unsigned table, unsigned number)
+{
+	view->name = xasprintf("view_%u", number);
+	view->table = table;
+	view->plan = xstrdup("");
+	view->group_count = shape->group_count;
+	view->group = xcalloc(2, sizeof(*view->group));
+	memcpy(view->group, shape->group, sizeof(shape->group));
+	view->output_count = shape->output_count;
+	view->outputs = xcalloc(shape->output_count, sizeof(*view->outputs));
+	for (unsigned i = 0; i < shape->output_count; i++)
+		view->outputs[i] = (struct output){
+		    .name = xasprintf("column_%u", i),
+		    .kind = shape->outputs[i].kind,
+		    .column = shape->outputs[i].column,
+		    .scale = -1,
+		};
+	if (shape->where)
+		view->where = model_where();
+}
+
+struct pipeline *
+model_pipeline(void)
+{
+	struct pipeline *pipeline = xcalloc(1, sizeof(*pipeline));
+
+	pipeline->file = xstrdup("model.sql");
+	pipeline->name = xstrdup("model");
+	pipeline->target_name = xstrdup("target");
+	pipeline->ring_bytes = RING_BYTES_MIN;
+	pipeline->server_count = pipeline->table_count = 2;
+	pipeline->servers = xcalloc(2, sizeof(*pipeline->servers));
+	pipeline->tables = xcalloc(2, sizeof(*pipeline->tables));
+	model_table(pipeline, 0, (char[]){"keyed"}, true);
+	model_table(pipeline, 1, (char[]){"keyless"}, false);
+	pipeline->view_count = 2 * MODEL_SHAPES;
+	pipeline->views = xcalloc(pipeline->view_count, sizeof(*pipeline->views));
+	for (unsigned i = 0; i < pipeline->view_count; i++)
+		model_shape(&pipeline->views[i], &shapes[i % MODEL_SHAPES], i / MODEL_SHAPES, i);
+	return pipeline;
+}
+
+void
+model_pipeline_free(struct pipeline *pipeline)
+{
+	pipeline_free(pipeline);
+}
+
+uint64_t
+model_random(struct model_random *random, uint64_t below)
+{
+	random->state += UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t x = random->state;
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (x ^ x >> 31) % below;
+}
+
+static struct value
+string_value(enum value_kind kind, const char *s)
+{
+	return (struct value){.kind = kind, .len = (uint32_t)strlen(s), .s = s};
+}
+
+void
+model_row_random(struct model_random *r, int64_t id, struct model_row *row)
+{
+	static const char *const statuses[] = {"new", "paid", "sent", "", "\xc3\xa4rger"};
+	static const char *const amounts[] = {
+	    "1",  "1.0", "1.00", "2.5",    "2.50",
+	    "-3", "0",   "0.00", "-0.001", "99999999999999999999999999999999999999999.5"};
+	static const char *const prices[] = {"10.00", "10.50", "-0.01", "0.00"};
+	static const int64_t bigs[] = {INT64_MAX, INT64_MIN, 0, 1, -7, INT64_MAX - 1};
+	struct value *v = row->values;
+
+	memset(row, 0, sizeof(*row));
+	v[MODEL_ID] = (struct value){.kind = VALUE_INT, .i = id};
+	if (model_random(r, 8) > 0)
+		v[MODEL_STATUS] = string_value(VALUE_TEXT, statuses[model_random(r, 5)]);
+	if (model_random(r, 6) > 0)
+		v[MODEL_AMOUNT] = string_value(VALUE_DECIMAL, amounts[model_random(r, 10)]);
+	if (model_random(r, 6) > 0)
+		v[MODEL_QTY] =
+		    (struct value){.kind = VALUE_INT, .i = (int64_t)model_random(r, 30) - 5};
+	if (model_random(r, 6) > 0)
+		v[MODEL_BIG] = (struct value){.kind = VALUE_INT, .i = bigs[model_random(r, 6)]};
+	if (model_random(r, 3) > 0)
+		v[MODEL_FLAG] =
+		    (struct value){.kind = VALUE_BOOL, .i = (int64_t)model_random(r, 2)};
+	if (model_random(r, 4) > 0)
+		v[MODEL_PRICE] = string_value(VALUE_DECIMAL, prices[model_random(r, 4)]);
+}
+
+static bool
+value_same(const struct value *a, const struct value *b)
+{
+	if (a->kind == VALUE_NULL || b->kind == VALUE_NULL)
+		return a->kind == b->kind;
+	return value_compare(a, b) == 0;
+}
+
+bool
+model_row_equal(const struct model_row *a, const struct model_row *b)
+{
+	for (unsigned i = 0; i < MODEL_COLUMNS; i++) {
+		const struct value *x = &a->values[i], *y = &b->values[i];
+		if (!value_same(x, y) || (x->kind == VALUE_DECIMAL && x->len != y->len))
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_group(const struct view *view, const struct model_row *a, const struct model_row *b)
+{
+	for (unsigned i = 0; i < view->group_count; i++)
+		if (!value_same(&a->values[view->group[i]], &b->values[view->group[i]]))
+			return false;
+	return true;
+}
+
+struct members { /* the rows of one group, and one output over them */
+	const struct view *view;
+	const struct model_row *rows, *first;
+	const bool *passes;
+	unsigned count;
+};
+
+static bool
+members_has(const struct members *m, unsigned i)
+{
+	return m->passes[i] && same_group(m->view, m->first, &m->rows[i]);
+}
+
+static struct value
+model_extreme(const struct members *m, unsigned column, bool last)
+{
+	const struct value *best = NULL;
+
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct value *v = &m->rows[i].values[column];
+		if (!members_has(m, i) || v->kind == VALUE_NULL)
+			continue;
+		int order = best == NULL ? 0 : value_compare(v, best);
+		if (order == 0 && best != NULL && v->kind == VALUE_DECIMAL)
+			order = (v->len > best->len) - (v->len < best->len);
+		if (best == NULL || (last ? order > 0 : order < 0))
+			best = v;
+	}
+	return best != NULL ? *best : (struct value){.kind = VALUE_NULL};
+}
+
+static struct value
+model_sum(const struct members *m, enum output_kind kind, unsigned column, enum type type,
+	  char *text)
+{
+	struct decimal_sum *sum = decimal_sum_new();
+	struct value result = {.kind = VALUE_NULL};
+	int64_t count = 0;
+
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct value *v = &m->rows[i].values[column];
+		if (!members_has(m, i) || v->kind == VALUE_NULL)
+			continue;
+		count++;
+		if (v->kind == VALUE_INT)
+			decimal_sum_add_int(sum, v->i, 1);
+		else
+			decimal_sum_add(sum, v->s, v->len, 1);
+	}
+	if (kind == OUTPUT_AVG && count > 0)
+		decimal_sum_average(sum, count, text, DECIMAL_TEXT_MAX);
+	else
+		decimal_sum_print(sum, text, DECIMAL_TEXT_MAX);
+	if (count > 0 && kind == OUTPUT_SUM && type == TYPE_INTEGER)
+		result = (struct value){.kind = VALUE_INT, .i = strtoll(text, NULL, 10)};
+	else if (count > 0)
+		result = string_value(VALUE_DECIMAL, text);
+	decimal_sum_free(sum);
+	return result;
+}
+
+static struct value
+model_count(const struct members *m, const struct output *output)
+{
+	struct value result = {.kind = VALUE_INT};
+
+	for (unsigned i = 0; i < m->count; i++)
+		result.i +=
+		    members_has(m, i) && (output->kind == OUTPUT_COUNT_ROWS ||
+					  m->rows[i].values[output->column].kind != VALUE_NULL);
+	return result;
+}
+
+/* Of equal numerics the one with the most digits is the name of the group. */
+static struct value
+model_group(const struct members *m, unsigned column)
+{
+	struct value best = m->first->values[column];
+
+	for (unsigned i = 0; best.kind == VALUE_DECIMAL && i < m->count; i++)
+		if (members_has(m, i) && m->rows[i].values[column].len > best.len)
+			best = m->rows[i].values[column];
+	return best;
+}
+
+static void
+model_output(const struct members *m, const struct table *table, const struct output *output,
+	     struct pack *pack)
+{
+	char text[DECIMAL_TEXT_MAX];
+	enum type type = table->columns[output->column].type;
+	struct value value;
+
+	switch (output->kind) {
+	case OUTPUT_GROUP:
+		value = model_group(m, output->column);
+		break;
+	case OUTPUT_MIN:
+	case OUTPUT_MAX:
+		value = model_extreme(m, output->column, output->kind == OUTPUT_MAX);
+		break;
+	case OUTPUT_SUM:
+	case OUTPUT_AVG:
+		value = model_sum(m, output->kind, output->column, type, text);
+		break;
+	case OUTPUT_COUNT:
+	case OUTPUT_COUNT_ROWS:
+	default:
+		value = model_count(m, output);
+		break;
+	}
+	value_pack(pack, &value);
+}
+
+static struct model_bytes
+model_group_row(const struct members *m, const struct table *table)
+{
+	uint8_t buf[4 * DECIMAL_TEXT_MAX];
+	struct model_bytes row;
+	struct pack pack;
+
+	pack_init(&pack, buf, sizeof(buf));
+	pack_array(&pack, m->view->output_count);
+	for (unsigned i = 0; i < m->view->output_count; i++)
+		model_output(m, table, &m->view->outputs[i], &pack);
+	row.len = pack_len(&pack);
+	row.bytes = xcalloc(1, row.len);
+	memcpy(row.bytes, buf, row.len);
+	return row;
+}
+
+struct model_bytes *
+model_view(const struct view *view, const struct table *table, const struct model_row *rows,
+	   unsigned count, unsigned *shown)
+{
+	struct model_bytes *result = xcalloc(count + 1, sizeof(*result));
+	bool *passes = xcalloc(count + 1, sizeof(*passes));
+	struct members m = {.view = view, .rows = rows, .passes = passes, .count = count};
+
+	*shown = 0;
+	for (unsigned i = 0; i < count; i++) {
+		const struct value *qty = &rows[i].values[MODEL_QTY];
+		passes[i] = view->where == NULL || (qty->kind == VALUE_INT && qty->i > 10);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		bool earlier = false;
+		m.first = &rows[i];
+		for (unsigned k = 0; k < i; k++)
+			earlier = earlier || members_has(&m, k);
+		if (passes[i] && !earlier)
+			result[(*shown)++] = model_group_row(&m, table);
+	}
+	free(passes);
+	return result;
+}
+
+void
+model_rows_free(struct model_bytes *rows, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		free(rows[i].bytes);
+	free(rows);
+}
+
+static unsigned
+rows_index(const struct model_bytes *rows, unsigned count, const uint8_t *row, size_t len)
+{
+	unsigned i = 0;
+
+	while (i < count && (rows[i].len != len || memcmp(rows[i].bytes, row, len) != 0))
+		i++;
+	return i;
+}
+
+bool
+model_fold_apply(struct model_fold *fold, int diff, const uint8_t *row, size_t len)
+{
+	unsigned i = rows_index(fold->rows, fold->count, row, len);
+
+	if ((diff < 0) == (i == fold->count))
+		return false;
+	if (diff < 0) {
+		free(fold->rows[i].bytes);
+		fold->rows[i] = fold->rows[--fold->count];
+		return true;
+	}
+	if (fold->count == fold->room) {
+		fold->room = fold->room * 2 + 8;
+		fold->rows = xreallocarray(fold->rows, fold->room, sizeof(*fold->rows));
+	}
+	fold->rows[fold->count] = (struct model_bytes){xcalloc(1, len), len};
+	memcpy(fold->rows[fold->count++].bytes, row, len);
+	return true;
+}
+
+bool
+model_fold_equals(const struct model_fold *fold, const struct model_bytes *rows, unsigned count)
+{
+	if (fold->count != count)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		if (rows_index(fold->rows, fold->count, rows[i].bytes, rows[i].len) == fold->count)
+			return false;
+	return true;
+}
+
+void
+model_fold_free(struct model_fold *fold)
+{
+	model_rows_free(fold->rows, fold->count);
+	*fold = (struct model_fold){0};
+}
