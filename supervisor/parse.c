@@ -31,7 +31,7 @@ parse_place(const struct parse *p, int location)
 bool
 parse_error(struct parse *p, int location, const char *fmt, ...)
 {
-	struct place place = parse_place(p, location);
+	struct place place = parse_place(p, location >= 0 ? location : p->statement);
 	char *message = NULL;
 	va_list args;
 	int len;
@@ -163,7 +163,7 @@ parse_location(const PgQuery__Node *node)
 static void
 report_syntax(const struct source *source, const PgQueryError *error, FILE *errors)
 {
-	struct parse p = {.source = source, .errors = errors};
+	struct parse p = {.source = source, .errors = errors, .statement = -1};
 	const char *near = strstr(error->message, " at or near ");
 	size_t len = strlen(error->message), offset = 0;
 
@@ -209,6 +209,7 @@ parse_statement(struct parse *p, const PgQuery__RawStmt *raw, enum phase phase)
 	const PgQuery__Node *node = raw->stmt;
 	int location = parse_find_token(p, raw->stmt_location, 0);
 
+	p->statement = location;
 	switch (node->node_case) {
 	case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
 		if (phase == PHASE_DECLARE)
@@ -260,6 +261,7 @@ parse_statements(struct parse *p, const PgQuery__ParseResult *tree)
 	for (enum phase phase = PHASE_DECLARE; phase <= PHASE_VIEWS; phase++) {
 		for (size_t i = 0; i < tree->n_stmts; i++)
 			parse_statement(p, tree->stmts[i], phase);
+		p->statement = -1;
 		if (p->error_count == 0)
 			check_whole(p, phase);
 		if (p->error_count > 0)
@@ -271,7 +273,7 @@ parse_statements(struct parse *p, const PgQuery__ParseResult *tree)
 static struct pipeline *
 parse_tree(const struct source *source, const PgQuery__ParseResult *tree, FILE *errors)
 {
-	struct parse p = {.source = source, .errors = errors};
+	struct parse p = {.source = source, .errors = errors, .statement = -1};
 
 	p.pipeline = xcalloc(1, sizeof(*p.pipeline));
 	p.pipeline->file = xstrdup(source->path);

@@ -407,12 +407,16 @@ parse_table_name(struct parse *p, struct table *table, const PgQuery__RangeVar *
 {
 	const struct pipeline *pipeline = p->pipeline;
 
+	if (strchr(name->schemaname, '.') != NULL || strchr(name->relname, '.') != NULL)
+		return parse_error(p, name->location,
+				   "a dot inside a table's name is not supported: schema and name "
+				   "are told apart by it");
 	table->name = name->schemaname[0] != '\0'
 			  ? xasprintf("%s.%s", name->schemaname, name->relname)
 			  : xstrdup(name->relname);
 	table->place = parse_place(p, name->location);
 	for (const struct table *t = pipeline->tables; t < table; t++)
-		if (strcmp(t->name, table->name) == 0)
+		if (t->name != NULL && strcmp(t->name, table->name) == 0)
 			return parse_error(p, name->location, "table \"%s\" is declared twice",
 					   table->name);
 	return true;

@@ -21,6 +21,7 @@ struct parse {
 	struct pipeline *pipeline; /* grows while statements are analysed */
 	unsigned error_count;
 	unsigned settings; /* one bit for each SET that was seen */
+	int statement;     /* location of the statement at hand, -1 outside */
 };
 
 /* --- parse_source.c: places and tokens --- */
@@ -49,7 +50,7 @@ bool source_is_hidden(const struct source *, size_t offset);
 
 /* --- parse.c: errors and the tree --- */
 
-/* Print an error at a location. Always returns false. */
+/* Print an error at a location (-1: at the statement's own). Always returns false. */
 bool parse_error(struct parse *, int location, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -171,8 +171,7 @@ select_from(struct select *s)
 	const PgQuery__RangeVar *range;
 
 	if (s->stmt->n_from_clause == 0)
-		return parse_error(s->p, s->location, "the SELECT has no FROM: %s",
-				   VIEWS_SUPPORTED);
+		return refuse_clause(s, "SELECT", "a SELECT without FROM is");
 	if (s->stmt->n_from_clause > 1)
 		return refuse_clause(s, "FROM", "a join is");
 	if (s->stmt->from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)

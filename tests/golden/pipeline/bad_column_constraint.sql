@@ -1,0 +1,10 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t1 (a integer DEFAULT 1) SERVER kafka OPTIONS (topic 'p.public.t1');
+CREATE FOREIGN TABLE t2 (a integer CHECK (a > 0)) SERVER kafka OPTIONS (topic 'p.public.t2');
+CREATE FOREIGN TABLE t3 (a integer UNIQUE) SERVER kafka OPTIONS (topic 'p.public.t3');
+CREATE FOREIGN TABLE t4 (a integer NULL NOT NULL) SERVER kafka OPTIONS (topic 'p.public.t4');
+CREATE FOREIGN TABLE t5 (a integer NULL PRIMARY KEY) SERVER kafka OPTIONS (topic 'p.public.t5');
+CREATE FOREIGN TABLE t6 (a integer, CHECK (a > 0)) SERVER kafka OPTIONS (topic 'p.public.t6');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t1;

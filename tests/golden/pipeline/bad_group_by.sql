@@ -1,0 +1,17 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t (
+	id bigint PRIMARY KEY, a integer, b bigint, n numeric(10, 2), s text,
+	c text COLLATE "C", f boolean, ts timestamp, tz timestamptz)
+	SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW v AS SELECT s, count(*) FROM t GROUP BY lower(s);
+CREATE MATERIALIZED VIEW v2 AS SELECT s, count(*) FROM t GROUP BY ROLLUP (s);
+CREATE MATERIALIZED VIEW v3 AS SELECT s, count(*) FROM t GROUP BY 3;
+CREATE MATERIALIZED VIEW v4 AS SELECT s, count(*) FROM t GROUP BY 0;
+CREATE MATERIALIZED VIEW v5 AS SELECT s, count(*) FROM t GROUP BY 2;
+CREATE MATERIALIZED VIEW v6 AS SELECT s, count(*) AS x FROM t GROUP BY x;
+CREATE MATERIALIZED VIEW v7 AS SELECT s, count(*) FROM t GROUP BY 'a';
+CREATE MATERIALIZED VIEW v8 AS SELECT s, count(*) FROM t GROUP BY DISTINCT s;
+CREATE MATERIALIZED VIEW v9 AS SELECT s, count(*) FROM t GROUP BY nope;
+CREATE MATERIALIZED VIEW v10 AS SELECT s, count(*) FROM t GROUP BY ();

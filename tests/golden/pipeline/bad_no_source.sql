@@ -1,0 +1,2 @@
+SET pipeline = 'test';
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');

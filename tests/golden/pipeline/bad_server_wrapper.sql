@@ -1,0 +1,2 @@
+SET pipeline = 'test';
+CREATE SERVER m FOREIGN DATA WRAPPER mysql OPTIONS (host 'x');

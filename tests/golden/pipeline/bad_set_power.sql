@@ -1,0 +1,2 @@
+SET pipeline = 'test';
+SET ring_bytes = 100000;

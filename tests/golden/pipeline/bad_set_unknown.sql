@@ -1,0 +1,3 @@
+SET pipline = 'x';
+SET search_path = public, other;
+SET password = 'hidden';

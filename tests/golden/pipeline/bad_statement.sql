@@ -1,0 +1,9 @@
+SET pipeline = 'test';
+DROP TABLE t;
+
+  /* why */ INSERT INTO t VALUES (1);
+CREATE TABLE x (a integer);
+CREATE TABLE x AS SELECT 1;
+CREATE VIEW v AS SELECT 1;
+CREATE USER MAPPING FOR a SERVER b OPTIONS (password 'hidden');
+SELECT 1;

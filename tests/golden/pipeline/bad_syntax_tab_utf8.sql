@@ -1,0 +1,2 @@
+SET pipeline = 'test';
+	SET "größe" =	'ä' 'b';

@@ -1,0 +1,3 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (password 'hidden', password_file '/p');

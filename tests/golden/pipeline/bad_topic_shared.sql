@@ -1,0 +1,5 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE a (x integer) SERVER kafka OPTIONS (topic 'p.s.a');
+CREATE FOREIGN TABLE b (x integer) SERVER kafka OPTIONS (topic 'p.s.a');

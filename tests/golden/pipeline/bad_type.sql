@@ -1,0 +1,16 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t1 (a varchar) SERVER kafka OPTIONS (topic 'p.public.t1');
+CREATE FOREIGN TABLE t2 (a varchar(10)) SERVER kafka OPTIONS (topic 'p.public.t2');
+CREATE FOREIGN TABLE t3 (a char(3)) SERVER kafka OPTIONS (topic 'p.public.t3');
+CREATE FOREIGN TABLE t4 (a smallint) SERVER kafka OPTIONS (topic 'p.public.t4');
+CREATE FOREIGN TABLE t5 (a serial) SERVER kafka OPTIONS (topic 'p.public.t5');
+CREATE FOREIGN TABLE t6 (a jsonb) SERVER kafka OPTIONS (topic 'p.public.t6');
+CREATE FOREIGN TABLE t7 (a uuid) SERVER kafka OPTIONS (topic 'p.public.t7');
+CREATE FOREIGN TABLE t8 (a date) SERVER kafka OPTIONS (topic 'p.public.t8');
+CREATE FOREIGN TABLE t9 (a integer[]) SERVER kafka OPTIONS (topic 'p.public.t9');
+CREATE FOREIGN TABLE t10 (a myschema.mytype) SERVER kafka OPTIONS (topic 'p.public.t10');
+CREATE FOREIGN TABLE t11 (a interval) SERVER kafka OPTIONS (topic 'p.public.t11');
+CREATE FOREIGN TABLE t12 (a json) SERVER kafka OPTIONS (topic 'p.public.t12');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t1;

@@ -1,0 +1,2 @@
+SET pipeline = 'test';
+SET commit_interval_ms = '5;

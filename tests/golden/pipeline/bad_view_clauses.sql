@@ -1,0 +1,13 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t (
+	id bigint PRIMARY KEY, a integer, b bigint, n numeric(10, 2), s text,
+	c text COLLATE "C", f boolean, ts timestamp, tz timestamptz)
+	SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW IF NOT EXISTS v1 AS SELECT count(*) FROM t;
+CREATE MATERIALIZED VIEW v2 (a) AS SELECT count(*) FROM t;
+CREATE MATERIALIZED VIEW v3 USING heap AS SELECT count(*) FROM t;
+CREATE MATERIALIZED VIEW v4 AS SELECT count(*) FROM t WITH NO DATA;
+CREATE MATERIALIZED VIEW v5 TABLESPACE x AS SELECT count(*) FROM t;
+CREATE MATERIALIZED VIEW a.b.c AS SELECT count(*) FROM t;

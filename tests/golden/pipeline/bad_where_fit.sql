@@ -1,0 +1,13 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t (
+	id bigint PRIMARY KEY, a integer, b bigint, n numeric(10, 2), s text,
+	c text COLLATE "C", f boolean, ts timestamp, tz timestamptz)
+	SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t WHERE a = '3000000000';
+CREATE MATERIALIZED VIEW v2 AS SELECT count(*) FROM t WHERE b = '9223372036854775808';
+CREATE MATERIALIZED VIEW v3 AS SELECT count(*) FROM t WHERE a = 3000000000::integer;
+CREATE MATERIALIZED VIEW v4 AS SELECT count(*) FROM t WHERE a = 1.5::integer;
+CREATE MATERIALIZED VIEW v5 AS SELECT count(*) FROM t WHERE n = 'NaN';
+CREATE MATERIALIZED VIEW v6 AS SELECT count(*) FROM t WHERE tz = '2026-13-01';

@@ -1,0 +1,18 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t (
+	id bigint PRIMARY KEY, a integer, b bigint, n numeric(10, 2), s text,
+	c text COLLATE "C", f boolean, ts timestamp, tz timestamptz)
+	SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t WHERE a = 'x';
+CREATE MATERIALIZED VIEW v2 AS SELECT count(*) FROM t WHERE a = '1.5';
+CREATE MATERIALIZED VIEW v3 AS SELECT count(*) FROM t WHERE s = 5;
+CREATE MATERIALIZED VIEW v4 AS SELECT count(*) FROM t WHERE f = 1;
+CREATE MATERIALIZED VIEW v5 AS SELECT count(*) FROM t WHERE a = true;
+CREATE MATERIALIZED VIEW v6 AS SELECT count(*) FROM t WHERE ts = 'yesterday';
+CREATE MATERIALIZED VIEW v7 AS SELECT count(*) FROM t WHERE tz = 'now';
+CREATE MATERIALIZED VIEW v8 AS SELECT count(*) FROM t WHERE f;
+CREATE MATERIALIZED VIEW v9 AS SELECT count(*) FROM t WHERE a;
+CREATE MATERIALIZED VIEW v10 AS SELECT count(*) FROM t WHERE a = s;
+CREATE MATERIALIZED VIEW v11 AS SELECT count(*) FROM t WHERE ts = tz;

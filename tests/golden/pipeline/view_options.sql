@@ -1,0 +1,10 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t (
+	id bigint PRIMARY KEY, a integer, b bigint, n numeric(10, 2), s text,
+	c text COLLATE "C", f boolean, ts timestamp, tz timestamptz)
+	SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW v WITH (output = changes, existing = adopt) AS SELECT count(*) FROM t;
+CREATE MATERIALIZED VIEW app.v WITH (existing = 'truncate') AS SELECT count(*) FROM t;
+CREATE MATERIALIZED VIEW "App"."V w" WITH (output = 'changes') AS SELECT count(*) FROM t WITH DATA;

@@ -1,0 +1,12 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t (
+	id bigint PRIMARY KEY, a integer, b bigint, n numeric(10, 2), s text,
+	c text COLLATE "C", f boolean, ts timestamp, tz timestamptz)
+	SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t WHERE a IN (1);
+CREATE MATERIALIZED VIEW v2 AS SELECT count(*) FROM t WHERE a IN (1, 2.5, NULL);
+CREATE MATERIALIZED VIEW v3 AS SELECT count(*) FROM t WHERE s NOT IN ('a', 'b');
+CREATE MATERIALIZED VIEW v4 AS SELECT count(*) FROM t WHERE tz IN ('2026-01-01 00:00:00Z');
+CREATE MATERIALIZED VIEW v5 AS SELECT count(*) FROM t WHERE NOT a IN (1, 2);

@@ -1,0 +1,16 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE FOREIGN TABLE t (
+	id bigint PRIMARY KEY, a integer, b bigint, n numeric(10, 2), s text,
+	c text COLLATE "C", f boolean, ts timestamp, tz timestamptz)
+	SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t WHERE a = 1 OR b = 2 AND NOT f;
+CREATE MATERIALIZED VIEW v2 AS SELECT count(*) FROM t WHERE (a = 1 AND b = 2) AND (f AND a = 3);
+CREATE MATERIALIZED VIEW v3 AS SELECT count(*) FROM t WHERE a = 1 OR (b = 2 OR (f OR NOT NOT f));
+CREATE MATERIALIZED VIEW v4 AS SELECT count(*) FROM t WHERE s IS NULL;
+CREATE MATERIALIZED VIEW v5 AS SELECT count(*) FROM t WHERE s IS NOT NULL AND NOT (a IS NULL);
+CREATE MATERIALIZED VIEW v6 AS SELECT count(*) FROM t WHERE true;
+CREATE MATERIALIZED VIEW v7 AS SELECT count(*) FROM t WHERE false OR f;
+CREATE MATERIALIZED VIEW v8 AS SELECT count(*) FROM t WHERE NULL;
+CREATE MATERIALIZED VIEW v9 AS SELECT count(*) FROM t WHERE f;
