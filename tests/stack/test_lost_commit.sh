@@ -1,0 +1,49 @@
+# The answer to a COMMIT is lost: after the commit took place (the connection is cut behind the sent
+# statement), and when egress dies at each step of a commit. Small commits and COPY.
+. "$(dirname "$0")/lib.sh"
+BIN=$ROOT/build/fault
+own_database
+sql 'CREATE TABLE items (id integer PRIMARY KEY, k integer);
+    CREATE TABLE by_k (k integer, n bigint, time bigint, diff integer)'
+stack_connector "$NAME" public.items >/dev/null || not_ok 'connector'
+pipeline <<END
+SET commit_interval_ms = 20;
+CREATE FOREIGN TABLE items (id integer PRIMARY KEY, k integer)
+  SERVER kafka OPTIONS (topic '$NAME.public.items');
+CREATE MATERIALIZED VIEW by_k AS SELECT k, count(*) AS n FROM items GROUP BY k;
+END
+answer='SELECT k, count(*) AS n FROM items GROUP BY k'
+next=0
+load() # small commits, then one of 3,000 groups
+{
+	local i
+	for i in {1..12}; do
+		sql "INSERT INTO items SELECT $next + i, i % 50 FROM generate_series(1, 50) i"
+		next=$((next + 50))
+		sleep 0.04
+	done
+	sql "INSERT INTO items SELECT $next + i, (random() * 3000)::integer FROM generate_series(1, 6000) i"
+	next=$((next + 6000))
+	sql "DELETE FROM items WHERE id % 3 = 0"
+}
+points=(egress.before_takeover egress.after_takeover egress.before_insert egress.in_copy
+    egress.before_check egress.before_commit egress.commit_sent egress.after_commit egress.before_release)
+for point in "${points[@]}"; do
+	for action in kill error; do
+		[[ $action == kill || $point == egress.commit_sent ]] || continue
+		for hit in 1 3; do
+			rule=$point:$hit:$action
+			export TALLYD_FAULT=$rule TALLYD_FAULT_ONCE=$WORK/$point-$hit-$action
+			tallyd_start "$point-$hit-$action"
+			load
+			await 30 same_answer by_k k,n "$answer" || not_ok "$rule: by_k becomes equal"
+			if [[ -e $TALLYD_FAULT_ONCE.$point ]]; then
+				ok "$rule: happened, and by_k is equal"
+			elif ((hit == 1)); then
+				not_ok "$rule: never happened"
+			fi
+			tallyd_stop
+		done
+	done
+done
+obeys by_k k n
