@@ -66,6 +66,9 @@ INGEST := \
 	ingest/ingest.c \
 	ingest/kafka.c \
 	ingest/order.c \
+	ingest/order_head.c \
+	ingest/order_snapshot.c \
+	ingest/order_token.c \
 	ingest/origin.c \
 	ingest/schema.c \
 	ingest/source.c \

@@ -54,7 +54,7 @@ struct order_action {
 	bool repeat;         /* DROP: because it is at or below the watermark */
 	int64_t deadline_ms; /* WAIT: call again at this monotonic time; INT64_MAX: never */
 	int code;            /* REFUSE */
-	char reason[256];    /* REFUSE */
+	char reason[256];    /* REFUSE; END: not empty when it closed without its events, to be logged */
 };
 
 struct order_counters {
@@ -75,6 +75,12 @@ void order_free(struct order *);
  */
 int order_add_partition(struct order *, const struct partition_position *from,
     const struct partition_position *durable);
+
+/*
+ * The partition's table has no PRIMARY KEY: a row of an incremental snapshot, which may be there
+ * already, is refused (code 65). Part of the resume token.
+ */
+void order_set_keyless(struct order *, int partition);
 void order_set_transaction(struct order *, const struct transaction_position *from);
 
 bool order_wants(const struct order *, int partition);
@@ -83,7 +89,11 @@ bool order_wants_transaction(const struct order *);
 /* Hand in a head. Offsets of a partition must only grow; others make the next step REFUSE. */
 void order_offer(struct order *, int partition, const struct event_place *);
 
-/* Nothing to fetch now: the log of this partition ends at offset `end` at this time. */
+/*
+ * Nothing to fetch now: the log of this partition ends at offset `end` at this time. To be
+ * reported again whenever it is looked at, for silence is measured from report to report; never
+ * to be reported while the broker is away.
+ */
 void order_idle(struct order *, int partition, int64_t end, int64_t now_ms);
 void order_offer_transaction(struct order *, const struct transaction_event *);
 void order_idle_transaction(struct order *, int64_t end, int64_t now_ms);

@@ -1,0 +1,241 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/stage.h"
+#include "ingest/order_state.h"
+
+static bool
+mark_is_first(enum snapshot_mark mark)
+{
+	return mark == SNAPSHOT_FIRST || mark == SNAPSHOT_FIRST_IN_COLLECTION;
+}
+
+/*
+ * Within one partition rows come in the connector's order; among the partitions of a table they do
+ * not, so a first mark is a second beginning only where this partition gave rows before, or when
+ * the attempt has had its first mark.
+ */
+static bool
+row_begins_anew(const struct order_table *t, const struct order_partition *p)
+{
+	if (p->head.lsn > t->lsn || (p->head.lsn < t->lsn && p->rows))
+		return true;
+	return mark_is_first(p->head.snapshot) && (p->rows || t->first_seen);
+}
+
+/* Of an attempt that silence has closed before this partition's rows were there. */
+static bool
+row_is_late(const struct order_table *t, const struct order_partition *p)
+{
+	return t->closed && p->head.lsn == t->closed_lsn && !mark_is_first(p->head.snapshot) &&
+	       (t->partitions > 1 || !t->closed_marked);
+}
+
+static bool
+mark_is_beyond(const struct watermark *mark, uint64_t lsn)
+{
+	if (!mark->set || mark->ordinal == 0)
+		return false;
+	return mark->has_sequence ? mark->sequence >= lsn : mark->lsn > lsn;
+}
+
+/* The end of the attempt would wipe out what other partitions have applied after it. */
+static bool
+row_comes_too_late(const struct order *o, const struct order_partition *p)
+{
+	if (!o->cut || !p->head.has_sequences || mark_is_beyond(&p->at.mark, p->head.lsn))
+		return false;
+	for (unsigned i = 0; i < o->count; i++) {
+		const struct order_partition *other = &o->partitions[i];
+		if (other != p && other->at.table == p->at.table && !other->rows &&
+		    mark_is_beyond(&other->at.mark, p->head.lsn))
+			return true;
+	}
+	return false;
+}
+
+/* What to do with a head that is a row of a snapshot. */
+struct todo
+order_snapshot_row(struct order *o, const struct order_partition *p)
+{
+	const struct order_table *t = &o->tables[p->at.table];
+	if (t->begun) {
+		if (p->head.lsn < t->lsn && !p->rows)
+			return order_apply(o, p, DO_DROP);
+		if (!row_begins_anew(t, p))
+			return order_apply(o, p, DO_APPLY_ROW);
+	} else if (row_is_late(t, p)) {
+		return order_apply(o, p, DO_APPLY_LOOSE);
+	}
+	if (row_comes_too_late(o, p))
+		order_refuse(o, EXIT_CONFIG, order_number(o, p),
+			     "the snapshot row at offset %" PRId64
+			     " was delivered after newer changes of "
+			     "other partitions of its table: rebuild this pipeline",
+			     p->head.offset);
+	return order_apply(o, p, DO_SNAPSHOT_BEGIN);
+}
+
+/* The attempt of the head's table begins, or begins anew. */
+void
+order_snapshot_begun(struct order *o, uint16_t table, const struct order_partition *p)
+{
+	struct order_table *t = &o->tables[table];
+	t->begun = true;
+	t->first_seen = t->end_seen = false;
+	t->lsn = p->head.lsn;
+	if (!o->snapshot_open)
+		o->last_seen = false;
+	if (!o->snapshot_open || o->snapshot_lsn < t->lsn)
+		o->snapshot_lsn = t->lsn;
+	o->snapshot_open = true;
+	o->row_ms = o->now_ms;
+	o->await_ms = -1;
+	for (unsigned i = 0; i < o->count; i++)
+		if (o->partitions[i].at.table == table)
+			o->partitions[i].rows = false;
+}
+
+void
+order_snapshot_applied(struct order *o, struct order_partition *p)
+{
+	struct order_table *t = &o->tables[p->at.table];
+	enum snapshot_mark mark = p->head.snapshot;
+	p->rows = true;
+	t->first_seen |= mark_is_first(mark);
+	t->end_seen |= mark == SNAPSHOT_LAST || mark == SNAPSHOT_LAST_IN_COLLECTION;
+	o->last_seen |= mark == SNAPSHOT_LAST;
+	o->row_ms = o->now_ms;
+}
+
+/* A streamed head that was written after the snapshot. */
+static bool
+head_is_past(const struct order *o, const struct order_partition *p)
+{
+	if (p->kind == HEAD_AWAIT || p->kind == HEAD_HELD)
+		return true;
+	return p->kind == HEAD_STREAM && (p->rows || p->key >= o->snapshot_lsn ||
+					  (o->end_pending && o->end.lsn > o->snapshot_lsn));
+}
+
+/* A streamed head that is older than the snapshot, and may be applied now. */
+static bool
+head_is_due(const struct order *o, const struct order_partition *p)
+{
+	if (p->kind != HEAD_STREAM || head_is_past(o, p) || order_is_behind(o, p))
+		return false;
+	if (o->mode != ORDER_METADATA || !o->cut)
+		return true;
+	if (o->end_pending && p->key < o->end.lsn)
+		return true;
+	return p->head.has_sequence && p->head.sequence < o->tx.last;
+}
+
+static int64_t
+silence_needed(const struct order *o)
+{
+	if (o->last_seen || (o->end_pending && o->end.lsn > o->snapshot_lsn))
+		return o->autocommit_ms;
+	for (unsigned i = 0; i < o->table_room; i++)
+		if (o->tables[i].partitions > 0 && !o->tables[i].end_seen)
+			return ORDER_SNAPSHOT_MS;
+	return o->autocommit_ms;
+}
+
+static bool
+snapshot_is_complete(struct order *o, int64_t *deadline)
+{
+	*deadline = ORDER_NEVER;
+	if (o->count == 1 && o->tables[o->partitions[0].at.table].end_seen)
+		return true;
+	for (unsigned i = 0; i < o->head_count; i++)
+		if (!head_is_past(o, &o->partitions[o->heads[i]]))
+			return false;
+	if (o->head_count == o->count)
+		return true;
+	if (!o->cut) {
+		for (unsigned i = 0; i < o->count; i++)
+			if (o->partitions[i].kind == HEAD_NONE && !o->partitions[i].arrived)
+				return false;
+		return true;
+	}
+	return order_is_silent(o, o->row_ms, silence_needed(o), deadline);
+}
+
+/* The open snapshot goes on: rows first, then what is older than it, then its end. */
+struct todo
+order_snapshot_choose(struct order *o)
+{
+	const struct order_partition *due = NULL;
+	int64_t deadline;
+	struct todo todo;
+	if (o->count == 1 && snapshot_is_complete(o, &deadline))
+		return order_snapshot_close(o);
+	for (unsigned i = 0; i < o->head_count; i++) {
+		const struct order_partition *p = &o->partitions[o->heads[i]];
+		if (p->kind == HEAD_SNAPSHOT)
+			return order_snapshot_row(o, p);
+		if (p->kind == HEAD_LOOSE)
+			return order_apply(o, p, DO_APPLY_LOOSE);
+		if (due == NULL && head_is_due(o, p))
+			due = p;
+	}
+	if (due != NULL)
+		return order_apply(o, due, o->end_pending ? DO_APPLY : DO_APPLY_LOOSE);
+	/* What the snapshot holds already needs no END of its own. */
+	if (o->end_pending && o->end.lsn <= o->snapshot_lsn && order_end_done(o, &todo)) {
+		order_consume_end(o, todo.shortage);
+		o->loose |= o->txn;
+		o->txn = false;
+		return order_snapshot_choose(o);
+	}
+	if (snapshot_is_complete(o, &deadline))
+		return order_snapshot_close(o);
+	return order_wait(deadline);
+}
+
+struct todo
+order_snapshot_close(struct order *o)
+{
+	struct todo todo = {.deed = DO_SNAPSHOT_END, .partition = -1};
+	o->closing = true;
+	while (todo.table < o->table_room && !o->tables[todo.table].begun)
+		todo.table++;
+	return todo;
+}
+
+/* From here on a partition's own events tell its repeats again: judged by the snapshot's LSN. */
+static void
+partition_close(struct order *o, struct order_partition *p, uint64_t lsn)
+{
+	p->rows = false;
+	p->at.mark = (struct watermark){.set = true, .lsn = lsn};
+	p->at.seen = p->at.mark;
+	p->at.seen_order = 0;
+	order_mark_changed(o, p);
+	order_classify(o, p);
+}
+
+void
+order_snapshot_ended(struct order *o, uint16_t table)
+{
+	struct order_table *t = &o->tables[table];
+	bool open = false;
+	t->begun = false;
+	t->closed = true;
+	t->closed_marked = t->end_seen;
+	t->closed_lsn = t->lsn;
+	for (unsigned i = 0; i < o->count; i++)
+		if (o->partitions[i].at.table == table)
+			partition_close(o, &o->partitions[i], t->lsn);
+	for (unsigned i = 0; i < o->table_room; i++)
+		open |= o->tables[i].begun;
+	if (open)
+		return;
+	o->snapshot_open = o->closing = false;
+	o->counters.snapshots++;
+	for (unsigned i = 0; i < o->table_room; i++)
+		o->tables[i].first_seen = o->tables[i].end_seen = false;
+	if (o->cut)
+		o->loose = true;
+}

@@ -1,0 +1,174 @@
+/*
+ * order_state.h - the inside of `struct order`, shared by order*.c only.
+ *
+ * order.c           steps: what to do next in each mode, and noting that it was done
+ * order_head.c      partitions and their heads; the transaction topic's messages
+ * order_snapshot.c  attempts of snapshots: begin, restart, end
+ * order_token.c     the resume token and position entries
+ */
+#ifndef ORDER_STATE_H
+#define ORDER_STATE_H
+
+#include "ingest/order.h"
+
+#define ORDER_TORN_MS     5000  /* silence that stands for "no more events", counts unusable */
+#define ORDER_GAP_MS      30000 /* the same when END's counts say that more must come */
+#define ORDER_SNAPSHOT_MS 5000  /* silence that ends a snapshot whose end mark we cannot see */
+#define ORDER_NEVER       INT64_MAX
+
+#define ORDER_KEY_DROP  0u /* keys of heads that wait for nothing; then LSNs */
+#define ORDER_KEY_LOOSE 1u
+#define ORDER_KEY_LEAST 2u
+
+enum head_kind {
+	HEAD_NONE,
+	HEAD_HELD,     /* replay: at or beyond D, looked at after CUT */
+	HEAD_DROP,     /* tombstone, heartbeat */
+	HEAD_REPEAT,   /* at or below the watermark */
+	HEAD_LOOSE,    /* row of an incremental snapshot */
+	HEAD_SNAPSHOT, /* row of a snapshot */
+	HEAD_STREAM,
+	HEAD_AWAIT, /* first transaction of a new life of the connector: its snapshot must be near */
+};
+
+struct order_partition {
+	struct partition_position at, durable;
+	bool has_durable, arrived; /* replay */
+	bool keyless;
+	bool changed;   /* since the last END or CUT */
+	bool rows;      /* gave rows to the open attempt of its table */
+	bool caught_up; /* has been at the end of its log, or begins there */
+	bool idle;
+	int64_t idle_ms; /* when it was last reported */
+	enum head_kind kind;
+	uint64_t key;  /* order among heads: an LSN */
+	unsigned slot; /* in o->heads */
+	struct event_place head;
+	struct watermark place; /* of the head, HEAD_STREAM and HEAD_REPEAT */
+};
+
+struct order_table {
+	unsigned partitions;
+	unsigned behind;                  /* partitions with unread history and no head */
+	bool begun, first_seen, end_seen; /* the open attempt */
+	uint64_t lsn;
+	bool closed, closed_marked; /* the attempt before */
+	uint64_t closed_lsn;
+	uint64_t taken; /* events of taken_xid applied */
+};
+
+enum deed { /* what order_done() has to note */
+	    DO_WAIT,
+	    DO_DROP,
+	    DO_APPLY,       /* of the open transaction */
+	    DO_APPLY_LOOSE, /* not of it: late, incremental, or each event for itself */
+	    DO_APPLY_ROW,   /* of the open snapshot */
+	    DO_SNAPSHOT_BEGIN,
+	    DO_SNAPSHOT_END,
+	    DO_END,       /* consumes the pending END */
+	    DO_END_PLAIN, /* does not */
+	    DO_CUT,
+	    DO_REFUSE,
+};
+
+enum shortage { /* why an END closes without what it counted */
+		SHORTAGE_NONE,
+		SHORTAGE_TORN,
+		SHORTAGE_UNKNOWN, /* no usable counts */
+		SHORTAGE_GAP,
+};
+
+struct todo {
+	enum deed deed;
+	int partition;
+	uint16_t table;
+	enum shortage shortage;
+	int64_t deadline_ms;
+};
+
+struct order {
+	enum order_mode mode;
+	int64_t autocommit_ms;
+	int64_t now_ms; /* of the last step */
+
+	struct order_partition *partitions;
+	unsigned count, room, arrived, idle_count;
+	struct order_table *tables;
+	unsigned table_room;
+	unsigned *heads; /* binary heap of the partitions that have a head, least key first */
+	unsigned head_count, snapshot_heads, await_heads;
+	unsigned *changed;
+	unsigned changed_count;
+
+	bool cut;
+	bool txn;           /* changes of an unfinished transaction were applied */
+	bool loose;         /* changes that are whole, but not closed by an END yet */
+	int64_t applied_ms; /* when the last event was; -1: before a restart */
+
+	bool snapshot_open, closing, last_seen;
+	uint64_t snapshot_lsn; /* greatest of the open attempts */
+	int64_t row_ms;        /* when the last row of it was applied */
+
+	struct transaction_position tx;
+	bool tx_changed, tx_idle;
+	int64_t tx_offered, tx_idle_ms;
+	unsigned begins; /* BEGINs since the last END */
+	uint64_t begin_xid;
+	bool end_pending, end_usable;
+	struct transaction_event end;
+	uint64_t outstanding; /* counted by END and not applied yet */
+	int64_t end_ms;       /* when it was first looked at, -1: not yet */
+	uint64_t taken_xid;
+
+	int64_t await_ms, stuck_ms; /* since when, -1: not */
+	struct todo todo;
+	struct order_counters counters;
+	int code; /* refused */
+	int refused_partition;
+	char reason[256];
+};
+
+/* order.c */
+void order_refuse(struct order *, int code, int partition, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+struct order_table *order_table_at(struct order *, uint16_t table);
+struct todo order_apply(const struct order *, const struct order_partition *, enum deed);
+struct todo order_wait(int64_t deadline_ms);
+bool order_end_done(struct order *, struct todo *);
+void order_consume_end(struct order *, enum shortage);
+
+/* order_head.c */
+int order_insert(struct order *, const struct order_partition *);
+void order_arrive(struct order *, struct order_partition *);
+void order_depart(struct order *, struct order_partition *);
+struct order_partition *order_top(const struct order *);
+void order_head_remove(struct order *, struct order_partition *);
+void order_classify(struct order *, struct order_partition *);
+void order_mark_changed(struct order *, struct order_partition *);
+bool order_is_behind(const struct order *, const struct order_partition *);
+
+static inline int
+order_number(const struct order *o, const struct order_partition *p)
+{
+	return (int)(p - o->partitions);
+}
+
+/*
+ * True when each partition without a head was seen at its end at floor_ms + need_ms or later;
+ * otherwise *deadline_ms is the soonest time at which that may be.
+ */
+bool order_is_silent(const struct order *, int64_t floor_ms, int64_t need_ms, int64_t *deadline_ms);
+
+/* order_snapshot.c */
+bool order_snapshot_table(const struct order *, uint16_t table); /* has an open attempt */
+struct todo order_snapshot_row(struct order *, const struct order_partition *);
+struct todo order_snapshot_choose(struct order *);
+struct todo order_snapshot_close(struct order *);
+void order_snapshot_begun(struct order *, uint16_t table, const struct order_partition *);
+void order_snapshot_applied(struct order *, struct order_partition *);
+void order_snapshot_ended(struct order *, uint16_t table);
+
+/* order_token.c */
+struct transaction_position order_transaction_after(const struct order *);
+
+#endif
