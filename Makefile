@@ -188,7 +188,7 @@ install: all
 	install -m 755 $(BUILD)/tallyd $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(LIBEXECDIR)/
 	rm $(DESTDIR)$(LIBEXECDIR)/tallyd
-	install -m 644 tallyd.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 supervisor/tallyd.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 
 # ---- the worked example in containers ---------------------------------------------------------
 # Both `docker compose` and docker-compose will do. Settable: POSTGRES_PORT KAFKA_PORT CONNECT_PORT,
