@@ -1,0 +1,980 @@
+/*
+ * egress_test.c - egress against a real PostgreSQL: exactly once, whatever dies when.
+ *
+ * Batches are fed by hand. In most tests batch k is n rows with key k and totals 1..n, so that
+ * what the table must hold can be said in one line. See run.sh for how to start it.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include "common/log.h"
+#include "common/stage.h"
+#include "tests/egress/harness.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
+#define TEXT(s)   ((char *)(uintptr_t)(s))
+
+static char name_buffer[64];
+static unsigned names;
+
+/* --- pipelines ------------------------------------------------------------------------------ */
+
+static struct column source_columns[] = {
+    {.name = TEXT("i"), .type = TYPE_INTEGER, .precision = -1, .scale = -1},
+    {.name = TEXT("b"), .type = TYPE_BIGINT, .precision = -1, .scale = -1, .not_null = true},
+};
+static struct server source_server = {.name = TEXT("kafka")};
+static struct table source_table = {.name = TEXT("source"),
+				    .source = TEXT("public.source"),
+				    .topic = TEXT("p.public.source"),
+				    .columns = source_columns,
+				    .column_count = LENGTH(source_columns)};
+
+static struct output totals_outputs[] = {
+    {.name = TEXT("key"),
+     .kind = OUTPUT_GROUP,
+     .column = 1,
+     .type = TYPE_BIGINT,
+     .scale = -1,
+     .place = {3, 1}},
+    {.name = TEXT("total"),
+     .kind = OUTPUT_SUM,
+     .column = 0,
+     .type = TYPE_BIGINT,
+     .scale = -1,
+     .place = {3, 8}},
+};
+static struct view totals_view[] = {
+    {.name = TEXT("totals"),
+     .outputs = totals_outputs,
+     .output_count = 2,
+     .plan = TEXT("SELECT 1"),
+     .place = {2, 1}},
+    {.name = TEXT("others"),
+     .outputs = totals_outputs,
+     .output_count = 2,
+     .plan = TEXT("SELECT 2"),
+     .place = {5, 1}},
+};
+
+static struct option target_options[] = {
+    {.name = TEXT("host"), .value = TEXT("127.0.0.1"), .place = {9, 3}},
+    {.name = TEXT("port"), .place = {9, 20}},
+    {.name = TEXT("user"), .value = TEXT("tester"), .place = {9, 30}},
+    {.name = TEXT("dbname"), .value = TEXT("postgres"), .place = {9, 40}},
+    {.name = TEXT("password"), .value = TEXT("secret-word"), .place = {9, 50}},
+};
+
+/* A pipeline with a new name and an empty table `totals` (or as the caller makes it later). */
+static struct pipeline
+pipeline_totals(unsigned views)
+{
+	struct pipeline p = {.file = TEXT("test.sql"),
+			     .name = name_buffer,
+			     .autocommit_duration_ms = 100,
+			     .ring_bytes = 64 * 1024,
+			     .servers = &source_server,
+			     .server_count = 1,
+			     .tables = &source_table,
+			     .table_count = 1,
+			     .target_name = TEXT("target"),
+			     .target = target_options,
+			     .target_count = LENGTH(target_options),
+			     .target_place = {8, 1},
+			     .views = totals_view,
+			     .view_count = views};
+
+	snprintf(name_buffer, sizeof(name_buffer), "test%u", ++names);
+	target_options[1].value = getenv("PGPORT");
+	totals_view[0].existing = EXISTING_REFUSE;
+	harness_sql("DROP TABLE IF EXISTS totals, others;"
+		    " CREATE TABLE totals (key bigint, total bigint, \"time\" bigint NOT NULL,"
+		    " diff smallint NOT NULL);"
+		    " CREATE TABLE others (LIKE totals)");
+	return p;
+}
+
+/* --- batches -------------------------------------------------------------------------------- */
+
+static bool
+feed(struct harness *h, unsigned rows)
+{
+	struct value v[2] = {{.kind = VALUE_INT, .i = (int64_t)h->next}, {.kind = VALUE_INT}};
+
+	for (unsigned i = 1; i <= rows; i++) {
+		v[1].i = i;
+		if (!harness_row(h, 0, i % 2 == 0 ? -1 : 1, v, 2))
+			return false;
+	}
+	return harness_end_batch(h);
+}
+
+/* Every batch whole, once, with one time of its own that rises; and the row of the pipeline. */
+static void
+expect_batches(const char *test, const unsigned *rows, unsigned count)
+{
+	char expected[4096] = "", one[64];
+	const char *found;
+
+	for (unsigned k = 1; k <= count; k++) {
+		snprintf(one, sizeof(one), "%s%u:%u:%u:1", k > 1 ? " " : "", k, rows[k - 1],
+			 rows[k - 1]);
+		strlcat(expected, one, sizeof(expected));
+	}
+	found = harness_sql("SELECT string_agg(key || ':' || n || ':' || d || ':' || t, ' ' ORDER"
+			    " BY key) FROM (SELECT key, count(*) AS n, count(DISTINCT total) AS d,"
+			    " count(DISTINCT \"time\") AS t FROM totals GROUP BY key) AS s");
+	EXPECT(strcmp(found, expected) == 0, "%s: rows are\n%s\nand not\n%s", test, found,
+	       expected);
+	found =
+	    harness_sql("SELECT count(*) FROM (SELECT key, min(\"time\") AS t, lag(min(\"time\"))"
+			" OVER (ORDER BY key) AS b FROM totals GROUP BY key) AS s WHERE t <= b");
+	EXPECT(strcmp(found, "0") == 0, "%s: time does not rise %s times", test, found);
+	found =
+	    harness_sql("SELECT p.batch || ' ' || (p.position->>'batch') || ' ' || (p.\"time\" ="
+			" (SELECT max(\"time\") FROM totals)) FROM tallyd.pipeline p"
+			" WHERE name = '%s'",
+			name_buffer);
+	snprintf(one, sizeof(one), "%u %u true", count, count);
+	EXPECT(strcmp(found, one) == 0, "%s: the pipeline's row is %s, not %s", test, found, one);
+}
+
+/* --- tests ---------------------------------------------------------------------------------- */
+
+static void
+test_batches(void)
+{
+	static const unsigned rows[] = {1, 3, 500, 501, 2, 4000, 1, 2};
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	for (unsigned i = 0; i < LENGTH(rows); i++)
+		EXPECT(feed(&h, rows[i]), "feed");
+	EXPECT(harness_durable(&h, LENGTH(rows), 10000), "durable; see %s", h.log);
+	expect_batches("batches", rows, LENGTH(rows));
+	EXPECT(strcmp(harness_sql("SELECT running FROM tallyd.status WHERE name = '%s'", p.name),
+		      "t") == 0,
+	       "status does not show it running");
+	harness_stop(&h);
+	EXPECT(harness_exit(&h, 8000) == EXIT_OK, "exit");
+	EXPECT(strcmp(harness_sql("SELECT backend IS NULL FROM tallyd.pipeline WHERE name = '%s'",
+				  p.name),
+		      "t") == 0,
+	       "backend is still there");
+	EXPECT(!harness_logged(&h, "secret-word"), "the password is in the log");
+	harness_close(&h);
+}
+
+/* A batch in the ring at STOP is committed; a half one is not. */
+static void
+test_stop(void)
+{
+	static const unsigned rows[] = {2, 600, 5};
+	struct value v[2] = {{.kind = VALUE_INT, .i = 4}, {.kind = VALUE_INT, .i = 4}};
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	kill(h.pid, SIGSTOP);
+	for (unsigned i = 0; i < LENGTH(rows); i++)
+		EXPECT(feed(&h, rows[i]), "feed");
+	for (unsigned i = 0; i < 700; i++)
+		EXPECT(harness_row(&h, 0, 1, v, 2), "row");
+	ring_commit(&h.ring, NULL, 0);
+	harness_stop(&h);
+	kill(h.pid, SIGCONT);
+	EXPECT(harness_exit(&h, 8000) == EXIT_OK, "exit; see %s", h.log);
+	expect_batches("stop", rows, LENGTH(rows));
+	harness_close(&h);
+}
+
+/*
+ * At every fault point, by every action, for a small, a large and a too large batch: replaced
+ * alone the successor goes on; where it may not, it asks for a full recovery.
+ */
+static void
+run_fault(const char *point, unsigned hit, const char *action, const unsigned *rows, unsigned count)
+{
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+	char fault[96];
+	bool fed = true;
+	int code = 0;
+
+	snprintf(fault, sizeof(fault), "egress.%s:%u:%s", point, hit, action);
+	harness_open(&h, &p);
+	harness_start(&h, false, fault);
+	if (!harness_hear(&h, 'R', 10000)) { /* died before: a full recovery */
+		EXPECT(harness_exit(&h, 5000) != -1000, "%s: neither ready nor dead", fault);
+		harness_start(&h, false, NULL);
+		EXPECT(harness_hear(&h, 'R', 10000), "%s: ready; see %s", fault, h.log);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		while (!(fed = feed(&h, rows[i])) && code != EXIT_RECOVER) {
+			/* Died in mid-feeding: take back what was not seen, and start it anew. */
+			ring_rollback(&h.ring);
+			code = harness_exit(&h, 5000);
+			if (ring_pending(&h.ring) == 0 && h.rows == 0)
+				break;
+			harness_start(&h, true, NULL);
+			if (!harness_hear(&h, 'R', 5000))
+				code = harness_exit(&h, 5000);
+			break;
+		}
+		if (!fed)
+			break;
+		if (!harness_durable(&h, i + 1, 10000)) {
+			code = harness_exit(&h, 5000);
+			if (code == EXIT_RECOVER)
+				break;
+			harness_start(&h, true, NULL);
+			if (!harness_durable(&h, i + 1, 10000)) {
+				code = harness_exit(&h, 5000);
+				break;
+			}
+		}
+	}
+	if (fed && code != EXIT_RECOVER)
+		expect_batches(fault, rows, count);
+	else
+		EXPECT(code == EXIT_RECOVER && atomic_load(&h.board->released) != 0,
+		       "%s: exit %d; see %s", fault, code, h.log);
+	harness_close(&h);
+}
+
+static void
+test_faults(void)
+{
+	static const unsigned small[] = {2, 3, 4, 5, 6};
+	static const unsigned large[] = {501, 700, 900, 800, 600};
+	static const unsigned huge[] = {6000, 3, 7000, 2, 900};
+	static const char *const points[] = {"connected",     "before_takeover", "after_takeover",
+					     "before_insert", "before_check",    "before_commit",
+					     "commit_sent",   "after_commit",    "after_publish"};
+	static const char *const actions[] = {"error", "kill", "exit"};
+
+	for (unsigned i = 0; i < LENGTH(points); i++) {
+		unsigned hit = i < 3 ? 1 : 2;
+
+		for (unsigned a = 0; a < LENGTH(actions); a++) {
+			if (strcmp(points[i], "before_check") != 0)
+				run_fault(points[i], hit, actions[a], small, LENGTH(small));
+			run_fault(points[i], hit, actions[a], large, LENGTH(large));
+			run_fault(points[i], i < 3 ? 1 : 3, actions[a], huge, LENGTH(huge));
+		}
+	}
+	for (unsigned a = 0; a < LENGTH(actions); a++) {
+		run_fault("in_copy", 1, actions[a], huge, LENGTH(huge));
+		run_fault("before_release", 1, actions[a], huge, LENGTH(huge));
+		run_fault("before_release", 3, actions[a], huge, LENGTH(huge));
+	}
+}
+
+static void
+test_fenced(void)
+{
+	static const unsigned sizes[] = {3, 600};
+	static const unsigned one[] = {3};
+
+	for (unsigned i = 0; i < LENGTH(sizes); i++) {
+		struct pipeline p = pipeline_totals(1);
+		struct harness h;
+
+		harness_open(&h, &p);
+		harness_start(&h, false, NULL);
+		EXPECT(harness_hear(&h, 'R', 10000), "ready");
+		feed(&h, 3);
+		EXPECT(harness_durable(&h, 1, 5000), "durable");
+		harness_sql("UPDATE tallyd.pipeline SET epoch = epoch + 1 WHERE name = '%s'",
+			    p.name);
+		feed(&h, sizes[i]);
+		EXPECT(harness_exit(&h, 5000) == EXIT_RECOVER, "fenced; see %s", h.log);
+		EXPECT(harness_logged(&h, "has been taken over"), "says so");
+		expect_batches("fenced", one, 1);
+		harness_close(&h);
+	}
+}
+
+/* Another wrote while the connection was away: the owner is another's. */
+static void
+test_superseded(void)
+{
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	harness_sql("UPDATE tallyd.pipeline SET owner = 'else' WHERE name = '%s';"
+		    "SELECT pg_terminate_backend(backend) FROM tallyd.pipeline WHERE name = '%s'",
+		    p.name, p.name);
+	EXPECT(harness_exit(&h, 5000) == EXIT_RECOVER, "superseded; see %s", h.log);
+	harness_close(&h);
+}
+
+/* The target was restored from a backup under it. */
+static void
+test_restored(void)
+{
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	feed(&h, 3);
+	feed(&h, 3);
+	EXPECT(harness_durable(&h, 2, 5000), "durable");
+	harness_sql("UPDATE tallyd.pipeline SET batch = 1 WHERE name = '%s';"
+		    "SELECT pg_terminate_backend(backend) FROM tallyd.pipeline WHERE name = '%s'",
+		    p.name, p.name);
+	EXPECT(harness_exit(&h, 5000) == EXIT_RECOVER, "restored; see %s", h.log);
+	EXPECT(harness_logged(&h, "the target went back"), "says so");
+	harness_close(&h);
+}
+
+static void
+test_standby(void)
+{
+	static const unsigned rows[] = {3, 4, 5, 600};
+	struct pipeline p = pipeline_totals(1);
+	struct harness a, b;
+	int64_t since;
+
+	harness_open(&a, &p);
+	harness_open(&b, &p);
+	harness_start(&a, false, NULL);
+	EXPECT(harness_hear(&a, 'R', 10000), "ready");
+	feed(&a, 3);
+	feed(&a, 4);
+	EXPECT(harness_durable(&a, 2, 5000), "durable");
+	harness_start(&b, false, NULL);
+	EXPECT(harness_hear(&b, 'S', 5000), "stands by");
+	EXPECT(strchr(b.said, 'R') == NULL, "and is not ready");
+	EXPECT(harness_logged(&b, "is held by tallyd"), "says whom it waits for");
+	feed(&a, 5);
+	EXPECT(harness_durable(&a, 3, 5000), "the first one goes on");
+	harness_kill(&a);
+	since = clock_monotonic_ms();
+	EXPECT(harness_hear(&b, 'R', 5000), "takes over");
+	printf("standby takes over in %" PRId64 " ms\n", clock_monotonic_ms() - since);
+	EXPECT(board_durable_batch(b.board) == 3, "from batch 3");
+	b.next = 4;
+	feed(&b, 600);
+	EXPECT(harness_durable(&b, 4, 5000), "goes on");
+	expect_batches("standby", rows, LENGTH(rows));
+	harness_close(&a);
+	harness_close(&b);
+}
+
+static void
+pg_ctl(const char *what)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command), "%s %s >/dev/null 2>&1", getenv("PG_CTL"), what);
+	EXPECT(system(command) == 0, "%s", command);
+}
+
+static void
+test_restart(void)
+{
+	static const char *const modes[] = {"-m fast restart", "-m immediate restart"};
+	unsigned rows[60];
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+	unsigned done = 0;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	for (unsigned m = 0; m < LENGTH(modes); m++) {
+		for (unsigned i = 0; i < 10; i++, done++)
+			feed(&h, rows[done] = i % 3 == 0 ? 550 : 2);
+		pg_ctl(modes[m]);
+		for (unsigned i = 0; i < 10; i++, done++)
+			feed(&h, rows[done] = 2);
+		EXPECT(harness_durable(&h, done, 15000), "%s; see %s", modes[m], h.log);
+	}
+	expect_batches("restart", rows, done);
+	EXPECT(h.pid > 0 && harness_exit(&h, 0) == -1000, "it is still the same process");
+	pg_ctl("-m fast stop");
+	EXPECT(harness_hear(&h, 'W', 5000), "says that it waits");
+	feed(&h, rows[done] = 7);
+	pg_ctl("start");
+	EXPECT(harness_durable(&h, ++done, 10000), "goes on; see %s", h.log);
+	expect_batches("restart", rows, done);
+	harness_close(&h);
+}
+
+/* An egress killed while its session hangs in a lock: the next one ends that session. */
+static void
+test_predecessor(void)
+{
+	static const unsigned rows[] = {3, 4};
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+	FILE *locker;
+	char line[64];
+	int64_t since;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	feed(&h, 3);
+	EXPECT(harness_durable(&h, 1, 5000), "durable");
+	locker = popen("psql -qAtX -c \"BEGIN; LOCK TABLE totals; SELECT 'locked';\" -c"
+		       " 'SELECT pg_sleep(4)' 2>&1",
+		       "re");
+	if (locker == NULL || fgets(line, sizeof(line), locker) == NULL)
+		EXPECT(false, "no locker");
+	feed(&h, 4);
+	usleep(300 * 1000);
+	harness_kill(&h);
+	since = clock_monotonic_ms();
+	harness_start(&h, true, NULL);
+	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	printf("replaced a hanging session in %" PRId64 " ms\n", clock_monotonic_ms() - since);
+	EXPECT(clock_monotonic_ms() - since < 2500, "soon");
+	if (locker != NULL)
+		pclose(locker);
+	EXPECT(harness_durable(&h, 2, 10000), "durable");
+	expect_batches("predecessor", rows, 2);
+	harness_close(&h);
+}
+
+/* Start order is free: no database, then no table. */
+static void
+test_waits(void)
+{
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_sql("DROP DATABASE IF EXISTS later");
+	target_options[3].value = TEXT("later");
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'W', 5000), "waits");
+	EXPECT(harness_logged(&h, "database \\\"later\\\" does not exist"), "for the database");
+	harness_sql("CREATE DATABASE later");
+	for (int i = 0; i < 50 && !harness_logged(&h, "waiting for table"); i++)
+		usleep(100 * 1000);
+	EXPECT(harness_logged(&h, "waiting for table totals"), "for the table; see %s", h.log);
+	setenv("PGDATABASE", "later", 1);
+	harness_sql("CREATE TABLE totals (key int, total real, \"time\" bigint, diff bigint)");
+	EXPECT(harness_hear(&h, 'R', 5000), "then goes on; see %s", h.log);
+	EXPECT(harness_logged(&h, "exact only up to 2^24"), "warns of real");
+	feed(&h, 2);
+	feed(&h, 700);
+	EXPECT(harness_durable(&h, 2, 5000), "durable; see %s", h.log);
+	EXPECT(strcmp(harness_sql("SELECT count(*) FROM totals"), "702") == 0, "rows");
+	setenv("PGDATABASE", "postgres", 1);
+	target_options[3].value = TEXT("postgres");
+	harness_close(&h);
+}
+
+/* Starts it, and expects it to give up with this code and this text; in `check` too. */
+static void
+expect_refusal(struct pipeline *p, int code, const char *text)
+{
+	struct harness h;
+	int found;
+
+	harness_open(&h, p);
+	found = harness_check(&h, false);
+	EXPECT(found == code, "check: %s: exit %d", text, found);
+	EXPECT(harness_logged(&h, text), "check: %s: see %s", text, h.log);
+	if (truncate(h.log, 0) == 0)
+		harness_start(&h, false, NULL);
+	found = harness_exit(&h, 5000);
+	EXPECT(found == code, "%s: exit %d", text, found);
+	EXPECT(harness_logged(&h, text), "%s: see %s", text, h.log);
+	harness_close(&h);
+}
+
+static void
+test_refusals(void)
+{
+	static const struct {
+		const char *sql;
+		int code;
+		const char *text;
+	} cases[] = {
+	    {"ALTER TABLE totals DROP total", EXIT_CONFIG, "has no column"},
+	    {"ALTER TABLE totals DROP diff", EXIT_CONFIG, "ADD COLUMN"},
+	    {"ALTER TABLE totals ALTER \"time\" TYPE integer", EXIT_CONFIG, "it must be bigint"},
+	    {"ALTER TABLE totals ALTER total TYPE text", EXIT_CONFIG,
+	     "ALTER COLUMN total TYPE bigint"},
+	    {"ALTER TABLE totals ALTER total SET NOT NULL", EXIT_CONFIG, "DROP NOT NULL"},
+	    {"ALTER TABLE totals ADD extra int NOT NULL", EXIT_CONFIG, "without a default"},
+	    {"INSERT INTO totals VALUES (1, 1, 1, 1)", EXIT_CONFIG, "has rows"},
+	    {"DROP TABLE totals; CREATE VIEW totals AS SELECT * FROM others", EXIT_CONFIG,
+	     "is no table"},
+	};
+
+	for (unsigned i = 0; i < LENGTH(cases); i++) {
+		struct pipeline p = pipeline_totals(1);
+
+		harness_sql("%s", cases[i].sql);
+		expect_refusal(&p, cases[i].code, cases[i].text);
+		harness_sql("DROP VIEW IF EXISTS totals");
+	}
+}
+
+static void
+test_privileges(void)
+{
+	struct pipeline p = pipeline_totals(1);
+
+	harness_sql("DROP SCHEMA tallyd CASCADE; DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN;"
+		    " REVOKE ALL ON DATABASE postgres FROM PUBLIC;"
+		    " GRANT CONNECT ON DATABASE postgres TO poor");
+	target_options[2].value = TEXT("poor");
+	expect_refusal(&p, EXIT_DENIED, "GRANT INSERT ON public.totals TO");
+	harness_sql("GRANT INSERT ON totals TO poor");
+	expect_refusal(&p, EXIT_DENIED, "AUTHORIZATION");
+	harness_sql("CREATE SCHEMA tallyd AUTHORIZATION poor");
+	expect_refusal(&p, EXIT_DENIED, "GRANT SELECT ON public.totals");
+	harness_sql("GRANT SELECT ON totals TO poor; DROP ROLE IF EXISTS locked;"
+		    " CREATE ROLE locked LOGIN PASSWORD 'another'");
+	struct harness h;
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 5000), "with this little it runs; see %s", h.log);
+	feed(&h, 2);
+	feed(&h, 600);
+	EXPECT(harness_durable(&h, 2, 5000), "durable; see %s", h.log);
+	harness_close(&h);
+	target_options[2].value = TEXT("locked");
+	expect_refusal(&p, EXIT_DENIED, "password authentication failed");
+	target_options[2].value = TEXT("nobody");
+	target_options[2].value = TEXT("tester");
+	target_options[0].name = TEXT("hots");
+	expect_refusal(&p, EXIT_CONFIG, "libpq knows no connection option");
+	target_options[0].name = TEXT("host");
+	harness_sql("DROP SCHEMA tallyd CASCADE; DROP OWNED BY poor; DROP ROLE poor, locked");
+}
+
+/* What a first start does with rows that are there, and later starts with other views. */
+static void
+test_views(void)
+{
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_sql("INSERT INTO totals VALUES (0, 0, 0, 1)");
+	totals_view[0].existing = EXISTING_ADOPT;
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 5000), "adopts; see %s", h.log);
+	EXPECT(strcmp(harness_sql("SELECT count(*) FROM totals"), "1") == 0, "the row is there");
+	harness_kill(&h);
+	totals_view[0].existing = EXISTING_TRUNCATE;
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 5000), "truncates; see %s", h.log);
+	feed(&h, 3);
+	EXPECT(harness_durable(&h, 1, 5000), "durable");
+	harness_close(&h);
+	EXPECT(strcmp(harness_sql("SELECT count(*) FROM totals"), "3") == 0, "emptied once");
+	totals_view[0].plan = TEXT("SELECT 3");
+	expect_refusal(&p, EXIT_CONFIG, "view totals has changed");
+	totals_view[0].plan = TEXT("SELECT 1");
+	p.view_count = 2;
+	expect_refusal(&p, EXIT_CONFIG, "view others is new");
+	p.view_count = 1;
+	harness_sql("INSERT INTO tallyd.view VALUES ('%s', 'gone', 'SELECT 9', 'public.gone')",
+		    p.name);
+	expect_refusal(&p, EXIT_CONFIG, "that the file has no more");
+	EXPECT(strcmp(harness_sql("SELECT count(*) FROM totals"), "3") == 0, "nothing was lost");
+}
+
+/* A table that does not take the rows: one clear line, exit 65, the batch is not there. */
+static void
+test_bad_rows(void)
+{
+	static const unsigned one[] = {2};
+
+	for (unsigned rows = 2; rows <= 600; rows += 598) {
+		struct pipeline p = pipeline_totals(1);
+		struct harness h;
+
+		harness_open(&h, &p);
+		harness_start(&h, false, NULL);
+		EXPECT(harness_hear(&h, 'R', 5000), "ready");
+		feed(&h, 2);
+		EXPECT(harness_durable(&h, 1, 5000), "durable");
+		harness_sql("ALTER TABLE totals ADD CONSTRAINT few CHECK (key < 2)");
+		feed(&h, rows);
+		EXPECT(harness_exit(&h, 5000) == EXIT_DATA, "exit; see %s", h.log);
+		EXPECT(harness_logged(&h, "violates check constraint"), "says why");
+		expect_batches("bad rows", one, 1);
+		harness_close(&h);
+		p = pipeline_totals(1);
+		harness_sql("ALTER TABLE totals ALTER total TYPE smallint");
+		harness_open(&h, &p);
+		harness_start(&h, false, NULL);
+		feed(&h, rows);
+		struct value v[2] = {{.kind = VALUE_INT, .i = 2}, {.kind = VALUE_INT, .i = 32768}};
+		for (unsigned i = 0; i < rows; i++)
+			harness_row(&h, 0, 1, v, 2);
+		harness_end_batch(&h);
+		EXPECT(harness_exit(&h, 5000) == EXIT_DATA, "exit; see %s", h.log);
+		EXPECT(harness_logged(&h, "32768 is out of range of column"), "says why");
+		harness_close(&h);
+	}
+}
+
+/* --- every type, by both ways --------------------------------------------------------------- */
+
+static const struct {
+	const char *column; /* its type in the target */
+	enum type type;
+} every_type[] = {
+    {"smallint", TYPE_INTEGER},
+    {"integer", TYPE_INTEGER},
+    {"bigint", TYPE_BIGINT},
+    {"real", TYPE_BIGINT},
+    {"double precision", TYPE_BIGINT},
+    {"numeric", TYPE_BIGINT},
+    {"numeric", TYPE_NUMERIC},
+    {"numeric(30,3)", TYPE_NUMERIC},
+    {"real", TYPE_NUMERIC},
+    {"double precision", TYPE_NUMERIC},
+    {"bigint", TYPE_NUMERIC},
+    {"text", TYPE_TEXT},
+    {"varchar(9)", TYPE_TEXT},
+    {"boolean", TYPE_BOOLEAN},
+    {"timestamp", TYPE_TIMESTAMP},
+    {"timestamptz", TYPE_TIMESTAMPTZ},
+    {"timestamp(3)", TYPE_TIMESTAMP},
+};
+#define EVERY LENGTH(every_type)
+
+/* Integers, decimals and texts that have been trouble to somebody. */
+static const char *const decimals[] = {"0",
+				       "0.0",
+				       "0.000",
+				       "1",
+				       "-1",
+				       "12.30",
+				       "-0.5",
+				       "0.5",
+				       "1.5",
+				       "2.5",
+				       "-2.5",
+				       "10000",
+				       "9999",
+				       "99999999",
+				       "0.0001",
+				       "0.00001",
+				       "123456789012345.678901",
+				       "-98765432109876.54321",
+				       "1000000000000",
+				       "16777217",
+				       "9007199254740993",
+				       "0.1",
+				       "100.00",
+				       "3.14159265358979323846",
+				       "9223372036854775",
+				       "-40000000.00004"};
+static const char *const texts[] = {"",           "a",         "{}",        "NULL",
+				    "\\N",        "a,b",       "\"x\"",     "\xc3\xa4\xe2\x82\xac",
+				    "tab\tnew\n", "nine char", "blank    ", "'"};
+static const int64_t integers[] = {0, 1, -1, 32767, -32768, 99, -9999, 10000};
+static const int64_t bigs[] = {0,         1,         -1,
+			       INT64_MAX, INT64_MIN, INT64_C(9007199254740993),
+			       16777217,  -16777217, INT64_C(10000000000000000),
+			       99999999};
+static const int64_t times[] = {0,
+				INT64_MAX,
+				INT64_MIN,
+				INT64_C(946684800000000),
+				-1,
+				INT64_C(1795000000123456),
+				INT64_C(-62135596800000001),
+				INT64_C(1795000000123500)};
+
+static struct value
+every_value(unsigned column, unsigned n)
+{
+	enum type type = every_type[column].type;
+	struct value v = {.kind = VALUE_NULL};
+
+	if ((n + column) % 17 == 0)
+		return v;
+	switch (type) {
+	case TYPE_INTEGER:
+		return (struct value){.kind = VALUE_INT, .i = integers[n % LENGTH(integers)]};
+	case TYPE_BIGINT:
+		return (struct value){.kind = VALUE_INT, .i = bigs[n % LENGTH(bigs)]};
+	case TYPE_NUMERIC:
+		v.s = decimals[n % LENGTH(decimals)];
+		v.kind = VALUE_DECIMAL;
+		break;
+	case TYPE_TEXT:
+		v.s = texts[n % LENGTH(texts)];
+		v.kind = VALUE_TEXT;
+		break;
+	case TYPE_BOOLEAN:
+		return (struct value){.kind = VALUE_BOOL, .i = n % 2};
+	case TYPE_TIMESTAMP:
+	case TYPE_TIMESTAMPTZ:
+		return (struct value){.kind = VALUE_INT, .i = times[n % LENGTH(times)]};
+	}
+	v.len = (uint32_t)strlen(v.s);
+	return v;
+}
+
+/* What PostgreSQL itself makes of the text of the value, cast from the result's type. */
+static void
+print_every_literal(FILE *f, unsigned column, unsigned n)
+{
+	struct value v = every_value(column, n);
+	char text[128], *quoted = NULL;
+	size_t size;
+
+	if (v.kind == VALUE_NULL) {
+		fprintf(f, "NULL");
+		return;
+	}
+	value_print(every_type[column].type, &v, text, sizeof(text));
+	FILE *q = open_memstream(&quoted, &size);
+	for (const char *s = text; *s != '\0'; s++)
+		fprintf(q, *s == '\'' ? "''" : "%c", *s);
+	fclose(q);
+	fprintf(f, "('%s'::%s)::%s", quoted, type_name(every_type[column].type),
+		every_type[column].column);
+	free(quoted);
+}
+
+/* Rows 1..n in the table `expected`, and its twin `every` empty. */
+static void
+create_every(unsigned rows)
+{
+	char *sql = NULL;
+	size_t size;
+	FILE *f = open_memstream(&sql, &size);
+
+	fprintf(f, "DROP TABLE IF EXISTS every, expected; CREATE TABLE expected (");
+	for (unsigned c = 0; c < EVERY; c++)
+		fprintf(f, "c%u %s, ", c, every_type[c].column);
+	fprintf(f, "diff integer); CREATE TABLE every (LIKE expected, \"time\" bigint);\n");
+	for (unsigned n = 1; n <= rows; n++) {
+		fprintf(f, "INSERT INTO expected VALUES (");
+		for (unsigned c = 0; c < EVERY; c++) {
+			print_every_literal(f, c, n);
+			fprintf(f, ", ");
+		}
+		fprintf(f, "%d);\n", n % 2 == 0 ? 1 : -1);
+	}
+	fclose(f);
+	const char *answer = harness_sql("%s", sql);
+	EXPECT(answer[0] == '\0', "expected rows: %s", answer);
+	free(sql);
+}
+
+static void
+feed_every(struct harness *h, unsigned rows, unsigned times_over)
+{
+	struct value v[EVERY];
+
+	for (unsigned i = 0; i < times_over; i++) {
+		for (unsigned n = 1; n <= rows; n++) {
+			for (unsigned c = 0; c < EVERY; c++)
+				v[c] = every_value(c, n);
+			EXPECT(harness_row(h, 0, n % 2 == 0 ? 1 : -1, v, EVERY), "row");
+		}
+	}
+	harness_end_batch(h);
+}
+
+static void
+test_types(void)
+{
+	enum { ROWS = 100 };
+	struct output outputs[EVERY];
+	char column_names[EVERY][8];
+	struct view view = {.name = TEXT("every"),
+			    .outputs = outputs,
+			    .output_count = EVERY,
+			    .plan = TEXT("every")};
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+	const char *found;
+
+	for (unsigned c = 0; c < EVERY; c++) {
+		snprintf(column_names[c], sizeof(column_names[c]), "c%u", c);
+		outputs[c] = (struct output){.name = column_names[c],
+					     .kind = OUTPUT_MAX,
+					     .type = every_type[c].type,
+					     .scale = -1};
+	}
+	create_every(ROWS);
+	p.views = &view;
+	p.ring_bytes = 256 * 1024;
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 5000), "ready; see %s", h.log);
+	feed_every(&h, ROWS, 1);
+	EXPECT(harness_durable(&h, 1, 5000), "one statement; see %s", h.log);
+	EXPECT(board_counter(&h.board->stage[1], COUNTER_COPIES) == 0, "no COPY yet");
+	feed_every(&h, ROWS, 6);
+	EXPECT(harness_durable(&h, 2, 5000), "COPY; see %s", h.log);
+	EXPECT(board_counter(&h.board->stage[1], COUNTER_COPIES) == 1, "then COPY");
+	for (unsigned c = 0; c < EVERY; c++) {
+		found = harness_sql(
+		    "SELECT string_agg(w, ' ') FROM (SELECT coalesce(s.v, 'NULL') || '/' || s.n AS "
+		    "w"
+		    " FROM (SELECT c%u::text AS v, diff, count(*) AS n FROM every GROUP BY 1, 2) "
+		    "AS s"
+		    " FULL JOIN (SELECT c%u::text AS v, diff, 7 * count(*) AS n FROM expected"
+		    " GROUP BY 1, 2) AS e ON s.v IS NOT DISTINCT FROM e.v AND s.diff = e.diff"
+		    " AND s.n = e.n WHERE s.n IS NULL OR e.n IS NULL) AS x",
+		    c, c);
+		EXPECT(found[0] == '\0', "%s into %s: %s", type_name(every_type[c].type),
+		       every_type[c].column, found);
+	}
+	found = harness_sql("SELECT count(*) FROM (SELECT \"time\", (every.*)::text FROM every"
+			    " GROUP BY 1, 2) AS s");
+	printf("%u rows of %zu types by both ways: %s different\n", 7 * ROWS, EVERY, found);
+	found = harness_sql(
+	    "WITH t AS (SELECT row_to_json(e)::jsonb - 'time' AS r, \"time\" = (SELECT"
+	    " min(\"time\") FROM every) AS a FROM every e) SELECT count(*) FROM (SELECT r FROM t"
+	    " GROUP BY r HAVING count(*) FILTER (WHERE a) * 6 <> count(*) FILTER (WHERE NOT a)) x");
+	EXPECT(strcmp(found, "0") == 0, "the two ways differ in %s rows", found);
+	harness_close(&h);
+}
+
+/* Two views in one commit, small and large, and sets of them that change. */
+static void
+test_two_views(void)
+{
+	struct value v[2] = {{.kind = VALUE_INT, .i = 1}, {.kind = VALUE_NULL}};
+	struct pipeline p = pipeline_totals(2);
+	struct harness h;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 5000), "ready");
+	for (unsigned k = 1; k <= 40; k++) {
+		unsigned n = k % 5 == 0 ? 400 : 2;
+
+		for (unsigned i = 0; i < n && k % 3 != 1; i++)
+			harness_row(&h, 0, 1, v, 2);
+		for (unsigned i = 0; i < n && k % 3 != 2; i++)
+			harness_row(&h, 1, 1, v, 2);
+		harness_end_batch(&h);
+	}
+	EXPECT(harness_durable(&h, 40, 10000), "durable; see %s", h.log);
+	const char *found = harness_sql("SELECT (SELECT count(*) FROM totals) || ' ' || (SELECT"
+					" count(*) FROM others) || ' ' || (SELECT count(DISTINCT"
+					" \"time\") FROM (TABLE totals UNION ALL TABLE others) t)");
+	/* k = 1, 4, 7, ... lack the first view, 2, 5, 8, ... the second. */
+	EXPECT(strcmp(found, "2042 2044 40") == 0, "rows: %s", found);
+	harness_close(&h);
+}
+
+static void
+test_check(void)
+{
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE");
+	harness_open(&h, &p);
+	EXPECT(harness_check(&h, true) == EXIT_OK, "offline; see %s", h.log);
+	EXPECT(harness_check(&h, false) == EXIT_OK, "online; see %s", h.log);
+	EXPECT(harness_logged(&h, "target: PostgreSQL"), "names the server");
+	EXPECT(harness_logged(&h, "will be created"), "names the schema");
+	EXPECT(strcmp(harness_sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'tallyd'"),
+		      "0") == 0,
+	       "changes nothing");
+	target_options[1].value = TEXT("1");
+	EXPECT(harness_check(&h, false) == EXIT_UNAVAILABLE, "nobody there; see %s", h.log);
+	target_options[1].value = getenv("PGPORT");
+	harness_close(&h);
+}
+
+static void
+test_speed(void)
+{
+	enum { COPIED = 1000000, SMALL = 1000 };
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+	int64_t since;
+
+	p.ring_bytes = 4 * 1024 * 1024;
+	harness_open(&h, &p);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 5000), "ready");
+	since = clock_monotonic_ms();
+	feed(&h, COPIED);
+	EXPECT(harness_durable(&h, 1, 60000), "durable");
+	since = clock_monotonic_ms() - since;
+	printf("COPY: %d rows in %" PRId64 " ms, %" PRId64 " rows/s\n", COPIED, since,
+	       COPIED * INT64_C(1000) / (since > 0 ? since : 1));
+	since = clock_monotonic_ms();
+	for (unsigned k = 0; k < SMALL; k++) {
+		feed(&h, 2);
+		EXPECT(harness_durable(&h, h.next - 1, 5000), "durable");
+	}
+	since = clock_monotonic_ms() - since;
+	printf("one statement: %d commits of 2 rows in %" PRId64 " ms, %" PRId64 " us each\n",
+	       SMALL, since, since * 1000 / SMALL);
+	harness_close(&h);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} tests[] = {
+    {"batches", test_batches},   {"types", test_types},       {"two_views", test_two_views},
+    {"stop", test_stop},         {"fenced", test_fenced},     {"superseded", test_superseded},
+    {"restored", test_restored}, {"standby", test_standby},   {"predecessor", test_predecessor},
+    {"waits", test_waits},       {"refusals", test_refusals}, {"views", test_views},
+    {"bad_rows", test_bad_rows}, {"check", test_check},       {"privileges", test_privileges},
+    {"faults", test_faults},     {"restart", test_restart},   {"speed", test_speed},
+};
+
+static bool
+wanted(const char *name, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], name) == 0)
+			return true;
+	return argc == 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	log_init("test");
+	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (unsigned i = 0; i < LENGTH(tests); i++) {
+		unsigned failed = harness_failed;
+		int64_t since = clock_monotonic_ms();
+
+		if (!wanted(tests[i].name, argc, argv))
+			continue;
+		tests[i].run();
+		printf("%-12s %s %5" PRId64 " ms\n", tests[i].name,
+		       harness_failed == failed ? "ok    " : "FAILED",
+		       clock_monotonic_ms() - since);
+	}
+	printf("%u passed, %u failed\n", harness_passed, harness_failed);
+	return harness_failed == 0 ? 0 : 1;
+}
