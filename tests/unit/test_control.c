@@ -1,0 +1,336 @@
+/* The runtime folder, the lock and the socket, from both sides; and what status says. */
+#include <bsd/string.h>
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "common/pipeline.h"
+#include "common/stage.h"
+#include "supervisor/control.h"
+#include "supervisor/status.h"
+
+static char folder[64];
+static struct control control;
+
+static void
+set_up(void)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	dup2(null, STDERR_FILENO);
+	close(null);
+	strlcpy(folder, "/tmp/tallyd-test-XXXXXX", sizeof folder);
+	cr_assert_not_null(mkdtemp(folder));
+	setenv("RUNTIME_DIRECTORY", folder, 1);
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path);
+}
+
+static void
+tear_down(void)
+{
+	nftw(folder, remove_one, 4, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(control, .init = set_up, .fini = tear_down, .timeout = 20);
+
+static int
+answer(void *context, const char *request, FILE *out)
+{
+	const char *big = context;
+	fprintf(out, "you said %s\n%s", request, big ? big : "");
+	return strcmp(request, "status") == 0 ? 0 : EXIT_CONFIG;
+}
+
+/* Serve until the child that asks has ended; its exit status. */
+static int
+serve_child(pid_t pid, void *context)
+{
+	int status;
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		struct pollfd fds[CONTROL_FDS_MAX];
+		unsigned n = control_poll_fds(&control, fds);
+		poll(fds, n, 10);
+		control_serve(&control, fds, n, answer, context, clock_monotonic_ms());
+	}
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Ask from a child; what it got stands in `text`. */
+static int
+ask(const char *which, const char *request, void *context, char *text, size_t size)
+{
+	FILE *out = tmpfile();
+	cr_assert_not_null(out);
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int code = control_ask(which, request, out);
+		fflush(out);
+		_exit(code);
+	}
+	int code = serve_child(pid, context);
+	rewind(out);
+	text[fread(text, 1, size - 1, out)] = '\0';
+	fclose(out);
+	return code;
+}
+
+Test(control, answers_by_name_by_file_and_alone)
+{
+	char text[256], file[128];
+	snprintf(file, sizeof file, "%s/some.sql", folder);
+	close(creat(file, 0600));
+	cr_assert_eq(control_open(&control, "some name/with.odd bytes", file), 0);
+	cr_assert_eq(ask(NULL, "status", NULL, text, sizeof text), 0);
+	cr_assert_str_eq(text, "you said status\n");
+	cr_assert_eq(ask("some name/with.odd bytes", "status", NULL, text, sizeof text), 0);
+	cr_assert_eq(ask(file, "reload", NULL, text, sizeof text), EXIT_CONFIG);
+	cr_assert_str_eq(text, "you said reload\n");
+	cr_assert_eq(ask("another", "status", NULL, text, sizeof text), EXIT_UNAVAILABLE);
+	control_close(&control);
+	cr_assert_eq(ask(NULL, "status", NULL, text, sizeof text), EXIT_UNAVAILABLE);
+}
+
+Test(control, answers_more_than_a_socket_holds)
+{
+	const size_t size = 3u << 20;
+	char *big = xcalloc(1, size), *text = xcalloc(1, size + 64);
+	memset(big, 'x', size - 1);
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	cr_assert_eq(ask("p", "status", big, text, size + 64), 0);
+	cr_assert_eq(strlen(text), size - 1 + strlen("you said status\n"));
+	control_close(&control);
+	free(big);
+	free(text);
+}
+
+Test(control, several_are_not_guessed_from)
+{
+	struct control other;
+	char text[256];
+	cr_assert_eq(control_open(&control, "a", "a.sql"), 0);
+	cr_assert_eq(control_open(&other, "b", "b.sql"), 0);
+	cr_assert_eq(ask(NULL, "status", NULL, text, sizeof text), EXIT_USAGE);
+	cr_assert_eq(ask("a", "status", NULL, text, sizeof text), 0);
+	control_close(&other);
+	cr_assert_eq(ask(NULL, "status", NULL, text, sizeof text), 0);
+	control_close(&control);
+}
+
+Test(control, only_one_holds_a_pipeline)
+{
+	struct control second;
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	cr_assert_eq(control_open(&second, "p", "p.sql"), EXIT_TEMPORARY);
+	control_close(&second);
+	char text[256];
+	cr_assert_eq(ask("p", "status", NULL, text, sizeof text), 0, "the refused one broke it");
+	control_close(&control);
+	cr_assert_eq(control_open(&second, "p", "p.sql"), 0);
+	control_close(&second);
+}
+
+Test(control, a_socket_left_behind_is_replaced)
+{
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	close(control.listen_fd); /* as SIGKILL would: the file stays */
+	close(control.lock_fd);
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	char text[256];
+	cr_assert_eq(ask("p", "status", NULL, text, sizeof text), 0);
+	control_close(&control);
+}
+
+Test(control, folder_is_closed_to_others)
+{
+	struct stat st;
+	chmod(folder, 0777);
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	cr_assert_eq(stat(folder, &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0700);
+	control_close(&control);
+	char link[128];
+	snprintf(link, sizeof link, "%s/link", folder);
+	cr_assert_eq(symlink(folder, link), 0);
+	setenv("RUNTIME_DIRECTORY", link, 1);
+	cr_assert_eq(control_open(&control, "p", "p.sql"), EXIT_DENIED);
+	control_close(&control);
+}
+
+Test(control, long_names_stay_apart_and_long_folders_are_refused)
+{
+	struct control second;
+	char name[200], path[200];
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	cr_assert_eq(control_open(&control, name, "p.sql"), 0);
+	name[150] = 'm';
+	cr_assert_eq(control_open(&second, name, "p.sql"), 0);
+	control_close(&second);
+	control_close(&control);
+	snprintf(path, sizeof path, "%s/%.120s", folder, name);
+	setenv("RUNTIME_DIRECTORY", path, 1);
+	cr_assert_eq(control_open(&control, "p", "p.sql"), EXIT_CONFIG);
+	control_close(&control);
+}
+
+static int
+connect_raw(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	strlcpy(address.sun_path, control.socket_path, sizeof address.sun_path);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	return fd;
+}
+
+static void
+serve_once(int64_t now_ms)
+{
+	struct pollfd fds[CONTROL_FDS_MAX];
+	unsigned n = control_poll_fds(&control, fds);
+	poll(fds, n, 10);
+	control_serve(&control, fds, n, answer, NULL, now_ms);
+}
+
+Test(control, rude_clients_are_dropped)
+{
+	char byte, line[200];
+	int64_t now = clock_monotonic_ms();
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	int silent = connect_raw(), endless = connect_raw();
+	memset(line, 'x', sizeof line);
+	cr_assert_eq(write(endless, line, sizeof line), (ssize_t)sizeof line);
+	for (int i = 0; i < 4; i++)
+		serve_once(now);
+	cr_assert_leq(read(endless, &byte, 1), 0);
+	cr_assert_lt(control_deadline(&control), INT64_MAX);
+	serve_once(control_deadline(&control));
+	cr_assert_eq(read(silent, &byte, 1), 0);
+	cr_assert_eq(control_deadline(&control), INT64_MAX);
+	control_close(&control);
+}
+
+Test(control, no_more_clients_than_there_is_room_for)
+{
+	char byte;
+	int fds[CONTROL_CLIENTS_MAX + 1];
+	int64_t now = clock_monotonic_ms();
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	for (unsigned i = 0; i <= CONTROL_CLIENTS_MAX; i++) {
+		fds[i] = connect_raw();
+		serve_once(now);
+	}
+	cr_assert_eq(read(fds[CONTROL_CLIENTS_MAX], &byte, 1), 0);
+	cr_assert_eq(recv(fds[0], &byte, 1, MSG_DONTWAIT), -1); /* still served */
+	control_close(&control);
+}
+
+/* --- status --- */
+
+static struct board board;
+
+static char *
+print_status(const struct status *st, bool json)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	(json ? status_print_json : status_print)(st, out);
+	fclose(out);
+	return text;
+}
+
+static struct status
+make_status(struct supervise *s, struct pipeline *p, struct tally *t)
+{
+	static const struct supervise_ops none;
+	static const char *const names[] = {"egress", "reduce", "ingest"};
+	supervise_init(s, &none, NULL, 1, names);
+	s->procs[0].pid = 4711;
+	s->procs[0].state = PROC_READY;
+	*p = (struct pipeline){.name = (char[]){"a \"b\"\\"}, .file = (char[]){"p.sql"}};
+	struct obituary o = {.wall_ms = 1795560551767, .uptime_ms = 61000, .pid = 12};
+	o.death = (struct death){.signalled = true, .status = 11, .core = true};
+	strlcpy(o.name, "reduce", sizeof o.name);
+	status_copy_text(o.words, sizeof o.words, "said \"no\"\n\x1b[31m", 100);
+	tally_add(t, &o);
+	return (struct status){s, p, &board, t, 1000, 4000};
+}
+
+Test(status, json_is_json_whatever_the_stages_write)
+{
+	static struct supervise s;
+	static struct tally t;
+	struct pipeline p;
+	struct json j;
+	struct status st = make_status(&s, &p, &t);
+	memset(board.owner, 'o', sizeof board.owner); /* not NUL-terminated */
+	memset(board.stage[0].note, '\n', sizeof board.stage[0].note);
+	atomic_store(&board.stage[0].note_len, UINT32_MAX);
+	board_publish(&board, 5, 1795560551767, "{broken", 7);
+	char *text = print_status(&st, true);
+	json_init(&j, text, strlen(text));
+	json_skip(&j);
+	cr_assert(json_end(&j), "%s", text);
+	cr_assert_not_null(strstr(text, "\"position\":null"));
+	cr_assert_not_null(strstr(text, "\"signal\":11,\"core\":true"));
+	cr_assert_not_null(strstr(text, "said \\\"no\\\"??[31m"));
+	free(text);
+	board_publish(&board, 6, 1795560551767, "{\"a\": [1]}", 10);
+	text = print_status(&st, true);
+	cr_assert_not_null(strstr(text, "\"batch\":6,\"time\":1795560551767,"));
+	cr_assert_not_null(strstr(text, "\"position\":{\"a\": [1]}"));
+	free(text);
+}
+
+Test(status, text_names_the_death)
+{
+	static struct supervise s;
+	static struct tally t;
+	struct pipeline p;
+	struct status st = make_status(&s, &p, &t);
+	char *text = print_status(&st, false);
+	cr_assert_not_null(strstr(text, "durable: not known yet"));
+	cr_assert_not_null(
+	    strstr(text, "2026-11-24T22:49:11.767Z reduce pid 12: signal 11 (SEGV), core dumped "
+			 "after 1m01s: said \"no\"??[31m"));
+	free(text);
+}
+
+Test(status, tally_keeps_the_last_32_newest_first)
+{
+	static struct supervise s;
+	static struct tally t;
+	struct pipeline p;
+	struct status st = make_status(&s, &p, &t);
+	for (int i = 0; i < 40; i++) {
+		struct obituary o = {.pid = 1000 + i};
+		strlcpy(o.name, "x", sizeof o.name);
+		tally_add(&t, &o);
+	}
+	char *text = print_status(&st, false);
+	cr_assert_not_null(strstr(text, "deaths: 41, newest first"));
+	const char *newest = strstr(text, "pid 1039:"), *oldest = strstr(text, "pid 1008:");
+	cr_assert(newest && oldest && newest < oldest);
+	cr_assert_null(strstr(text, "pid 1007:"));
+	free(text);
+}
