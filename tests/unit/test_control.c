@@ -264,10 +264,11 @@ make_status(struct supervise *s, struct pipeline *p, struct tally *t)
 {
 	static const struct supervise_ops none;
 	static const char *const names[] = {"egress", "reduce", "ingest"};
+	static char name[] = "a \"b\"\\", file[] = "p.sql";
 	supervise_init(s, &none, NULL, 1, names);
 	s->procs[0].pid = 4711;
 	s->procs[0].state = PROC_READY;
-	*p = (struct pipeline){.name = (char[]){"a \"b\"\\"}, .file = (char[]){"p.sql"}};
+	*p = (struct pipeline){.name = name, .file = file};
 	struct obituary o = {.wall_ms = 1795560551767, .uptime_ms = 61000, .pid = 12};
 	o.death = (struct death){.signalled = true, .status = 11, .core = true};
 	strlcpy(o.name, "reduce", sizeof o.name);
