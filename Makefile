@@ -133,7 +133,7 @@ LIBRARIES  := -lrdkafka -lpq -lpg_query -lgmp -lmsgpackc $(BSD)
 
 $(BUILD)/unit-tests: $(call objects,$(UNIT_TESTS) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcriterion $(LIBRARIES)
-$(BUILD)/golden-changes: $(call objects,tests/golden/changes.c tests/unit/capture.c $(MODULES)) $(BUILD)/libcommon.a
+$(BUILD)/golden-changes: $(call objects,tests/golden/changes.c tests/unit/capture.c tests/unit/truth.c $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)

@@ -10,6 +10,7 @@ json_init(struct json *j, const char *text, size_t len)
 	*j = (struct json){.start = text, .at = text, .end = text + len, .first = true};
 }
 
+/* Always false. */
 static bool
 json_fail(struct json *j, const char *sentence)
 {
@@ -18,50 +19,49 @@ json_fail(struct json *j, const char *sentence)
 	return false;
 }
 
-static void
+static inline void
 json_space(struct json *j)
 {
+	if (j->at<j->end && * j->at> ' ')
+		return;
 	while (j->at < j->end &&
 	       (*j->at == ' ' || *j->at == '\n' || *j->at == '\t' || *j->at == '\r'))
 		j->at++;
 }
 
-enum json_kind
-json_peek(struct json *j)
+static const uint8_t json_kinds[256] = {
+    ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY,  ['"'] = JSON_STRING, ['n'] = JSON_NULL,
+    ['t'] = JSON_TRUE,   ['f'] = JSON_FALSE,  ['-'] = JSON_NUMBER, ['0'] = JSON_NUMBER,
+    ['1'] = JSON_NUMBER, ['2'] = JSON_NUMBER, ['3'] = JSON_NUMBER, ['4'] = JSON_NUMBER,
+    ['5'] = JSON_NUMBER, ['6'] = JSON_NUMBER, ['7'] = JSON_NUMBER, ['8'] = JSON_NUMBER,
+    ['9'] = JSON_NUMBER,
+};
+
+static inline enum json_kind
+json_look(struct json *j)
 {
 	if (j->error)
 		return JSON_NONE;
 	json_space(j);
 	if (j->at == j->end)
 		return JSON_NONE;
-	switch (*j->at) {
-	case '{':
-		return JSON_OBJECT;
-	case '[':
-		return JSON_ARRAY;
-	case '"':
-		return JSON_STRING;
-	case 'n':
-		return JSON_NULL;
-	case 't':
-		return JSON_TRUE;
-	case 'f':
-		return JSON_FALSE;
-	case '-':
-		return JSON_NUMBER;
-	default:
-		if (*j->at >= '0' && *j->at <= '9')
-			return JSON_NUMBER;
+	enum json_kind kind = (enum json_kind)json_kinds[(unsigned char)*j->at];
+	if (kind == JSON_NONE)
 		json_fail(j, "a JSON value is expected");
-		return JSON_NONE;
-	}
+	return kind;
+}
+
+enum json_kind
+json_peek(struct json *j)
+{
+	return json_look(j);
 }
 
 /* The kind that comes next must be `kind`; the end of the text is an error here. */
-static bool
+static inline bool
 json_expect(struct json *j, enum json_kind kind, const char *sentence)
 {
-	enum json_kind found = json_peek(j);
+	enum json_kind found = json_look(j);
 
 	if (j->error)
 		return false;
@@ -109,11 +109,11 @@ json_enter(struct json *j, enum json_kind kind)
 	return json_push(j);
 }
 
-/* The quote that ends the string whose inside starts at s, or NULL. */
+/* The quote that ends the string of which `from` is inside, or NULL. */
 static const char *
-json_quote(const char *s, const char *end)
+json_quote_far(const char *from, const char *end)
 {
-	for (const char *from = s; from < end;) {
+	while (from < end) {
 		const char *quote = memchr(from, '"', (size_t)(end - from));
 		if (!quote)
 			return NULL;
@@ -127,8 +127,23 @@ json_quote(const char *s, const char *end)
 	return NULL;
 }
 
+/* As above; most strings are shorter than what a call of memchr() is worth. */
+static inline const char *
+json_quote(const char *s, const char *end)
+{
+	const char *near = end - s > 24 ? s + 24 : end;
+
+	for (const char *at = s; at < near; at++) {
+		if (*at == '"')
+			return at;
+		if (*at == '\\')
+			return json_quote_far(at, end);
+	}
+	return json_quote_far(near, end);
+}
+
 /* Take a string's raw text, from its opening quote on; the text may start anywhere. */
-static bool
+static inline bool
 json_raw(struct json *j, struct slice *raw)
 {
 	const char *quote = json_quote(j->at + 1, j->end);
@@ -155,8 +170,11 @@ json_key(struct json *j, struct slice *key)
 		if (j->at == j->end || *j->at != ',')
 			return json_fail(j, "a JSON object is expected to go on with , or }");
 		j->at++;
+		json_space(j);
 	}
-	if (!json_expect(j, JSON_STRING, "a JSON key is expected") || !json_raw(j, key))
+	if (j->at == j->end || *j->at != '"')
+		return json_fail(j, "a JSON key is expected");
+	if (!json_raw(j, key))
 		return false;
 	json_space(j);
 	if (j->at == j->end || *j->at != ':')
@@ -180,7 +198,7 @@ json_element(struct json *j)
 			return json_fail(j, "a JSON array is expected to go on with , or ]");
 		j->at++;
 	}
-	if (json_peek(j) == JSON_NONE)
+	if (json_look(j) == JSON_NONE)
 		return json_fail(j, "the JSON text ends too early");
 	j->first = false;
 	return true;
@@ -199,13 +217,13 @@ json_literal(struct json *j, const char *word, size_t len)
 bool
 json_null(struct json *j)
 {
-	return json_peek(j) == JSON_NULL && json_literal(j, "null", 4);
+	return json_look(j) == JSON_NULL && json_literal(j, "null", 4);
 }
 
 bool
 json_bool(struct json *j)
 {
-	if (json_peek(j) == JSON_TRUE)
+	if (json_look(j) == JSON_TRUE)
 		return json_literal(j, "true", 4);
 	if (json_expect(j, JSON_FALSE, "true or false is expected"))
 		json_literal(j, "false", 5);
@@ -474,17 +492,17 @@ json_leave(struct json *j)
 	}
 }
 
+/* Only what can end a number or a word stops it: what is skipped is not looked at. */
 static void
 json_skip_word(struct json *j)
 {
-	const char *from = j->at;
+	const char *at = j->at;
 
-	while (j->at < j->end &&
-	       ((*j->at >= '0' && *j->at <= '9') || *j->at == '-' || *j->at == '+' ||
-		*j->at == '.' || ((*j->at | 32) >= 'a' && (*j->at | 32) <= 'z')))
-		j->at++;
-	if (j->at == from)
+	while (at < j->end && *at != ',' && (*at | 32) != '}' && *at > ' ' && *at != '"')
+		at++;
+	if (at == j->at)
 		json_fail(j, "a JSON value is expected");
+	j->at = at;
 	j->first = false;
 }
 
@@ -493,7 +511,7 @@ json_skip(struct json *j)
 {
 	struct slice raw;
 
-	switch (json_peek(j)) {
+	switch (json_look(j)) {
 	case JSON_NONE:
 		json_fail(j, "the JSON text ends too early");
 		break;
@@ -517,7 +535,7 @@ json_skip(struct json *j)
 struct slice
 json_span(struct json *j)
 {
-	json_peek(j);
+	json_look(j);
 	const char *from = j->at;
 	json_skip(j);
 	if (j->error)
