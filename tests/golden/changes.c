@@ -201,7 +201,7 @@ main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < cases.gl_pathc; i++)
 		passed += run_case(cases.gl_pathv[i], update);
-	printf("golden changes: %zu passed, %zu failed\n", passed, cases.gl_pathc - passed);
+	printf("%zu passed, %zu failed\n", passed, cases.gl_pathc - passed);
 	bool ok = passed == cases.gl_pathc;
 	globfree(&cases);
 	free(pattern);
