@@ -1,0 +1,149 @@
+/*
+ * raw.c - the ceiling: consume a topic with librdkafka and do nothing with it.
+ *
+ *   raw --brokers H:P --topic T [--set NAME=VALUE]...
+ *
+ * Assigns all partitions at their beginning, takes batches until each has come to the end that
+ * the log had at the start, and prints events, seconds, events/s, MB/s and CPU seconds.
+ */
+#include <getopt.h>
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define BATCH          1000
+#define PARTITIONS_MAX 256
+
+static struct {
+	uint64_t events, bytes;
+	int open;
+	double seconds, cpu;
+} result;
+
+static void
+die(const char *what, const char *why)
+{
+	fprintf(stderr, "raw: %s: %s\n", what, why);
+	exit(1);
+}
+
+static double
+monotonic(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double
+cpu(void)
+{
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static void
+assign(rd_kafka_t *rk, const char *topic)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+	rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, handle, &md, 10000);
+	if (err || md->topic_cnt != 1 || md->topics[0].partition_cnt == 0)
+		die(topic, err ? rd_kafka_err2str(err) : "no such topic");
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	for (int i = 0; i < md->topics[0].partition_cnt && i < PARTITIONS_MAX; i++)
+		rd_kafka_topic_partition_list_add(list, topic, i)->offset =
+		    RD_KAFKA_OFFSET_BEGINNING;
+	result.open = list->cnt;
+	err = rd_kafka_assign(rk, list);
+	if (err)
+		die("assign", rd_kafka_err2str(err));
+	rd_kafka_topic_partition_list_destroy(list);
+	rd_kafka_metadata_destroy(md);
+	rd_kafka_topic_destroy(handle);
+}
+
+static void
+consume(rd_kafka_t *rk)
+{
+	static rd_kafka_message_t *batch[BATCH];
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
+	double begin = 0, begin_cpu = cpu();
+	while (result.open > 0) {
+		ssize_t n = rd_kafka_consume_batch_queue(queue, 1000, batch, BATCH);
+		if (begin == 0 && n > 0)
+			begin = monotonic();
+		for (ssize_t i = 0; i < n; i++) {
+			if (batch[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+				result.open--;
+			} else if (batch[i]->err) {
+				die("consume", rd_kafka_message_errstr(batch[i]));
+			} else {
+				result.events++;
+				result.bytes += batch[i]->len + batch[i]->key_len;
+			}
+			rd_kafka_message_destroy(batch[i]);
+		}
+	}
+	result.seconds = monotonic() - begin;
+	result.cpu = cpu() - begin_cpu;
+	rd_kafka_queue_destroy(queue);
+}
+
+static void
+set(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char error[256];
+	if (rd_kafka_conf_set(conf, name, value, error, sizeof(error)))
+		die(name, error);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option names[] = {
+	    {"brokers", 1, NULL, 'b'},
+	    {"topic", 1, NULL, 't'},
+	    {"set", 1, NULL, 's'},
+	    {NULL, 0, NULL, 0},
+	};
+	const char *topic = "postgres.public.values";
+	char error[256], *value;
+	int c;
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	set(conf, "group.id", "raw");
+	set(conf, "enable.auto.commit", "false");
+	set(conf, "enable.partition.eof", "true");
+	set(conf, "check.crcs", "true");
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		if (c == 'b') {
+			set(conf, "bootstrap.servers", optarg);
+		} else if (c == 't') {
+			topic = optarg;
+		} else if (c == 's' && (value = strchr(optarg, '=')) != NULL) {
+			*value = '\0';
+			set(conf, optarg, value + 1);
+		} else {
+			return 64;
+		}
+	}
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
+	if (rk == NULL)
+		die("librdkafka", error);
+	assign(rk, topic);
+	consume(rk);
+	printf("events=%llu seconds=%.3f events_per_second=%.0f mb_per_second=%.0f "
+	       "cpu_per_million=%.2f\n",
+	       (unsigned long long)result.events, result.seconds,
+	       (double)result.events / result.seconds, (double)result.bytes / result.seconds / 1e6,
+	       result.cpu * 1e6 / (double)result.events);
+	rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	return 0;
+}
