@@ -120,7 +120,7 @@ check_transactions(struct stage *stage, struct kafka *k, int64_t deadline_ms)
 	exit(EXIT_CONFIG);
 }
 
-/* How many partitions there are; *missing: some topic is not there yet, so there may be more. */
+/* How many partitions there are; a missing topic, noted in *missing, counts as one at least. */
 static int
 check_tables(struct stage *stage, struct kafka *k, int64_t deadline_ms, bool *missing)
 {
@@ -137,6 +137,7 @@ check_tables(struct stage *stage, struct kafka *k, int64_t deadline_ms, bool *mi
 			stage_report(stage, LOG_WARN, &t->topic_place,
 				     "topic %s does not exist yet: tallyd will wait for it",
 				     t->topic);
+			total++;
 			continue;
 		}
 		stage_report(stage, LOG_INFO, &t->topic_place, "topic %s: %d partition%s", t->topic,

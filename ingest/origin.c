@@ -418,6 +418,21 @@ origin_check_limits(struct origin *o, unsigned p)
 }
 
 static void
+origin_recover_partition(struct origin *o, unsigned p, const struct partition_position *known)
+{
+	struct partition *part = &o->source->partitions[p];
+	struct partition_position *durable = &o->durable[p];
+	*durable = known != NULL ? *known : o->from[p]; /* new since then: from 0 */
+	o->from[p].start = o->from[p].next = durable->start;
+	origin_check_limits(o, p);
+	if (durable->hash == 0 || durable->next == 0)
+		return;
+	part->check_offset = durable->next - 1;
+	part->check_hash = durable->hash;
+}
+
+/* False when the position says nothing of this server: its first start is still to come. */
+static bool
 origin_recover(struct origin *o, const struct board_durable *position)
 {
 	struct source *s = o->source;
@@ -429,20 +444,15 @@ origin_recover(struct origin *o, const struct board_durable *position)
 		stage_fail(o->stage, EXIT_CONFIG, "ingest.position",
 			   "the position in the target cannot be read: %s", error);
 	origin_check_known(o, known, count);
-	o->durable = xcalloc(s->count, sizeof(*o->durable));
-	for (unsigned p = 0; p < s->count; p++) {
-		const struct partition_position *d = origin_find(known, count, &o->from[p]);
-		o->durable[p] = d != NULL ? *d : o->from[p]; /* new since then: from 0 */
-		o->from[p].start = o->from[p].next = o->durable[p].start;
-		origin_check_limits(o, p);
-		if (o->durable[p].hash != 0 && o->durable[p].next > 0) {
-			s->partitions[p].check_offset = o->durable[p].next - 1;
-			s->partitions[p].check_hash = o->durable[p].hash;
-		}
+	if (count > 0) {
+		o->durable = xcalloc(s->count, sizeof(*o->durable));
+		for (unsigned p = 0; p < s->count; p++)
+			origin_recover_partition(o, p, origin_find(known, count, &o->from[p]));
+		log_info("ingest.recover", "reading history again up to batch %llu",
+			 (unsigned long long)position->batch);
 	}
 	free(known);
-	log_info("ingest.recover", "reading history again up to batch %llu",
-		 (unsigned long long)position->batch);
+	return count > 0;
 }
 
 /* ---- the three ways ------------------------------------------------------------------------ */
@@ -463,8 +473,12 @@ origin_make_order(struct origin *o)
 {
 	struct source *s = o->source;
 	s->order = order_new(s->mode, o->stage->pipeline->autocommit_duration_ms);
-	for (unsigned p = 0; p < s->count; p++)
-		order_add_partition(s->order, &o->from[p], o->durable ? &o->durable[p] : NULL);
+	for (unsigned p = 0; p < s->count; p++) {
+		int number =
+		    order_add_partition(s->order, &o->from[p], o->durable ? &o->durable[p] : NULL);
+		if (o->stage->pipeline->tables[o->from[p].table].key_count == 0)
+			order_set_keyless(s->order, number);
+	}
 	if (s->mode == ORDER_METADATA)
 		order_set_transaction(s->order, &o->transaction);
 }
@@ -511,9 +525,8 @@ origin_discover(struct origin *o)
 	struct source *s = o->source;
 	struct board_durable *position = xcalloc(1, sizeof(*position));
 	origin_find_partitions(o);
-	if (board_durable(o->stage->board, position) && position->len > 0)
-		origin_recover(o, position);
-	else
+	if (!board_durable(o->stage->board, position) || position->len == 0 ||
+	    !origin_recover(o, position))
 		origin_first_start(o);
 	free(position);
 	if (s->mode == ORDER_METADATA)
