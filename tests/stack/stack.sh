@@ -14,6 +14,7 @@
 # DIR/SERVER.log what the server said. A process is only ever ended by its pid and start time as
 # noted in DIR/SERVER.pid. In a script that sources this file the servers also die with the shell
 # that started them (so start none in a subshell), whatever ends it; set STACK_TETHER= to prevent.
+# The functions may be used under `set -e`.
 
 STACK_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 STACK_JARS=${STACK_JARS:-$STACK_ROOT/build/jars}
@@ -113,7 +114,7 @@ stack_kill()
 {
 	local pid
 	pid=$(stack_pid "$1") || return 0
-	kill -"${2:-KILL}" "$pid" 2>/dev/null
+	kill -"${2:-KILL}" "$pid" 2>/dev/null || return 0
 	stack_gone "$1" 30
 }
 
@@ -414,13 +415,13 @@ stack_end()
 {
 	local server id pid
 	for server in connect kafka; do
-		pid=$(stack_pid "$server") && kill -KILL "$pid"
+		pid=$(stack_pid "$server") && kill -KILL "$pid" || true
 	done
-	stack_kill pg QUIT || stack_kill pg KILL
-	stack_gone connect 10
-	stack_gone kafka 10
+	stack_kill pg QUIT || stack_kill pg KILL || true
+	stack_gone connect 10 || true
+	stack_gone kafka 10 || true
 	# A killed one left its System V segment: the seventh line of its pid file says which.
-	id=$(sed -n '7s/.* //p' "$STACK/pg/data/postmaster.pid" 2>/dev/null)
+	id=$(sed -n '7s/.* //p' "$STACK/pg/data/postmaster.pid" 2>/dev/null) || id=''
 	[[ -z $id ]] || ipcrm -m "$id" 2>/dev/null || true
 }
 
