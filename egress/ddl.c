@@ -10,8 +10,8 @@
  * One row for each pipeline, updated by every commit: the low fillfactor keeps the update on its
  * page (HOT), where the next one prunes it, so it neither bloats nor needs an index entry.
  */
-static const char ddl[] =
-    "CREATE SCHEMA IF NOT EXISTS tallyd;\n"
+#define CREATE_SCHEMA "CREATE SCHEMA IF NOT EXISTS tallyd;\n"
+static const char ddl[] = CREATE_SCHEMA
     "CREATE TABLE IF NOT EXISTS tallyd.pipeline (\n"
     "    name text PRIMARY KEY,\n"
     "    epoch bigint NOT NULL DEFAULT 0,\n"
@@ -75,11 +75,21 @@ ddl_present(struct postgres *pg, int *error)
 int
 ddl_create(struct postgres *pg)
 {
-	/* A lock of the transaction: its number is "tallyd" in ASCII. */
-	char *all = xasprintf(
-	    "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(127961779698020);\n%sCOMMIT", ddl);
-	int done = postgres_script(pg, all);
+	const char *tables = ddl;
+	char *all;
+	int done;
 
+	if (postgres_query(pg,
+			   "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'tallyd'",
+			   NULL) < 0)
+		return -1;
+	/* IF NOT EXISTS asks for the privilege to create it even when it is there. */
+	if (strcmp(postgres_get(pg, 0, 0), "1") == 0)
+		tables += strlen(CREATE_SCHEMA);
+	/* A lock of the transaction: its number is "tallyd" in ASCII. */
+	all = xasprintf(
+	    "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(127961779698020);\n%sCOMMIT", tables);
+	done = postgres_script(pg, all);
 	free(all);
 	return done;
 }

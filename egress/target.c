@@ -691,7 +691,7 @@ static enum target_step
 target_try(struct target *t)
 {
 	static enum target_step (*const steps[])(struct target *) = {
-	    target_start_session, target_lock, target_create_schema, target_check_tables,
+	    target_start_session, target_lock, target_check_tables, target_create_schema,
 	    target_take_over};
 	enum target_step step = TARGET_DONE;
 

@@ -23,7 +23,7 @@
 #define TEXT(s)   ((char *)(uintptr_t)(s))
 
 static char name_buffer[64];
-static unsigned names;
+static unsigned names, recoveries;
 
 /* --- pipelines ------------------------------------------------------------------------------ */
 
@@ -211,8 +211,7 @@ run_fault(const char *point, unsigned hit, const char *action, const unsigned *r
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 	char fault[96];
-	bool fed = true;
-	int code = 0;
+	unsigned done = 0;
 
 	snprintf(fault, sizeof(fault), "egress.%s:%u:%s", point, hit, action);
 	harness_open(&h, &p);
@@ -222,36 +221,15 @@ run_fault(const char *point, unsigned hit, const char *action, const unsigned *r
 		harness_start(&h, false, NULL);
 		EXPECT(harness_hear(&h, 'R', 10000), "%s: ready; see %s", fault, h.log);
 	}
-	for (unsigned i = 0; i < count; i++) {
-		while (!(fed = feed(&h, rows[i])) && code != EXIT_RECOVER) {
-			/* Died in mid-feeding: take back what was not seen, and start it anew. */
-			ring_rollback(&h.ring);
-			code = harness_exit(&h, 5000);
-			if (ring_pending(&h.ring) == 0 && h.rows == 0)
-				break;
-			harness_start(&h, true, NULL);
-			if (!harness_hear(&h, 'R', 5000))
-				code = harness_exit(&h, 5000);
-			break;
-		}
-		if (!fed)
-			break;
-		if (!harness_durable(&h, i + 1, 10000)) {
-			code = harness_exit(&h, 5000);
-			if (code == EXIT_RECOVER)
-				break;
-			harness_start(&h, true, NULL);
-			if (!harness_durable(&h, i + 1, 10000)) {
-				code = harness_exit(&h, 5000);
-				break;
-			}
-		}
-	}
-	if (fed && code != EXIT_RECOVER)
+	h.restart = true;
+	while (done < count && feed(&h, rows[done]) && harness_durable(&h, done + 1, 10000))
+		done++;
+	if (done == count)
 		expect_batches(fault, rows, count);
 	else
-		EXPECT(code == EXIT_RECOVER && atomic_load(&h.board->released) != 0,
-		       "%s: exit %d; see %s", fault, code, h.log);
+		EXPECT(h.code == EXIT_RECOVER && atomic_load(&h.board->released) != 0,
+		       "%s: exit %d; see %s", fault, h.code, h.log);
+	recoveries += done != count;
 	harness_close(&h);
 }
 
@@ -281,6 +259,8 @@ test_faults(void)
 		run_fault("before_release", 1, actions[a], huge, LENGTH(huge));
 		run_fault("before_release", 3, actions[a], huge, LENGTH(huge));
 	}
+	/* Only where rows had left the ring: 3 kinds of end at 6 points in the large batch. */
+	printf("%u full recoveries asked for\n", recoveries);
 }
 
 static void
@@ -539,7 +519,8 @@ test_privileges(void)
 {
 	struct pipeline p = pipeline_totals(1);
 
-	harness_sql("DROP SCHEMA tallyd CASCADE; DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN;"
+	harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE; DROP ROLE IF EXISTS poor; CREATE ROLE "
+		    "poor LOGIN;"
 		    " REVOKE ALL ON DATABASE postgres FROM PUBLIC;"
 		    " GRANT CONNECT ON DATABASE postgres TO poor");
 	target_options[2].value = TEXT("poor");

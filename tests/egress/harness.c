@@ -207,15 +207,30 @@ harness_hear(struct harness *h, char c, int timeout_ms)
 	return true;
 }
 
+/* Alive, or replaced as a supervisor would do it. */
+static bool
+harness_going(struct harness *h)
+{
+	if (harness_alive(h))
+		return true;
+	if (h->pid > 0)
+		harness_exit(h, 0);
+	if (!h->restart || h->code == EXIT_RECOVER)
+		return false;
+	harness_start(h, true, NULL);
+	return true;
+}
+
 bool
 harness_durable(struct harness *h, uint64_t batch, int timeout_ms)
 {
 	int64_t until = clock_monotonic_ms() + timeout_ms;
 
 	while (board_durable_batch(h->board) < batch) {
-		if (clock_monotonic_ms() >= until || !harness_alive(h))
+		if (clock_monotonic_ms() >= until || !harness_going(h))
 			return board_durable_batch(h->board) >= batch;
-		harness_listen(h, 1);
+		harness_listen(h, 0);
+		usleep(50);
 	}
 	return true;
 }
@@ -231,7 +246,8 @@ harness_exit(struct harness *h, int timeout_ms)
 	if (h->pid <= 0 || waitpid(h->pid, &status, WNOHANG) != h->pid)
 		return -1000;
 	h->pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+	h->code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+	return h->code;
 }
 
 void
@@ -255,7 +271,7 @@ harness_wait_room(struct harness *h)
 
 		poll(&fd, 1, 20);
 		ring_awake(&h->ring);
-		if (!harness_alive(h) || clock_monotonic_ms() > until)
+		if (clock_monotonic_ms() > until || !harness_going(h))
 			return false;
 	}
 	return true;
@@ -346,7 +362,10 @@ harness_sql(const char *fmt, ...)
 	fputs(sql, f);
 	fclose(f);
 	free(sql);
-	snprintf(command, sizeof(command), "psql -qAtX -v ON_ERROR_STOP=1 -f %s 2>&1", path);
+	snprintf(
+	    command, sizeof(command),
+	    "PGOPTIONS='-c client_min_messages=warning' psql -qAtX -v ON_ERROR_STOP=1 -f %s 2>&1",
+	    path);
 	if ((f = popen(command, "r")) == NULL)
 		harness_die("psql");
 	n = fread(answer, 1, sizeof(answer) - 1, f);

@@ -27,6 +27,8 @@ struct harness {                   /* one tallyd, as far as egress can see it */
 	uint64_t next;    /* number of the batch being written */
 	uint64_t rows;    /* in it */
 	char log[4096];   /* path of its log */
+	bool restart;     /* when it dies: start another, alone, unless it asks for a recovery */
+	int code;         /* as harness_exit(), of the last one that ended */
 };
 
 /* A new tallyd on this pipeline: board, ring, an owner of its own. Nothing is started. */
