@@ -115,7 +115,8 @@ static void
 wait_for_stop(struct stage *s)
 {
 	while (!s->stopping)
-		stage_poll(s, NULL, 0, -1);
+		if (stage_poll(s, NULL, 0, 60000) != 0) /* its own socket is not counted */
+			_exit(99);
 }
 
 static void
