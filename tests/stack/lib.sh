@@ -13,6 +13,7 @@ NAME=$(basename "$0" .sh)
 NAME=${NAME#test_}
 BIN=${BIN:-$ROOT/build/release}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/tallyd-test-$NAME.XXXXXX")
+chmod 755 "$WORK" # the unprivileged user of PostgreSQL must reach its cluster below
 mkdir -m 700 "$WORK/run"
 export RUNTIME_DIRECTORY=$WORK/run
 passed=0 failed=0
