@@ -163,7 +163,8 @@ check_render(struct check *c, const struct check_report *r, char *line)
 	if (strcmp(level, "info") != 0)
 		source_report(r->source, r->errors, level, &place, line);
 	else if (r->infos && place.line)
-		source_report(r->source, r->infos, level, &place, line);
+		fprintf(r->infos, "%s:%u:%u: %s\n", r->source->path, place.line, place.column,
+			line);
 	else if (r->infos)
 		fprintf(r->infos, "%s\n", line);
 	return true;

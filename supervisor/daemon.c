@@ -48,7 +48,7 @@ struct daemon {
 	struct control control;
 	struct tally tally;
 	int64_t started_ms;
-	bool asked;                     /* the stop was asked for by a signal */
+	bool asked;                      /* the stop was asked for by a signal */
 	char why[BOARD_WORDS_MAX + 128]; /* of the stage that stopped the daemon; else empty */
 };
 
@@ -449,11 +449,11 @@ daemon_signal(struct daemon *d, unsigned number)
 	switch (number) {
 	case SIGTERM:
 	case SIGINT:
-		log_info("stop", "%s: %s", sigdescr_np((int)number),
-			 d->asked ? "again: stopping at once"
-				  : "finishing what is whole, then stopping");
-		d->asked = true;
 		supervise_stop(&d->supervise, now_ms);
+		log_info("stop", "%s: %s", sigdescr_np((int)number),
+			 d->supervise.phase == PHASE_DRAIN
+			     ? "finishing what is whole, then stopping"
+			     : "stopping at once");
 		return;
 	case SIGQUIT:
 		log_info("stop", "%s: stopping at once", sigdescr_np((int)number));
