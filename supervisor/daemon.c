@@ -449,11 +449,10 @@ daemon_signal(struct daemon *d, unsigned number)
 	switch (number) {
 	case SIGTERM:
 	case SIGINT:
-		supervise_stop(&d->supervise, now_ms);
 		log_info("stop", "%s: %s", sigdescr_np((int)number),
-			 d->supervise.phase == PHASE_DRAIN
-			     ? "finishing what is whole, then stopping"
-			     : "stopping at once");
+			 supervise_stopping(&d->supervise) ? "again: stopping at once"
+							   : "stopping");
+		supervise_stop(&d->supervise, now_ms);
 		return;
 	case SIGQUIT:
 		log_info("stop", "%s: stopping at once", sigdescr_np((int)number));
