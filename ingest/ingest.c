@@ -37,7 +37,8 @@ struct ingest {
 	int64_t offsets_ms, probe_ms, growth_ms; /* when each is due */
 	uint64_t offsets_batch;                  /* whose position Kafka was told */
 	bool away;                               /* and that was said */
-	struct board_durable *durable;           /* room for a copy */
+	enum stage_state before_away;
+	struct board_durable *durable; /* room for a copy */
 	int64_t *offsets;
 };
 
@@ -222,6 +223,8 @@ ingest_say_away(struct ingest *in)
 {
 	char note[240];
 	snprintf(note, sizeof(note), "waiting for Kafka at %s", kafka_trouble(in->source.kafka));
+	if (!in->away)
+		in->before_away = (enum stage_state)atomic_load(&in->stage->self->state);
 	in->away = true;
 	stage_waiting(in->stage, note);
 }
@@ -238,7 +241,7 @@ ingest_probe(struct ingest *in)
 	if (in->away) {
 		in->away = false;
 		log_info("kafka.back", "Kafka is back");
-		board_set_state(in->stage->self, STAGE_RUNNING, "");
+		board_set_state(in->stage->self, in->before_away, "");
 	}
 	if (s->mode == ORDER_METADATA && !s->transaction_exists)
 		origin_look_for_transactions(s);

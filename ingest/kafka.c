@@ -43,7 +43,7 @@ struct kafka {
 	unsigned batch_max;
 	int fd;
 	bool away;
-	char trouble[256];
+	char trouble[384];
 	int failure;
 	char failure_text[512];
 	bool committing;
@@ -276,27 +276,34 @@ kafka_check_options(struct stage *s)
 
 /* ---- callbacks: run inside kafka_serve() and the lookups ----------------------------------- */
 
-/* From "sasl_ssl://h:1/bootstrap: Connect to ipv4#h:1 failed: REASON (after 0ms in state X)". */
+/*
+ * From "sasl_ssl://h:1/bootstrap: Connect to ipv4#h:1 failed: REASON (after 0ms in state X)"; the
+ * connection to the group's coordinator has its own name before it.
+ */
 static void
 kafka_note_trouble(struct kafka *k, const char *reason)
 {
-	const char *scheme = strstr(reason, "://"), *colon, *name_end, *why, *end;
-	const char *name = scheme != NULL && scheme < strchr(reason, ':') + 1 ? scheme + 3 : reason;
-	colon = strstr(name, ": ");
-	if (colon == NULL) {
-		strlcpy(k->trouble, reason, sizeof(k->trouble));
+	static const char coordinator[] = "GroupCoordinator: ", connect[] = ": Connect to ";
+	const char *name = reason, *why, *end;
+	if (strncmp(name, coordinator, sizeof(coordinator) - 1) == 0)
+		name += sizeof(coordinator) - 1;
+	const char *scheme = strstr(name, "://");
+	if (scheme != NULL && scheme == strchr(name, ':'))
+		name = scheme + 3;
+	why = strstr(name, ": ");
+	if (why == NULL) {
+		strlcpy(k->trouble, name, sizeof(k->trouble));
 		return;
 	}
-	name_end = memchr(name, '/', (size_t)(colon - name));
-	if (name_end == NULL)
-		name_end = colon;
-	why = strstr(colon, "failed: ");
-	why = why != NULL && strstr(colon, "Connect to ") == colon + 2 ? why + 8 : colon + 2;
+	int name_len = (int)strcspn(name, "/");
+	if (name_len > why - name)
+		name_len = (int)(why - name);
+	const char *failed = strstr(why, " failed: ");
+	why = strncmp(why, connect, sizeof(connect) - 1) == 0 && failed != NULL ? failed + 9
+										: why + 2;
 	end = strstr(why, " (after ");
-	if (end == NULL)
-		end = why + strlen(why);
-	snprintf(k->trouble, sizeof(k->trouble), "%.*s: %.*s", (int)(name_end - name), name,
-		 (int)(end - why), why);
+	snprintf(k->trouble, sizeof(k->trouble), "%.*s: %.*s", name_len, name,
+		 end != NULL ? (int)(end - why) : (int)strlen(why), why);
 }
 
 /*
@@ -307,7 +314,8 @@ static bool
 kafka_is_refusal(rd_kafka_resp_err_t error, const char *reason)
 {
 	static const char *const cut[] = {
-	    "Disconnected", "reset by peer", "transport failure", "imed out", "Broken pipe",
+	    "Disconnected", "reset by peer", "transport failure",
+	    "imed out",     "Broken pipe",   "unexpected eof",
 	};
 	if (error != RD_KAFKA_RESP_ERR__AUTHENTICATION && error != RD_KAFKA_RESP_ERR__SSL &&
 	    error != RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)

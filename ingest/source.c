@@ -271,6 +271,7 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 	case KAFKA_MESSAGE:
 		break;
 	case KAFKA_END:
+		s->transaction_exists = true;
 		order_idle_transaction(s->order, end, now_ms);
 		return 0;
 	case KAFKA_NOTHING:
@@ -279,6 +280,7 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 			order_idle_transaction(s->order, 0, now_ms);
 		return 0;
 	}
+	s->transaction_exists = true;
 	if (transaction_read(s->stage->pipeline, s->stage->server, m.value, m.value_len, &event,
 			     error, sizeof(error)) != 0) {
 		source_poison(s, s->count, &m, error);
