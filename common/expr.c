@@ -11,8 +11,6 @@
 #include "common/pack.h"
 #include "common/pipeline.h"
 
-#define EXPR_ARGS_MAX 65535u
-
 void
 expr_init(struct expr *e, enum expr_op op, unsigned arg_count)
 {

@@ -38,6 +38,7 @@ enum expr_op {
 };
 
 #define EXPR_DEPTH_MAX 64
+#define EXPR_ARGS_MAX  65535u /* of one node */
 
 struct expr {
 	enum expr_op op;

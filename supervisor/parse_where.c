@@ -18,6 +18,9 @@
 	"a condition compares a column with a literal or with a column (= <> < <= > >=, IN, "      \
 	"BETWEEN, IS NULL), joined by AND, OR and NOT"
 
+/* A condition at the deepest level may still be NOT IN: two levels more. */
+#define CONDITION_DEPTH_MAX (EXPR_DEPTH_MAX - 2)
+
 struct where {
 	struct parse *p;
 	const struct scope *scope;
@@ -368,6 +371,9 @@ where_in(struct where *w, const PgQuery__AExpr *e, struct expr *out)
 	if (!where_list_operands(w, e, "IN"))
 		return false;
 	list = e->rexpr->list;
+	if (list->n_items >= EXPR_ARGS_MAX)
+		return parse_error(w->p, e->location, "IN takes at most %u literals",
+				   EXPR_ARGS_MAX - 1);
 	if (negated) {
 		expr_init(out, EXPR_NOT, 1);
 		in = &out->args[0];
@@ -469,6 +475,9 @@ where_boolean(struct where *w, const PgQuery__BoolExpr *e, unsigned depth, struc
 			return false;
 	if (op != EXPR_NOT)
 		flatten(out);
+	if (out->arg_count > EXPR_ARGS_MAX)
+		return parse_error(w->p, e->location, "more than %u conditions are not supported",
+				   EXPR_ARGS_MAX);
 	return true;
 }
 
@@ -533,9 +542,10 @@ unsupported_name(const PgQuery__Node *node)
 static bool
 where_condition(struct where *w, const PgQuery__Node *node, unsigned depth, struct expr *out)
 {
-	if (depth >= EXPR_DEPTH_MAX)
+	if (depth >= CONDITION_DEPTH_MAX)
 		return parse_error(w->p, parse_location(node),
-				   "the condition is nested more than %d deep", EXPR_DEPTH_MAX);
+				   "the condition is nested more than %d deep",
+				   CONDITION_DEPTH_MAX);
 	switch (node->node_case) {
 	case PG_QUERY__NODE__NODE_BOOL_EXPR:
 		return where_boolean(w, node->bool_expr, depth, out);

@@ -184,7 +184,7 @@ Test(pipeline, print_parses_to_the_same_print)
 
 /* --- sections --- */
 
-static uint8_t section_buf[1 << 16];
+static uint8_t section_buf[1 << 20];
 
 static size_t
 pack_section(const struct pipeline *p, enum section section, unsigned server)
@@ -297,6 +297,38 @@ Test(pipeline, unpack_survives_every_changed_byte)
 		cr_assert_null(pipeline_unpack(&in), "cut to %zu bytes", cut);
 	}
 	pipeline_free(p);
+}
+
+/* What the parser accepts, a stage must be able to read. */
+Test(pipeline, the_deepest_and_the_widest_condition_fit_a_section)
+{
+	char *in = xcalloc(1, 65534 * 2 + 2), *text, *deep = xcalloc(1, 61 * 4 + 1);
+	struct pipeline *p;
+
+	for (unsigned i = 0; i < 61; i++)
+		memcpy(deep + i * 4, "NOT ", 4);
+	for (unsigned i = 0; i < 65534; i++)
+		memcpy(in + i * 2, i < 65533 ? "1," : "1", i < 65533 ? 2 : 1);
+	text = xasprintf("%sCREATE MATERIALIZED VIEW v3 AS SELECT count(*) FROM y WHERE "
+			 "%s(v NOT IN (1, 2));\n"
+			 "CREATE MATERIALIZED VIEW v4 AS SELECT count(*) FROM y WHERE v IN (%s);",
+			 sample, deep, in);
+	p = parse_good(text);
+	pipeline_free(through_section(p, SECTION_REDUCE, 0));
+	pipeline_free(p);
+	free(text);
+	text = xasprintf("%sCREATE MATERIALIZED VIEW v3 AS SELECT count(*) FROM y WHERE "
+			 "NOT %s(v NOT IN (1, 2));\n",
+			 sample, deep);
+	cr_assert_null(parse_text(text, NULL));
+	free(text);
+	text = xasprintf("%sCREATE MATERIALIZED VIEW v3 AS SELECT count(*) FROM y WHERE "
+			 "v IN (%s, 1);\n",
+			 sample, in);
+	cr_assert_null(parse_text(text, NULL));
+	free(text);
+	free(in);
+	free(deep);
 }
 
 /* --- differences --- */
