@@ -22,6 +22,8 @@ stack_up "$(mktemp -d "${TMPDIR:-/tmp}/tallyd-stack.XXXXXX")" || {
 	echo '0 passed, 1 failed'
 	exit 1
 }
+# Makes the example's role once, before two tests would at the same moment.
+stack_database shared
 export SHARED_STACK=$STACK
 
 run_test()

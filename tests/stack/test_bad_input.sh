@@ -35,7 +35,12 @@ sed -i "s/password '$PGPASSWORD'/password 'wrong-secret'/" "$WORK/pipeline.sql"
 refused 'a wrong password' 77 'password authentication failed'
 grep -q wrong-secret "$WORK/ended.log" && not_ok 'the password is not shown' || ok 'the password is not shown'
 pipeline '' <<<"$table CREATE MATERIALIZED VIEW no_table AS SELECT sum(value) AS sum FROM \"values\";"
-refused 'a missing target table' 78 no_table pipeline.sql:
+tallyd_run_to_end 4 # it may be made later: run waits, and says how to make it
+is 'a missing target table: run waits' "$status" 124
+contains 'a missing target table: run says' "$(cat "$WORK/ended.log")" 'CREATE TABLE no_table'
+output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
+is 'a missing target table: check ends with 78' $? 78
+contains 'a missing target table: check says' "$output" 'CREATE TABLE no_table'
 pipeline '' <<<"$table CREATE MATERIALIZED VIEW sum_table AS SELECT sum(value) AS total FROM \"values\";"
 refused 'a missing target column' 78 total sum_table
 sql 'CREATE TABLE wrong_type (sum date, time bigint, diff integer);

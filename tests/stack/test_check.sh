@@ -24,7 +24,7 @@ output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 is 'a good file passes' $? 0
 contains 'sequence mode is derived' "$output" 'usually whole'
 contains 'metadata mode is derived' "$output" 'whole transactions'
-contains 'none is derived' "$output" 'an event is a transaction'
+contains 'none is derived' "$output" 'each event is a transaction'
 contains 'a missing topic is named' "$output" "$NAME.missing"
 contains 'REAL is warned about by name' "$output" sum_table
 contains 'integer is warned about by name' "$output" integer
