@@ -420,7 +420,7 @@ done_end(struct order *o)
 {
 	if (o->todo.deed == DO_END)
 		order_consume_end(o, o->todo.shortage);
-	else if (o->txn)
+	else if (o->txn || o->loose)
 		o->counters.transactions++;
 	o->txn = o->loose = false;
 	changed_forget(o);

@@ -36,14 +36,14 @@ enum order_mode {
 };
 
 enum order_step {
-	ORDER_WAIT,     /* nothing to do before an event, an idle report or the deadline */
-	ORDER_APPLY,    /* put the head of `partition` into the ring as CHANGE record(s) */
-	ORDER_DROP,     /* the head of `partition` changes nothing: repeat, tombstone, heartbeat */
+	ORDER_WAIT,  /* nothing to do before an event, an idle report or the deadline */
+	ORDER_APPLY, /* put the head of `partition` into the ring as CHANGE record(s) */
+	ORDER_DROP,  /* the head of `partition` changes nothing: repeat, tombstone, heartbeat */
 	ORDER_SNAPSHOT_BEGIN, /* of `table` */
 	ORDER_SNAPSHOT_END,   /* of `table` */
-	ORDER_END,      /* a whole transaction has been applied */
-	ORDER_CUT,      /* replay only: every partition has come to D */
-	ORDER_REFUSE,   /* cannot go on: exit with `code`, saying `reason` (partition, if it has one) */
+	ORDER_END,            /* a whole transaction has been applied */
+	ORDER_CUT,            /* replay only: every partition has come to D */
+	ORDER_REFUSE, /* cannot go on: exit with `code`, saying `reason` (partition, if it has one) */
 };
 
 struct order_action {
@@ -54,7 +54,8 @@ struct order_action {
 	bool repeat;         /* DROP: because it is at or below the watermark */
 	int64_t deadline_ms; /* WAIT: call again at this monotonic time; INT64_MAX: never */
 	int code;            /* REFUSE */
-	char reason[256];    /* REFUSE; END: not empty when it closed without its events, to be logged */
+	char reason
+	    [256]; /* REFUSE; END: not empty when it closed without its events, to be logged */
 };
 
 struct order_counters {
@@ -74,7 +75,7 @@ void order_free(struct order *);
  * ORDER_CUT comes at once. Returns the partition's number (0, 1, ...).
  */
 int order_add_partition(struct order *, const struct partition_position *from,
-    const struct partition_position *durable);
+			const struct partition_position *durable);
 
 /*
  * The partition's table has no PRIMARY KEY: a row of an incremental snapshot, which may be there
@@ -118,7 +119,8 @@ void order_pack_position(struct order *, bool all, struct pack *);
  * The resume token: everything a successor needs to go on after the records committed so far,
  * open transaction, snapshot and replay included. Heads are not part of it: it fetches again from
  * each partition's next offset. order_load() replaces all that order_add_partition() did (call it
- * on a new order without partitions). False when the bytes are no token of this version.
+ * on a new order without partitions, of any mode). False when the bytes are no token of this
+ * version; the order is then good for order_free() only.
  */
 void order_save(const struct order *, struct pack *);
 bool order_load(struct order *, const uint8_t *token, size_t len);

@@ -144,7 +144,8 @@ partition_load(struct order *o, struct unpack *u)
 		position_unpack_partition(u, &p.durable);
 	if (u->bad)
 		return;
-	struct order_partition *at = &o->partitions[order_insert(o, &p)];
+	int number = order_insert(o, &p);
+	struct order_partition *at = &o->partitions[number];
 	if (changed)
 		order_mark_changed(o, at);
 	if (arrived)
@@ -180,8 +181,9 @@ order_load(struct order *o, const uint8_t *token, size_t len)
 	struct unpack u;
 	unpack_init(&u, token, len);
 	if (FAULT("order.load") || o->count > 0 || unpack_array(&u) != TOKEN_FIELDS ||
-	    unpack_uint(&u) != TOKEN_VERSION || unpack_uint(&u) != o->mode)
+	    unpack_uint(&u) != TOKEN_VERSION)
 		return false;
+	(void)unpack_uint(&u); /* the mode it was saved in: a caller may go on in another */
 	flags_load(o, &u);
 	bool set = unpack_bool(&u);
 	position_unpack_transaction(&u, &o->tx);
@@ -192,5 +194,7 @@ order_load(struct order *o, const uint8_t *token, size_t len)
 	for (uint32_t n = unpack_array(&u); n > 0 && !u.bad; n--)
 		partition_load(o, &u);
 	o->applied_ms = o->row_ms = -1;
+	o->loose |= o->txn && o->mode == ORDER_NONE;
+	o->txn = o->txn && o->mode != ORDER_NONE;
 	return !u.bad && u.at == u.end && snapshot_is_sane(o);
 }
