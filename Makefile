@@ -139,12 +139,14 @@ $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libc
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
+$(BUILD)/egress-test: $(call objects,tests/egress/egress_test.c tests/egress/harness.c) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault
 tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes
 tests-asan: $(BUILD)/unit-tests
 tests-tsan: $(BUILD)/ring-threads
-tests-fault: all $(BUILD)/ring-kill
+tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test
 check-build:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release tests-release
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=fault tests-fault

@@ -393,6 +393,19 @@ postgres_set_deadline(struct postgres *pg, int64_t monotonic_ms)
 	pg->deadline_ms = monotonic_ms;
 }
 
+/* Whoever reads the message knows where; with several hosts each one's part stays. */
+static const char *
+postgres_skip_prefix(const char *text)
+{
+	static const char prefix[] = "connection to server ";
+	const char *reason = strstr(text, " failed: ");
+
+	if (strncmp(text, prefix, sizeof(prefix) - 1) != 0 || reason == NULL ||
+	    strstr(reason, prefix) != NULL)
+		return text;
+	return reason + 9;
+}
+
 /*
  * libpq keeps the SQLSTATE of a refused connection to itself, but prints it into the message when
  * asked to be verbose: "FATAL:  28P01: password ...". Found and taken out here.
@@ -416,7 +429,7 @@ postgres_take_connect_error(struct postgres *pg)
 		pg->state[5] = '\0';
 		memmove(found + 2, found + 10, strlen(found + 10) + 1);
 	}
-	postgres_set_error(pg, text);
+	postgres_set_error(pg, postgres_skip_prefix(text));
 }
 
 static enum postgres_connection
