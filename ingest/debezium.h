@@ -4,7 +4,12 @@
  * Reads the envelope of Debezium's PostgreSQL connector (1.4 to 3.x) with or without the schema
  * block, and the messages of its transaction topic. The schema block repeats byte for byte, so it
  * is recognised by its bytes and skipped; a new one is read once for what the columns' logical
- * types need (scale of a Decimal, unit of a timestamp). Knows nothing of Kafka or of order.
+ * types need (scale of a Decimal, unit of a timestamp). How values are read is said in convert.h.
+ * Knows nothing of Kafka or of order.
+ *
+ * Old rows: a keyed table never uses "before". A keyless one needs it whole for 'u' and 'd', which
+ * takes REPLICA IDENTITY FULL; a null "before" is refused, and so is a 'd' whose message has a key,
+ * for without FULL the connector makes up its old row from defaults and nothing in it tells.
  */
 #ifndef DEBEZIUM_H
 #define DEBEZIUM_H
@@ -22,14 +27,15 @@ enum event_kind {
 	EVENT_NOTHING,   /* heartbeat, schema change, 'm': moves the position only */
 };
 
-enum snapshot_mark { /* source.snapshot */
-		     SNAPSHOT_FALSE,
-		     SNAPSHOT_TRUE,
-		     SNAPSHOT_FIRST,
-		     SNAPSHOT_FIRST_IN_COLLECTION,
-		     SNAPSHOT_LAST_IN_COLLECTION,
-		     SNAPSHOT_LAST,
-		     SNAPSHOT_INCREMENTAL,
+/* source.snapshot */
+enum snapshot_mark {
+	SNAPSHOT_FALSE,
+	SNAPSHOT_TRUE,
+	SNAPSHOT_FIRST,
+	SNAPSHOT_FIRST_IN_COLLECTION,
+	SNAPSHOT_LAST_IN_COLLECTION,
+	SNAPSHOT_LAST,
+	SNAPSHOT_INCREMENTAL,
 };
 
 /* What order needs to know of an event; its values stay in struct event. */
@@ -50,10 +56,10 @@ struct event {
 	struct event_place place;
 	char op; /* 'c', 'u', 'd', 'r'; 't' and others are refused with their reason */
 	bool has_before, has_after; /* true only for a whole row that may be trusted */
-	struct value *before,
-	    *after; /* table->column_count values each; borrow message or decoder */
-	struct value
-	    *key; /* table->key_count values in key order (keyed tables; also for tombstones) */
+	/* table->column_count values each; borrow message or decoder */
+	struct value *before, *after;
+	/* table->key_count values in key order (keyed tables; also for tombstones) */
+	struct value *key;
 };
 
 struct decoder; /* for one table: schema cache, room for unescaped text */

@@ -345,6 +345,8 @@ Test(debezium, timestamps_as_bare_json)
 		  "2023-01-19 10:34:56.5+00\t");
 	check_row("a:timestamptz", "{\"a\":\"2023-01-19T10:34:56+05:30\"}",
 		  "2023-01-19 05:04:56+00\t");
+	check_row("a:timestamptz", "{\"a\":\"2023-01-19T10:34:56-05\"}",
+		  "2023-01-19 15:34:56+00\t");
 	check_row("a:timestamptz", "{\"a\":\"infinity\"}", "infinity\t");
 	check_row("a:timestamptz", "{\"a\":\"0000-12-30T00:00:00Z\"}",
 		  "0001-12-30 00:00:00+00 BC\t");
@@ -355,6 +357,8 @@ Test(debezium, timestamps_as_bare_json)
 	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28 00:00:00Z\"}", "2023-02-28");
 	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T00:00:00.0000001Z\"}", "0000001Z");
 	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T24:00:00Z\"}", "T24");
+	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T00:00:00+24:00\"}", "+24");
+	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T00:00:00+01:60\"}", ":60");
 	check_row_refused("a:timestamptz", "{\"a\":\"\"}", "\"a\" is declared");
 	check_row_refused("a:timestamp", "{\"a\":1.5}", "1.5");
 }
@@ -430,6 +434,7 @@ Test(debezium, the_schema_block_says_how_values_are_written)
 			      "{\"a\":1001}", "1001");
 	check_wrapped_refused("a:timestamp", INT64("io.debezium.time.Timestamp"),
 			      "{\"a\":9223372036854776}", "9223372036854776");
+	check_wrapped_refused("a:boolean", "\"type\":\"int16\"", "{\"a\":true}", "int16");
 	check_wrapped_refused("a:integer", DECIMAL("2"), "{\"a\":\"BNI=\"}",
 			      "connect.data.Decimal");
 	check_wrapped_refused("a:integer", INT64("io.debezium.time.Date"), "{\"a\":1}", "Date");
@@ -446,8 +451,10 @@ Test(debezium, a_changed_schema_block_is_read_anew)
 	char *two = wrap(DECIMAL("2"), "{\"a\":\"BNI=\"}"),
 	     *three = wrap(DECIMAL("3"), "{\"a\":\"BNI=\"}");
 	const char *bare = "{\"after\":{\"a\":\"7\"},\"op\":\"c\"}";
-	const char *const values[] = {two, two, three, three, bare, two};
-	const char *const lines[] = {"12.34\t", "12.34\t", "1.234\t", "1.234\t", "7\t", "12.34\t"};
+	const char *null = "{\"schema\":null,\"payload\":{\"after\":{\"a\":\"8\"},\"op\":\"c\"}}";
+	const char *const values[] = {two, two, three, three, bare, two, null, two};
+	const char *const lines[] = {"12.34\t", "12.34\t", "1.234\t", "1.234\t",
+				     "7\t",     "12.34\t", "8\t",     "12.34\t"};
 	struct attempt a = attempt_new("a:numeric");
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
