@@ -467,10 +467,10 @@ stack_database()
 # stack_connector NAME [TABLE...]: topics NAME.schema.table and NAME.transaction, from $PGDATABASE.
 stack_connector()
 {
-	local name=$1 list
+	local name=$1 joined
 	shift
-	list=$(IFS=,; echo "$*")
-	CONNECTOR=$name TABLES=${list:-public.values} WAIT=${WAIT:-$STACK_WAIT} \
+	joined=$(IFS=,; echo "$*")
+	CONNECTOR=$name TABLES=${joined:-public.values} WAIT=${WAIT:-$STACK_WAIT} \
 	    "$STACK_ROOT/compose/debezium/connector.sh"
 }
 
