@@ -183,6 +183,20 @@ demo:
 	@$(MAKE) --no-print-directory --silent VARIANT=release all
 	@tests/stack/demo.sh
 
+# ---- speed and size ---------------------------------------------------------------------------
+
+$(BUILD)/bench-produce: $(call objects,tests/bench/produce.c)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lbsd
+$(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
+
+# ROWS, ROUNDS, SCHEMA, TRANSACTIONS: see the script.
+.PHONY: bench
+bench:
+	@tests/setup.sh build demo jars
+	@$(MAKE) --no-print-directory --silent VARIANT=release all build/release/bench-produce build/release/bench-raw
+	@tests/bench/run.sh
+
 # PREFIX must be the one given to `make`: tallyd looks for its stages beside itself, then there.
 .PHONY: install
 install: all

@@ -44,13 +44,6 @@ struct ingest {
 
 /* ---- check --------------------------------------------------------------------------------- */
 
-static int64_t
-check_left(int64_t deadline_ms)
-{
-	int64_t left = deadline_ms - clock_monotonic_ms();
-	return left > 1 ? left : 1;
-}
-
 static void
 check_stop_on_failure(struct stage *stage, const struct kafka *k)
 {
@@ -69,8 +62,7 @@ check_topic(struct stage *stage, struct kafka *k, const char *topic, int64_t dea
 	const struct server *server = &stage->pipeline->servers[stage->server];
 	for (;;) {
 		int count;
-		enum kafka_result r =
-		    kafka_topic_partitions(k, topic, (int)check_left(deadline_ms), &count);
+		enum kafka_result r = kafka_topic_partitions(k, topic, INGEST_PROBE_FOR, &count);
 		kafka_serve(k);
 		check_stop_on_failure(stage, k);
 		if (r == KAFKA_OK)
