@@ -149,7 +149,9 @@ decimal_canonical(const char *text, size_t len, char *buf, size_t size)
 	bool zero = number.first == number.n;
 	long whole = !zero && number.point > number.first ? number.point - number.first : 0;
 	long scale = number.n > number.point ? number.n - number.point : 0;
-	if (whole + scale > DECIMAL_DIGITS_MAX || (size_t)(whole + scale) + 4 > size)
+	size_t need = (size_t)((number.negative && !zero) + (whole > 0 ? whole : 1) +
+			       (scale > 0 ? scale + 1 : 0));
+	if (whole + scale > DECIMAL_DIGITS_MAX || need > size)
 		return 0;
 	char *at = buf;
 	if (number.negative && !zero)
@@ -162,8 +164,9 @@ decimal_canonical(const char *text, size_t len, char *buf, size_t size)
 		*at++ = '.';
 	for (long i = number.n - scale; i < number.n; i++)
 		*at++ = number_digit(&number, i);
-	*at = '\0';
-	return (size_t)(at - buf);
+	if (need < size)
+		*at = '\0';
+	return need;
 }
 
 /*

@@ -17,7 +17,8 @@
 
 /*
  * Rewrite a JSON or SQL number ("1E-7", "+01.50", "-0.0") as canonical text.
- * Returns the length, or 0 when it is no finite decimal number or does not fit.
+ * Returns the length, or 0 when it is no finite decimal number or does not fit. A NUL follows where
+ * buf has room for it.
  */
 size_t decimal_canonical(const char *text, size_t len, char *buf, size_t size);
 

@@ -22,8 +22,9 @@ RB_HEAD(aggregate_tree, aggregate_node);
 static int
 node_compare(const struct aggregate_node *a, const struct aggregate_node *b)
 {
+	if (a->value.kind == VALUE_INT)
+		return (a->value.i > b->value.i) - (a->value.i < b->value.i);
 	int order = value_compare(&a->value, &b->value);
-
 	if (order == 0 && a->value.kind == VALUE_DECIMAL)
 		order = (a->value.len > b->value.len) - (a->value.len < b->value.len);
 	return order;

@@ -17,7 +17,8 @@
 #include "reduce/group.h"
 #include "reduce/rows.h"
 
-#define NO_INPUT UINT32_MAX
+#define NO_INPUT        UINT32_MAX
+#define RECORD_HEAD_MAX 128 /* of a record, beside what it carries */
 
 struct core_table {
 	const struct table *table;
@@ -598,12 +599,20 @@ core_due(const struct core *core, uint64_t durable, int64_t now_ms)
 static enum core_result
 emit_refused(struct core *core, const char *what, size_t len)
 {
+	size_t need = core->pipeline->ring_bytes;
+
 	if (errno == EAGAIN)
 		return CORE_FULL;
+	while (need / 2 <= len + RECORD_HEAD_MAX)
+		need *= 2;
+	if (need > RING_BYTES_MAX)
+		return core_fail(core, EXIT_CONFIG, "reduce.oversize",
+				 "%s of %zu bytes is more than the largest ring can carry", what,
+				 len);
 	return core_fail(
 	    core, EXIT_CONFIG, "reduce.oversize",
 	    "%s of %zu bytes does not fit half of the ring: raise it by SET ring_bytes = %zu", what,
-	    len, 2 * core->pipeline->ring_bytes);
+	    len, need);
 }
 
 static enum core_result

@@ -275,8 +275,10 @@ reduce_run(struct reduce *r)
 		bool moved = reduce_emit(r, now_ms);
 		moved = reduce_absorb(r, now_ms) || moved;
 		/* Under load it never sleeps, so the control socket is looked at now and then. */
-		if (moved && ++turns % 64 == 0)
+		if (moved && ++turns % 64 == 0) {
+			reduce_count(r);
 			(void)stage_poll(&r->stage, NULL, 0, 0);
+		}
 		if (r->stage.stopping && !r->draining)
 			reduce_drain_begin(r, now_ms);
 		if (moved)

@@ -132,6 +132,7 @@ model_pipeline(void)
 	pipeline->file = xstrdup("model.sql");
 	pipeline->name = xstrdup("model");
 	pipeline->target_name = xstrdup("target");
+	pipeline->autocommit_duration_ms = 100;
 	pipeline->ring_bytes = RING_BYTES_MIN;
 	pipeline->server_count = pipeline->table_count = 2;
 	pipeline->servers = xcalloc(2, sizeof(*pipeline->servers));

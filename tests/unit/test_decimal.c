@@ -107,7 +107,8 @@ Test(decimal, what_is_no_number_is_refused)
 	cr_assert_eq(decimal_canonical(longest, DECIMAL_DIGITS_MAX, text, sizeof(text)),
 		     DECIMAL_DIGITS_MAX);
 	cr_assert_eq(decimal_canonical(longest, DECIMAL_DIGITS_MAX + 1, text, sizeof(text)), 0);
-	cr_assert_eq(decimal_canonical("123456", 6, text, 6), 0, "a buffer too small");
+	cr_assert_eq(decimal_canonical("-12.45", 6, text, 5), 0, "a buffer too small");
+	cr_assert_eq(decimal_canonical("-12.45", 6, text, 6), 6, "a buffer just large enough");
 }
 
 static void

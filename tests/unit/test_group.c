@@ -189,6 +189,30 @@ Test(group, what_is_left_of_a_sum_waits_for_the_rest)
 	world_fini(&w);
 }
 
+/* A value that was taken away before it came is no minimum and no maximum. */
+Test(group, min_and_max_look_at_positive_counts_only)
+{
+	static struct world w;
+	struct model_row row = {0};
+
+	world_init(&w, 0, 1);
+	for (int64_t qty = 1; qty <= 9; qty++) {
+		row.values[MODEL_QTY] = (struct value){.kind = VALUE_INT, .i = qty};
+		groups_apply(w.groups, row.values, qty < 3 || qty > 7 ? -1 : 1);
+	}
+	const uint8_t *bytes;
+	size_t len;
+	enum type types[] = {TYPE_BIGINT,  TYPE_BIGINT,  TYPE_BIGINT,
+			     TYPE_INTEGER, TYPE_INTEGER, TYPE_NUMERIC};
+	struct value out[6];
+	cr_assert_null(groups_render(w.groups, groups_touched(w.groups), &bytes, &len));
+	cr_assert(row_unpack(bytes, len, types, 6, out));
+	cr_assert_eq(out[1].i, 1, "5 rows came, 4 are owed");
+	cr_assert_eq(out[3].i, 3);
+	cr_assert_eq(out[4].i, 7);
+	world_fini(&w);
+}
+
 Test(group, a_fresh_set_replaces_the_old_one)
 {
 	static struct world w;
