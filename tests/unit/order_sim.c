@@ -175,6 +175,8 @@ sim_act(struct sim *s, struct order_action *action)
 		if (action->partition >= 0 && order_wants(s->order, action->partition) &&
 		    log->seen < log->visible)
 			order_offer(s->order, action->partition, &log->at[log->seen++].place);
+		if (s->eager) /* all heads are there before each step, reloaded or not */
+			return true;
 	}
 	return moved;
 }
