@@ -1,0 +1,63 @@
+/*
+ * reduce_sim.h - the core of the reduce stage between two random sources and a reader that checks
+ * everything: rings, clock and acknowledgments are the test's.
+ */
+#ifndef REDUCE_SIM_H
+#define REDUCE_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/batch.h"
+#include "common/ring.h"
+#include "reduce/core.h"
+#include "tests/unit/reduce_model.h"
+
+struct state { /* of one server's table after a transaction */
+	struct model_row rows[ROWS_MAX];
+	unsigned count;
+	int64_t next; /* offset: says which transaction it is */
+};
+
+struct source { /* one ingest: writes transactions at random, record by record */
+	struct ring ring;
+	struct state now, before;  /* before: the snapshot that is open */
+	struct state queue[QUEUE]; /* after each transaction that stands in the ring */
+	unsigned head, tail;
+	unsigned left; /* records of the open transaction */
+	bool open, snapshot, cut;
+	int64_t transactions, cut_after;
+};
+
+struct sim {
+	struct pipeline *pipeline;
+	struct core *core;
+	struct source source[SERVERS];
+	struct ring in[SERVERS], out, reader;
+	struct ring_fds in_fds[SERVERS], out_fds;
+	struct state committed[SERVERS];          /* what the core has absorbed whole */
+	struct state expected[EXPECTED][SERVERS]; /* at each batch, by its number */
+	struct model_fold fold[2 * MODEL_SHAPES];
+	struct model_random random;
+	uint64_t seed, durable, read, rows, full;
+	int64_t now_ms, closed_ms;
+	bool clean_stop, closing; /* closing: no new transactions */
+};
+
+void sim_init(struct sim *, uint64_t seed);
+void sim_fini(struct sim *);
+
+void sim_put_change(struct ring *, unsigned table, enum change_kind, bool snapshot,
+		    const struct value *, unsigned count);
+void sim_put_end(struct ring *, enum record_kind, unsigned table, int64_t next);
+
+/* The next offset of the only partition of a server in a batch's position. */
+int64_t sim_position_next(const struct sim *, const struct batch *, unsigned server);
+
+/*
+ * Random transactions, snapshots, reads, acknowledgments and time, then a stop: each batch is held
+ * against a recompute. durable > 0: after a replay. `whole`: the sources end their transactions.
+ */
+void sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole);
+
+#endif
