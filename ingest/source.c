@@ -1,7 +1,6 @@
 #include "ingest/source.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/fault.h"
@@ -65,20 +64,6 @@ source_check_failure(struct source *s)
 	int code = kafka_failure(s->kafka, &text);
 	if (code != 0)
 		stage_fail(s->stage, (enum exit_code)code, "kafka.failed", "%s", text);
-}
-
-void
-source_close(struct source *s)
-{
-	for (unsigned i = 0; i < s->count; i++)
-		decoder_free(s->partitions[i].decoder);
-	free(s->partitions);
-	order_free(s->order);
-	kafka_free(s->kafka);
-	s->partitions = NULL;
-	s->order = NULL;
-	s->kafka = NULL;
-	s->count = 0;
 }
 
 /* ---- from a message to an event ------------------------------------------------------------ */

@@ -24,8 +24,7 @@ struct partition { /* same numbers as in order and as queues of kafka */
 	bool seen_sequences;  /* an event with source.sequence was seen in this life */
 	int64_t check_offset; /* the record here must have check_hash; -1: nothing to check */
 	uint64_t check_hash;
-	size_t message_bytes;  /* of the head */
-	uint64_t schemas_told; /* of decoder_schemas_skipped() */
+	size_t message_bytes; /* of the head */
 };
 
 struct poison { /* a message that cannot be read: nothing after it is */
@@ -60,9 +59,6 @@ enum order_mode source_mode(const struct server *, int partitions);
 /* "whole transactions: ..." Static. */
 const char *source_promise(enum order_mode);
 const char *source_mode_name(enum order_mode);
-
-/* Frees all that origin_open() has filled in. */
-void source_close(struct source *);
 
 /*
  * Offer what order wants from partition p, or from all and the transaction topic. Never blocks.

@@ -41,15 +41,6 @@ writer_start(struct writer *w, struct source *source)
 	w->told_schemas = xcalloc(source->count, sizeof(*w->told_schemas));
 }
 
-void
-writer_close(struct writer *w)
-{
-	ring_detach(&w->ring);
-	free(w->told_schemas);
-	free(w->token);
-	free(w->entries);
-}
-
 /* ---- commit -------------------------------------------------------------------------------- */
 
 static void

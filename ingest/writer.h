@@ -36,7 +36,6 @@ size_t writer_open(struct writer *, struct stage *);
 
 /* Once the source is open: what it counted before this life was told by the life before. */
 void writer_start(struct writer *, struct source *);
-void writer_close(struct writer *);
 
 /*
  * Write what an action asks for. All block while the ring is full, and end the process when the
