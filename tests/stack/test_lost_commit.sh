@@ -14,24 +14,23 @@ CREATE MATERIALIZED VIEW by_k AS SELECT k, count(*) AS n FROM items GROUP BY k;
 END
 answer='SELECT k, count(*) AS n FROM items GROUP BY k'
 next=0
-load() # small commits, then one of 3,000 groups
+load() # small commits, then one of many groups
 {
 	local i
-	for i in {1..12}; do
-		sql "INSERT INTO items SELECT $next + i, i % 50 FROM generate_series(1, 50) i"
-		next=$((next + 50))
-		sleep 0.04
+	for i in {1..6}; do
+		sql "INSERT INTO items SELECT $next + i, i % 50 FROM generate_series(1, 20) i"
+		next=$((next + 20))
 	done
-	sql "INSERT INTO items SELECT $next + i, (random() * 3000)::integer FROM generate_series(1, 6000) i"
-	next=$((next + 6000))
+	sql "INSERT INTO items SELECT $next + i, i FROM generate_series(1, 1500) i"
+	next=$((next + 1500))
 	sql "DELETE FROM items WHERE id % 3 = 0"
 }
 points=(egress.before_takeover egress.after_takeover egress.before_insert egress.in_copy
-    egress.before_check egress.before_commit egress.commit_sent egress.after_commit egress.before_release)
+    egress.before_check egress.before_commit egress.commit_sent egress.after_commit egress.after_publish)
 for point in "${points[@]}"; do
 	for action in kill error; do
 		[[ $action == kill || $point == egress.commit_sent ]] || continue
-		for hit in 1 3; do
+		for hit in 1 4; do
 			rule=$point:$hit:$action
 			export TALLYD_FAULT=$rule TALLYD_FAULT_ONCE=$WORK/$point-$hit-$action
 			tallyd_start "$point-$hit-$action"

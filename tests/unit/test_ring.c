@@ -132,7 +132,7 @@ Test(ring, rewind_reads_again)
 /* A successor of either side sees the last commit and the token that belongs to it, never more. */
 Test(ring, successor_gets_position_and_token_together)
 {
-	char token[16], got[16];
+	char token[32], got[32];
 
 	for (int i = 0; i < 50; i++) {
 		snprintf(token, sizeof(token), "token-%d", i);
