@@ -26,7 +26,7 @@ sim_init(struct sim *s, uint64_t seed)
 	s->core = core_new(s->pipeline);
 	s->now_ms = 1000000;
 	s->closed_ms = INT64_MIN / 2;
-	for (unsigned i = 0; i < SERVERS; i++)
+	for (unsigned i = 0; i < SIM_SERVERS; i++)
 		rings_open(&s->in_fds[i], &s->source[i].ring, &s->in[i]);
 	rings_open(&s->out_fds, &s->out, &s->reader);
 }
@@ -34,7 +34,7 @@ sim_init(struct sim *s, uint64_t seed)
 void
 sim_fini(struct sim *s)
 {
-	for (unsigned i = 0; i < SERVERS; i++) {
+	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		ring_detach(&s->source[i].ring);
 		ring_detach(&s->in[i]);
 		ring_close_fds(&s->in_fds[i]);
@@ -49,7 +49,7 @@ sim_fini(struct sim *s)
 }
 
 static unsigned
-state_find(const struct state *state, int64_t id)
+state_find(const struct sim_state *state, int64_t id)
 {
 	unsigned i = 0;
 
@@ -87,12 +87,12 @@ sim_put_end(struct ring *ring, enum record_kind kind, unsigned table, int64_t ne
 
 /* A change of the keyed table: new rows, updates with columns left out, deletes, also of nothing. */
 static void
-keyed_change(struct sim *s, struct source *source)
+keyed_change(struct sim *s, struct sim_source *source)
 {
-	struct state *now = &source->now;
+	struct sim_state *now = &source->now;
 	struct model_row row;
 
-	model_row_random(&s->random, (int64_t)model_random(&s->random, ROWS_MAX - 4), &row);
+	model_row_random(&s->random, (int64_t)model_random(&s->random, SIM_ROWS_MAX - 4), &row);
 	/* A snapshot finds most rows as they were. */
 	if (source->snapshot && source->before.count > 0 && model_random(&s->random, 4) > 0)
 		row = source->before.rows[model_random(&s->random, source->before.count)];
@@ -117,9 +117,9 @@ keyed_change(struct sim *s, struct source *source)
 }
 
 static void
-keyless_change(struct sim *s, struct source *source)
+keyless_change(struct sim *s, struct sim_source *source)
 {
-	struct state *now = &source->now;
+	struct sim_state *now = &source->now;
 	unsigned i = now->count;
 
 	if (!source->snapshot && now->count > 0 && model_random(&s->random, 5) < 2) {
@@ -127,7 +127,7 @@ keyless_change(struct sim *s, struct source *source)
 		sim_put_change(&source->ring, 1, CHANGE_SUBTRACT, false, now->rows[i].values,
 			       MODEL_COLUMNS);
 		now->rows[i] = now->rows[--now->count];
-	} else if (now->count < ROWS_MAX) {
+	} else if (now->count < SIM_ROWS_MAX) {
 		model_row_random(&s->random, 1, &now->rows[i]);
 		sim_put_change(&source->ring, 1, CHANGE_ADD, source->snapshot, now->rows[i].values,
 			       MODEL_COLUMNS);
@@ -136,7 +136,7 @@ keyless_change(struct sim *s, struct source *source)
 }
 
 static void
-snapshot_begin(struct source *source, unsigned server)
+snapshot_begin(struct sim_source *source, unsigned server)
 {
 	/* What the snapshot reads is all there is; rows unread are gone. */
 	if (!source->snapshot)
@@ -147,14 +147,14 @@ snapshot_begin(struct source *source, unsigned server)
 }
 
 static void
-source_end(struct source *source, unsigned server, enum record_kind kind)
+source_end(struct sim_source *source, unsigned server, enum record_kind kind)
 {
 	if (source->snapshot)
 		cr_assert_eq(batch_put_snapshot(&source->ring, (uint16_t)server, SNAPSHOT_END), 0);
 	source->open = source->snapshot = false;
 	source->now.next++;
 	sim_put_end(&source->ring, kind, server, source->now.next);
-	source->queue[source->tail++ % QUEUE] = source->now;
+	source->queue[source->tail++ % SIM_QUEUE] = source->now;
 	source->transactions++;
 }
 
@@ -162,9 +162,10 @@ source_end(struct source *source, unsigned server, enum record_kind kind)
 static void
 source_step(struct sim *s, unsigned server)
 {
-	struct source *source = &s->source[server];
+	struct sim_source *source = &s->source[server];
 
-	if (source->tail - source->head == QUEUE || ring_used(&source->ring) > RING_BYTES_MIN / 2)
+	if (source->tail - source->head == SIM_QUEUE ||
+	    ring_used(&source->ring) > RING_BYTES_MIN / 2)
 		return;
 	if (!source->open && !source->cut && source->transactions >= source->cut_after) {
 		source->cut = true;
@@ -192,16 +193,16 @@ source_step(struct sim *s, unsigned server)
 }
 
 static struct model_bytes *
-sim_view(const struct sim *s, unsigned view, const struct state *states, unsigned *shown)
+sim_view(const struct sim *s, unsigned view, const struct sim_state *states, unsigned *shown)
 {
 	const struct view *v = &s->pipeline->views[view];
-	const struct state *state = &states[v->table];
+	const struct sim_state *state = &states[v->table];
 
 	return model_view(v, &s->pipeline->tables[v->table], state->rows, state->count, shown);
 }
 
 static void
-sim_check(const struct sim *s, const struct state *states, const char *when)
+sim_check(const struct sim *s, const struct sim_state *states, const char *when)
 {
 	for (unsigned i = 0; i < s->pipeline->view_count; i++) {
 		unsigned shown;
@@ -244,8 +245,8 @@ sim_absorb(struct sim *s, unsigned input)
 		cr_assert_not(core_wants(s->core, !input), "a ring in mid-transaction was left");
 		return;
 	}
-	struct source *source = &s->source[input];
-	s->committed[input] = source->queue[source->head++ % QUEUE];
+	struct sim_source *source = &s->source[input];
+	s->committed[input] = source->queue[source->head++ % SIM_QUEUE];
 	if (result == CORE_CUT)
 		sim_go_live(s);
 }
@@ -271,7 +272,7 @@ sim_position_next(const struct sim *s, const struct batch *batch, unsigned serve
 static void
 sim_read_batch(struct sim *s, const struct batch *batch)
 {
-	const struct state *expected = s->expected[batch->number % EXPECTED];
+	const struct sim_state *expected = s->expected[batch->number % SIM_EXPECTED];
 
 	cr_assert_eq(batch->number, s->read + 1);
 	cr_assert_eq(batch->rows, s->rows);
@@ -279,7 +280,7 @@ sim_read_batch(struct sim *s, const struct batch *batch)
 	s->read = batch->number;
 	s->rows = 0;
 	s->clean_stop = batch->clean_stop;
-	for (unsigned i = 0; i < SERVERS; i++)
+	for (unsigned i = 0; i < SIM_SERVERS; i++)
 		cr_assert_eq(sim_position_next(s, batch, i), expected[i].next);
 	sim_check(s, expected, "at a batch");
 }
@@ -323,7 +324,8 @@ sim_emit(struct sim *s)
 	s->full += result == CORE_FULL;
 	cr_assert_eq(core_emitting(s->core), result == CORE_FULL);
 	if (core_counters(s->core).batch > before) {
-		memcpy(s->expected[(before + 1) % EXPECTED], s->committed, sizeof(s->committed));
+		memcpy(s->expected[(before + 1) % SIM_EXPECTED], s->committed,
+		       sizeof(s->committed));
 		cr_assert_geq(s->now_ms - s->closed_ms, s->pipeline->commit_interval_ms);
 		s->closed_ms = s->now_ms;
 	}
@@ -337,11 +339,11 @@ sim_step(struct sim *s, bool sources)
 	case 0:
 	case 1:
 		if (sources)
-			source_step(s, (unsigned)model_random(&s->random, SERVERS));
+			source_step(s, (unsigned)model_random(&s->random, SIM_SERVERS));
 		break;
 	case 2:
 	case 3:
-		sim_absorb(s, (unsigned)model_random(&s->random, SERVERS));
+		sim_absorb(s, (unsigned)model_random(&s->random, SIM_SERVERS));
 		break;
 	case 4:
 		sim_emit(s);
@@ -364,14 +366,14 @@ static void
 sim_stop(struct sim *s, bool whole)
 {
 	s->closing = true;
-	for (unsigned i = 0; i < SERVERS; i++) {
+	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		while (whole && (s->source[i].open || !s->source[i].cut))
 			sim_step(s, true);
 		ring_commit(&s->source[i].ring, NULL, 0);
 	}
 	for (int i = 0; i < 12000; i++)
 		sim_step(s, false);
-	for (unsigned i = 0; whole && i < SERVERS; i++)
+	for (unsigned i = 0; whole && i < SIM_SERVERS; i++)
 		cr_assert_eq(s->committed[i].next, s->source[i].now.next);
 	core_finish(s->core);
 	for (int i = 0; i < 2000 && !core_is_settled(s->core, s->durable); i++)
@@ -390,7 +392,7 @@ sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole)
 	sim_init(&s, seed);
 	s.durable = s.read = durable;
 	s.pipeline->commit_interval_ms = interval_ms;
-	for (unsigned i = 0; durable > 0 && i < SERVERS; i++)
+	for (unsigned i = 0; durable > 0 && i < SIM_SERVERS; i++)
 		s.source[i].cut_after = (int64_t)model_random(&s.random, 40);
 	for (int i = 0; i < 15000; i++)
 		sim_step(&s, true);

@@ -13,16 +13,23 @@
 #include "reduce/core.h"
 #include "tests/unit/reduce_model.h"
 
-struct state { /* of one server's table after a transaction */
-	struct model_row rows[ROWS_MAX];
+enum {
+	SIM_SERVERS = 2,
+	SIM_ROWS_MAX = 64,
+	SIM_QUEUE = 64,
+	SIM_EXPECTED = 4,
+};
+
+struct sim_state { /* of one server's table after a transaction */
+	struct model_row rows[SIM_ROWS_MAX];
 	unsigned count;
 	int64_t next; /* offset: says which transaction it is */
 };
 
-struct source { /* one ingest: writes transactions at random, record by record */
+struct sim_source { /* one ingest: writes transactions at random, record by record */
 	struct ring ring;
-	struct state now, before;  /* before: the snapshot that is open */
-	struct state queue[QUEUE]; /* after each transaction that stands in the ring */
+	struct sim_state now, before;      /* before: the snapshot that is open */
+	struct sim_state queue[SIM_QUEUE]; /* after each transaction that stands in the ring */
 	unsigned head, tail;
 	unsigned left; /* records of the open transaction */
 	bool open, snapshot, cut;
@@ -32,11 +39,11 @@ struct source { /* one ingest: writes transactions at random, record by record *
 struct sim {
 	struct pipeline *pipeline;
 	struct core *core;
-	struct source source[SERVERS];
-	struct ring in[SERVERS], out, reader;
-	struct ring_fds in_fds[SERVERS], out_fds;
-	struct state committed[SERVERS];          /* what the core has absorbed whole */
-	struct state expected[EXPECTED][SERVERS]; /* at each batch, by its number */
+	struct sim_source source[SIM_SERVERS];
+	struct ring in[SIM_SERVERS], out, reader;
+	struct ring_fds in_fds[SIM_SERVERS], out_fds;
+	struct sim_state committed[SIM_SERVERS];              /* what the core has absorbed whole */
+	struct sim_state expected[SIM_EXPECTED][SIM_SERVERS]; /* at each batch, by its number */
 	struct model_fold fold[2 * MODEL_SHAPES];
 	struct model_random random;
 	uint64_t seed, durable, read, rows, full;

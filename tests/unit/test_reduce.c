@@ -51,7 +51,7 @@ static void
 case_init(struct sim *s)
 {
 	sim_init(s, 1);
-	for (unsigned i = 0; i < SERVERS; i++) {
+	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		cr_assert_eq(batch_put_end(&s->source[i].ring, RECORD_CUT, 0, no_entries, 0), 0);
 		take_all(s, i);
 	}
@@ -246,7 +246,7 @@ Test(reduce, a_first_start_saves_where_history_begins)
 	static struct sim s;
 
 	sim_init(&s, 1);
-	for (unsigned i = 0; i < SERVERS; i++) {
+	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		sim_put_end(&s.source[i].ring, RECORD_CUT, i, 100);
 		take_all(&s, i);
 	}
