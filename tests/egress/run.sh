@@ -3,8 +3,9 @@
 # Needs BUILD/tallyd-egress (compiled with fault points) and BUILD/egress-test.
 set -eu
 
-build=$1
+build=$(cd "$1" && pwd)
 shift
+cd /
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 [ -n "$bin" ] || bin=$(dirname "$(command -v postgres)")
 folder=$(mktemp -d "${TMPDIR:-/tmp}/tallyd-egress-XXXXXX")
