@@ -18,7 +18,7 @@ rings_open(struct ring_fds *fds, struct ring *producer, struct ring *consumer)
 }
 
 void
-sim_init(struct sim *s, uint64_t seed)
+reduce_sim_init(struct sim *s, uint64_t seed)
 {
 	memset(s, 0, sizeof(*s));
 	s->seed = s->random.state = seed;
@@ -32,7 +32,7 @@ sim_init(struct sim *s, uint64_t seed)
 }
 
 void
-sim_fini(struct sim *s)
+reduce_sim_fini(struct sim *s)
 {
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		ring_detach(&s->source[i].ring);
@@ -59,8 +59,8 @@ state_find(const struct sim_state *state, int64_t id)
 }
 
 void
-sim_put_change(struct ring *ring, unsigned table, enum change_kind kind, bool snapshot,
-	       const struct value *values, unsigned count)
+reduce_sim_put_change(struct ring *ring, unsigned table, enum change_kind kind, bool snapshot,
+		      const struct value *values, unsigned count)
 {
 	struct change change = {
 	    .table = (uint16_t)table,
@@ -74,7 +74,7 @@ sim_put_change(struct ring *ring, unsigned table, enum change_kind kind, bool sn
 }
 
 void
-sim_put_end(struct ring *ring, enum record_kind kind, unsigned table, int64_t next)
+reduce_sim_put_end(struct ring *ring, enum record_kind kind, unsigned table, int64_t next)
 {
 	struct partition_position at = {.table = (uint16_t)table, .next = next};
 	uint8_t entries[256];
@@ -98,7 +98,7 @@ keyed_change(struct sim *s, struct sim_source *source)
 		row = source->before.rows[model_random(&s->random, source->before.count)];
 	unsigned i = state_find(now, row.values[MODEL_ID].i);
 	if (!source->snapshot && model_random(&s->random, 3) == 0) {
-		sim_put_change(&source->ring, 0, CHANGE_DELETE, false, row.values, 1);
+		reduce_sim_put_change(&source->ring, 0, CHANGE_DELETE, false, row.values, 1);
 		if (i < now->count)
 			now->rows[i] = now->rows[--now->count];
 		return;
@@ -110,8 +110,8 @@ keyed_change(struct sim *s, struct sim_source *source)
 		row.values[c] = now->rows[i].values[c];
 		sent.values[c] = (struct value){.kind = VALUE_UNCHANGED};
 	}
-	sim_put_change(&source->ring, 0, CHANGE_UPSERT, source->snapshot, sent.values,
-		       MODEL_COLUMNS);
+	reduce_sim_put_change(&source->ring, 0, CHANGE_UPSERT, source->snapshot, sent.values,
+			      MODEL_COLUMNS);
 	now->rows[i] = row;
 	now->count += i == now->count;
 }
@@ -124,13 +124,13 @@ keyless_change(struct sim *s, struct sim_source *source)
 
 	if (!source->snapshot && now->count > 0 && model_random(&s->random, 5) < 2) {
 		i = (unsigned)model_random(&s->random, now->count);
-		sim_put_change(&source->ring, 1, CHANGE_SUBTRACT, false, now->rows[i].values,
-			       MODEL_COLUMNS);
+		reduce_sim_put_change(&source->ring, 1, CHANGE_SUBTRACT, false, now->rows[i].values,
+				      MODEL_COLUMNS);
 		now->rows[i] = now->rows[--now->count];
 	} else if (now->count < SIM_ROWS_MAX) {
 		model_row_random(&s->random, 1, &now->rows[i]);
-		sim_put_change(&source->ring, 1, CHANGE_ADD, source->snapshot, now->rows[i].values,
-			       MODEL_COLUMNS);
+		reduce_sim_put_change(&source->ring, 1, CHANGE_ADD, source->snapshot,
+				      now->rows[i].values, MODEL_COLUMNS);
 		now->count++;
 	}
 }
@@ -153,7 +153,7 @@ source_end(struct sim_source *source, unsigned server, enum record_kind kind)
 		cr_assert_eq(batch_put_snapshot(&source->ring, (uint16_t)server, SNAPSHOT_END), 0);
 	source->open = source->snapshot = false;
 	source->now.next++;
-	sim_put_end(&source->ring, kind, server, source->now.next);
+	reduce_sim_put_end(&source->ring, kind, server, source->now.next);
 	source->queue[source->tail++ % SIM_QUEUE] = source->now;
 	source->transactions++;
 }
@@ -193,7 +193,7 @@ source_step(struct sim *s, unsigned server)
 }
 
 static struct model_bytes *
-sim_view(const struct sim *s, unsigned view, const struct sim_state *states, unsigned *shown)
+reduce_sim_view(const struct sim *s, unsigned view, const struct sim_state *states, unsigned *shown)
 {
 	const struct view *v = &s->pipeline->views[view];
 	const struct sim_state *state = &states[v->table];
@@ -202,11 +202,11 @@ sim_view(const struct sim *s, unsigned view, const struct sim_state *states, uns
 }
 
 static void
-sim_check(const struct sim *s, const struct sim_state *states, const char *when)
+reduce_sim_check(const struct sim *s, const struct sim_state *states, const char *when)
 {
 	for (unsigned i = 0; i < s->pipeline->view_count; i++) {
 		unsigned shown;
-		struct model_bytes *rows = sim_view(s, i, states, &shown);
+		struct model_bytes *rows = reduce_sim_view(s, i, states, &shown);
 		cr_assert(model_fold_equals(&s->fold[i], rows, shown),
 			  "view %u, %s, batch %" PRIu64 ", seed %" PRIu64
 			  ": %u rows shown, %u expected",
@@ -217,13 +217,13 @@ sim_check(const struct sim *s, const struct sim_state *states, const char *when)
 
 /* Memory stands at batch `durable`: the target shows just that. */
 static void
-sim_go_live(struct sim *s)
+reduce_sim_go_live(struct sim *s)
 {
 	cr_assert_eq(core_live(s->core, s->durable), CORE_OK);
 	s->read = s->durable;
 	for (unsigned i = 0; s->durable > 0 && i < s->pipeline->view_count; i++) {
 		unsigned shown;
-		struct model_bytes *rows = sim_view(s, i, s->committed, &shown);
+		struct model_bytes *rows = reduce_sim_view(s, i, s->committed, &shown);
 		for (unsigned k = 0; k < shown; k++)
 			cr_assert(model_fold_apply(&s->fold[i], 1, rows[k].bytes, rows[k].len));
 		model_rows_free(rows, shown);
@@ -231,7 +231,7 @@ sim_go_live(struct sim *s)
 }
 
 static void
-sim_absorb(struct sim *s, unsigned input)
+reduce_sim_absorb(struct sim *s, unsigned input)
 {
 	struct ring_record record;
 
@@ -248,11 +248,11 @@ sim_absorb(struct sim *s, unsigned input)
 	struct sim_source *source = &s->source[input];
 	s->committed[input] = source->queue[source->head++ % SIM_QUEUE];
 	if (result == CORE_CUT)
-		sim_go_live(s);
+		reduce_sim_go_live(s);
 }
 
 int64_t
-sim_position_next(const struct sim *s, const struct batch *batch, unsigned server)
+reduce_sim_position_next(const struct sim *s, const struct batch *batch, unsigned server)
 {
 	struct partition_position *partitions;
 	struct transaction_position transaction;
@@ -270,7 +270,7 @@ sim_position_next(const struct sim *s, const struct batch *batch, unsigned serve
 }
 
 static void
-sim_read_batch(struct sim *s, const struct batch *batch)
+reduce_sim_read_batch(struct sim *s, const struct batch *batch)
 {
 	const struct sim_state *expected = s->expected[batch->number % SIM_EXPECTED];
 
@@ -281,13 +281,13 @@ sim_read_batch(struct sim *s, const struct batch *batch)
 	s->rows = 0;
 	s->clean_stop = batch->clean_stop;
 	for (unsigned i = 0; i < SIM_SERVERS; i++)
-		cr_assert_eq(sim_position_next(s, batch, i), expected[i].next);
-	sim_check(s, expected, "at a batch");
+		cr_assert_eq(reduce_sim_position_next(s, batch, i), expected[i].next);
+	reduce_sim_check(s, expected, "at a batch");
 }
 
 /* Egress: read up to `max` records. */
 static void
-sim_read(struct sim *s, unsigned max)
+reduce_sim_read(struct sim *s, unsigned max)
 {
 	struct ring_record record;
 	struct batch batch;
@@ -299,7 +299,7 @@ sim_read(struct sim *s, unsigned max)
 	while (max-- > 0 && ring_next(&s->reader, &record) > 0) {
 		if (record.kind == RECORD_BATCH) {
 			cr_assert(batch_get_batch(&record, &batch));
-			sim_read_batch(s, &batch);
+			reduce_sim_read_batch(s, &batch);
 			continue;
 		}
 		cr_assert_eq(record.kind, RECORD_ROW);
@@ -313,7 +313,7 @@ sim_read(struct sim *s, unsigned max)
 }
 
 static void
-sim_emit(struct sim *s)
+reduce_sim_emit(struct sim *s)
 {
 	uint64_t before = core_counters(s->core).batch;
 
@@ -333,7 +333,7 @@ sim_emit(struct sim *s)
 }
 
 static void
-sim_step(struct sim *s, bool sources)
+reduce_sim_step(struct sim *s, bool sources)
 {
 	switch (model_random(&s->random, 8)) {
 	case 0:
@@ -343,13 +343,13 @@ sim_step(struct sim *s, bool sources)
 		break;
 	case 2:
 	case 3:
-		sim_absorb(s, (unsigned)model_random(&s->random, SIM_SERVERS));
+		reduce_sim_absorb(s, (unsigned)model_random(&s->random, SIM_SERVERS));
 		break;
 	case 4:
-		sim_emit(s);
+		reduce_sim_emit(s);
 		break;
 	case 5:
-		sim_read(s, (unsigned)model_random(&s->random, 40));
+		reduce_sim_read(s, (unsigned)model_random(&s->random, 40));
 		break;
 	case 6:
 		if (model_random(&s->random, 2) == 0)
@@ -363,43 +363,43 @@ sim_step(struct sim *s, bool sources)
 
 /* Whole transactions are shown to the last one; of an open one nothing is. */
 static void
-sim_stop(struct sim *s, bool whole)
+reduce_sim_stop(struct sim *s, bool whole)
 {
 	s->closing = true;
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		while (whole && (s->source[i].open || !s->source[i].cut))
-			sim_step(s, true);
+			reduce_sim_step(s, true);
 		ring_commit(&s->source[i].ring, NULL, 0);
 	}
 	for (int i = 0; i < 12000; i++)
-		sim_step(s, false);
+		reduce_sim_step(s, false);
 	for (unsigned i = 0; whole && i < SIM_SERVERS; i++)
 		cr_assert_eq(s->committed[i].next, s->source[i].now.next);
 	core_finish(s->core);
 	for (int i = 0; i < 2000 && !core_is_settled(s->core, s->durable); i++)
-		sim_step(s, false);
+		reduce_sim_step(s, false);
 	cr_assert(core_is_settled(s->core, s->durable));
 	cr_assert_eq(core_counters(s->core).batch, s->durable);
 	if (whole)
-		sim_check(s, s->committed, "at the end");
+		reduce_sim_check(s, s->committed, "at the end");
 }
 
 void
-sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole)
+reduce_sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole)
 {
 	static struct sim s;
 
-	sim_init(&s, seed);
+	reduce_sim_init(&s, seed);
 	s.durable = s.read = durable;
 	s.pipeline->commit_interval_ms = interval_ms;
 	for (unsigned i = 0; durable > 0 && i < SIM_SERVERS; i++)
 		s.source[i].cut_after = (int64_t)model_random(&s.random, 40);
 	for (int i = 0; i < 15000; i++)
-		sim_step(&s, true);
+		reduce_sim_step(&s, true);
 	cr_assert(core_is_live(s.core));
 	cr_assert_gt(core_counters(s.core).batches, interval_ms > 0 ? 20 : 60,
 		     "only %" PRIu64 " batches, seed %" PRIu64, core_counters(s.core).batches,
 		     seed);
-	sim_stop(&s, whole);
-	sim_fini(&s);
+	reduce_sim_stop(&s, whole);
+	reduce_sim_fini(&s);
 }

@@ -51,20 +51,20 @@ struct sim {
 	bool clean_stop, closing; /* closing: no new transactions */
 };
 
-void sim_init(struct sim *, uint64_t seed);
-void sim_fini(struct sim *);
+void reduce_sim_init(struct sim *, uint64_t seed);
+void reduce_sim_fini(struct sim *);
 
-void sim_put_change(struct ring *, unsigned table, enum change_kind, bool snapshot,
-		    const struct value *, unsigned count);
-void sim_put_end(struct ring *, enum record_kind, unsigned table, int64_t next);
+void reduce_sim_put_change(struct ring *, unsigned table, enum change_kind, bool snapshot,
+			   const struct value *, unsigned count);
+void reduce_sim_put_end(struct ring *, enum record_kind, unsigned table, int64_t next);
 
 /* The next offset of the only partition of a server in a batch's position. */
-int64_t sim_position_next(const struct sim *, const struct batch *, unsigned server);
+int64_t reduce_sim_position_next(const struct sim *, const struct batch *, unsigned server);
 
 /*
  * Random transactions, snapshots, reads, acknowledgments and time, then a stop: each batch is held
  * against a recompute. durable > 0: after a replay. `whole`: the sources end their transactions.
  */
-void sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole);
+void reduce_sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole);
 
 #endif

@@ -15,19 +15,19 @@ static const uint8_t no_entries[1];
 Test(reduce, random_transactions_from_a_first_start)
 {
 	for (uint64_t seed = 1; seed <= 8; seed++)
-		sim_run(seed, 0, 0, seed % 2 == 0);
+		reduce_sim_run(seed, 0, 0, seed % 2 == 0);
 }
 
 Test(reduce, random_transactions_after_a_replay)
 {
 	for (uint64_t seed = 101; seed <= 108; seed++)
-		sim_run(seed, 41, 0, seed % 2 == 0);
+		reduce_sim_run(seed, 41, 0, seed % 2 == 0);
 }
 
 Test(reduce, random_transactions_with_a_commit_interval)
 {
 	for (uint64_t seed = 201; seed <= 203; seed++)
-		sim_run(seed, 0, 200, true);
+		reduce_sim_run(seed, 0, 200, true);
 }
 
 /* --- single cases --- */
@@ -50,7 +50,7 @@ take_all(struct sim *s, unsigned input)
 static void
 case_init(struct sim *s)
 {
-	sim_init(s, 1);
+	reduce_sim_init(s, 1);
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		cr_assert_eq(batch_put_end(&s->source[i].ring, RECORD_CUT, 0, no_entries, 0), 0);
 		take_all(s, i);
@@ -66,7 +66,7 @@ put_row(struct sim *s, enum change_kind kind, const char *status, int64_t qty)
 	    [MODEL_QTY] = {.kind = VALUE_INT, .i = qty},
 	};
 
-	sim_put_change(&s->source[1].ring, 1, kind, false, values, MODEL_COLUMNS);
+	reduce_sim_put_change(&s->source[1].ring, 1, kind, false, values, MODEL_COLUMNS);
 }
 
 static void
@@ -113,7 +113,7 @@ Test(reduce, a_batch_may_be_larger_than_the_ring)
 				take_all(&s, 1);
 			put_row(&s, CHANGE_ADD, names[i], i % 100);
 		}
-		sim_put_end(&s.source[1].ring, RECORD_END, 1, round + 1);
+		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, round + 1);
 		take_all(&s, 1);
 		for (bool done = false; !done;) {
 			cr_assert(core_due(s.core, s.durable, s.now_ms));
@@ -140,7 +140,7 @@ Test(reduce, a_batch_may_be_larger_than_the_ring)
 	cr_assert_gt(minus, 2990);
 	cr_assert_gt(s.full, 10, "the ring was never full");
 	cr_assert_eq(core_counters(s.core).batches, 2);
-	sim_fini(&s);
+	reduce_sim_fini(&s);
 }
 
 Test(reduce, at_most_two_batches_are_under_way)
@@ -151,7 +151,7 @@ Test(reduce, at_most_two_batches_are_under_way)
 	case_init(&s);
 	for (int i = 0; i < 5; i++) {
 		put_row(&s, CHANGE_ADD, "x", i);
-		sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
+		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
 		take_all(&s, 1);
 		emit_all(&s);
 	}
@@ -163,8 +163,8 @@ Test(reduce, at_most_two_batches_are_under_way)
 	(void)out_records(&s, &batch);
 	cr_assert_eq(batch.number, 3);
 	cr_assert_eq(batch.source_ms, 1700000000005);
-	cr_assert_eq(sim_position_next(&s, &batch, 1), 5);
-	sim_fini(&s);
+	cr_assert_eq(reduce_sim_position_next(&s, &batch, 1), 5);
+	reduce_sim_fini(&s);
 }
 
 Test(reduce, the_timer_closes_what_the_interval_held_back)
@@ -176,7 +176,7 @@ Test(reduce, the_timer_closes_what_the_interval_held_back)
 	s.pipeline->commit_interval_ms = 500;
 	for (int i = 0; i < 2; i++) {
 		put_row(&s, CHANGE_ADD, "x", i);
-		sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
+		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
 		take_all(&s, 1);
 		emit_all(&s);
 		s.now_ms += 10;
@@ -189,7 +189,7 @@ Test(reduce, the_timer_closes_what_the_interval_held_back)
 	emit_all(&s);
 	(void)out_records(&s, &batch);
 	cr_assert_eq(batch.number, 2);
-	sim_fini(&s);
+	reduce_sim_fini(&s);
 }
 
 /* I7: a position without rows causes no commit of its own, but it is not older than 10 s. */
@@ -199,7 +199,7 @@ Test(reduce, a_position_without_rows_waits)
 	struct batch batch;
 
 	case_init(&s);
-	sim_put_end(&s.source[1].ring, RECORD_END, 1, 7);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 7);
 	take_all(&s, 1);
 	int64_t changed_ms = s.now_ms;
 	cr_assert_eq(core_deadline(s.core, s.durable), changed_ms + CORE_SAVE_MS);
@@ -207,7 +207,7 @@ Test(reduce, a_position_without_rows_waits)
 	/* A change that leaves the row as it was gives no row either. */
 	put_row(&s, CHANGE_ADD, "x", 1);
 	put_row(&s, CHANGE_SUBTRACT, "x", 1);
-	sim_put_end(&s.source[1].ring, RECORD_END, 1, 8);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 8);
 	take_all(&s, 1);
 	emit_all(&s);
 	cr_assert_eq(out_records(&s, &batch), 0);
@@ -216,9 +216,9 @@ Test(reduce, a_position_without_rows_waits)
 	emit_all(&s);
 	cr_assert_eq(out_records(&s, &batch), 1);
 	cr_assert_eq(batch.rows, 0);
-	cr_assert_eq(sim_position_next(&s, &batch, 1), 8);
+	cr_assert_eq(reduce_sim_position_next(&s, &batch, 1), 8);
 	cr_assert_eq(core_deadline(s.core, s.durable), INT64_MAX);
-	sim_fini(&s);
+	reduce_sim_fini(&s);
 }
 
 Test(reduce, a_clean_stop_saves_the_position_and_says_so)
@@ -227,7 +227,7 @@ Test(reduce, a_clean_stop_saves_the_position_and_says_so)
 	struct batch batch;
 
 	case_init(&s);
-	sim_put_end(&s.source[1].ring, RECORD_END, 1, 3);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 3);
 	take_all(&s, 1);
 	cr_assert_not(core_due(s.core, s.durable, s.now_ms));
 	core_finish(s.core);
@@ -237,7 +237,7 @@ Test(reduce, a_clean_stop_saves_the_position_and_says_so)
 	cr_assert_not(core_wants(s.core, 1), "the last batch was not the last");
 	cr_assert_not(core_is_settled(s.core, 0));
 	cr_assert(core_is_settled(s.core, 1));
-	sim_fini(&s);
+	reduce_sim_fini(&s);
 }
 
 /* Where history began must be known to the target even if nothing ever comes. */
@@ -245,13 +245,13 @@ Test(reduce, a_first_start_saves_where_history_begins)
 {
 	static struct sim s;
 
-	sim_init(&s, 1);
+	reduce_sim_init(&s, 1);
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
-		sim_put_end(&s.source[i].ring, RECORD_CUT, i, 100);
+		reduce_sim_put_end(&s.source[i].ring, RECORD_CUT, i, 100);
 		take_all(&s, i);
 	}
 	cr_assert_eq(core_deadline(s.core, s.durable), s.now_ms + CORE_SAVE_MS);
-	sim_fini(&s);
+	reduce_sim_fini(&s);
 }
 
 /* An input that is through with its replay waits for the others: what it has next is new. */
@@ -259,12 +259,12 @@ Test(reduce, an_input_that_was_cut_waits)
 {
 	static struct sim s;
 
-	sim_init(&s, 1);
+	reduce_sim_init(&s, 1);
 	s.durable = 9;
 	put_row(&s, CHANGE_ADD, "old", 1);
-	sim_put_end(&s.source[1].ring, RECORD_CUT, 1, 1);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_CUT, 1, 1);
 	put_row(&s, CHANGE_ADD, "new", 2);
-	sim_put_end(&s.source[1].ring, RECORD_END, 1, 2);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 2);
 	take_all(&s, 1);
 	cr_assert_not(core_wants(s.core, 1));
 	cr_assert_eq(core_counters(s.core).changes, 1);
@@ -275,7 +275,7 @@ Test(reduce, an_input_that_was_cut_waits)
 	cr_assert_eq(core_counters(s.core).changes, 2);
 	emit_all(&s);
 	cr_assert_eq(core_counters(s.core).batch, 10);
-	sim_fini(&s);
+	reduce_sim_fini(&s);
 }
 
 /* --- what must not be absorbed --- */
@@ -293,7 +293,7 @@ refused(struct sim *s, unsigned input, int code, const char *words)
 	cr_assert_eq(core_error(s->core)->code, code, "code %d", core_error(s->core)->code);
 	cr_assert_not_null(strstr(core_error(s->core)->text, words), "%s",
 			   core_error(s->core)->text);
-	sim_fini(s);
+	reduce_sim_fini(s);
 }
 
 static void
@@ -322,20 +322,21 @@ Test(reduce, corrupt_records_mean_a_full_recovery)
 	put_raw(&s, RECORD_END, "\x92\x00\xc4\x01\x00", 5);
 	refused(&s, 0, EXIT_RECOVER, "a position that is not well formed");
 	case_init(&s);
-	sim_put_change(&s.source[0].ring, 1, CHANGE_ADD, false, values, MODEL_COLUMNS);
+	reduce_sim_put_change(&s.source[0].ring, 1, CHANGE_ADD, false, values, MODEL_COLUMNS);
 	refused(&s, 0, EXIT_RECOVER, "a change that is not well formed"); /* another server's */
 	case_init(&s);
-	sim_put_change(&s.source[0].ring, 0, CHANGE_ADD, false, values, MODEL_COLUMNS);
+	reduce_sim_put_change(&s.source[0].ring, 0, CHANGE_ADD, false, values, MODEL_COLUMNS);
 	refused(&s, 0, EXIT_RECOVER, "a kind that its table cannot have");
 	case_init(&s);
-	sim_put_change(&s.source[0].ring, 0, CHANGE_UPSERT, false, values, MODEL_COLUMNS - 1);
+	reduce_sim_put_change(&s.source[0].ring, 0, CHANGE_UPSERT, false, values,
+			      MODEL_COLUMNS - 1);
 	refused(&s, 0, EXIT_RECOVER, "a row that does not fit");
 	case_init(&s);
-	sim_put_change(&s.source[0].ring, 0, CHANGE_DELETE, false, values, 2);
+	reduce_sim_put_change(&s.source[0].ring, 0, CHANGE_DELETE, false, values, 2);
 	refused(&s, 0, EXIT_RECOVER, "a key that does not fit");
 	case_init(&s);
 	values[MODEL_ID] = (struct value){.kind = VALUE_BOOL, .i = 1};
-	sim_put_change(&s.source[0].ring, 0, CHANGE_UPSERT, false, values, MODEL_COLUMNS);
+	reduce_sim_put_change(&s.source[0].ring, 0, CHANGE_UPSERT, false, values, MODEL_COLUMNS);
 	refused(&s, 0, EXIT_RECOVER, "a row that does not fit");
 	case_init(&s);
 	cr_assert_eq(batch_put_snapshot(&s.source[0].ring, 0, SNAPSHOT_END), 0);
@@ -351,10 +352,10 @@ Test(reduce, a_column_left_out_needs_an_earlier_row)
 	};
 
 	case_init(&s);
-	sim_put_change(&s.source[0].ring, 0, CHANGE_UPSERT, false, values, MODEL_COLUMNS);
+	reduce_sim_put_change(&s.source[0].ring, 0, CHANGE_UPSERT, false, values, MODEL_COLUMNS);
 	refused(&s, 0, EXIT_DATA, "left out column \"status\"");
 	case_init(&s);
-	sim_put_change(&s.source[1].ring, 1, CHANGE_ADD, false, values, MODEL_COLUMNS);
+	reduce_sim_put_change(&s.source[1].ring, 1, CHANGE_ADD, false, values, MODEL_COLUMNS);
 	refused(&s, 1, EXIT_DATA, "REPLICA IDENTITY FULL");
 }
 
@@ -369,15 +370,15 @@ Test(reduce, an_output_row_that_never_fits_names_the_setting)
 
 	case_init(&s);
 	memset(text, 'x', sizeof(text));
-	sim_put_change(&s.source[1].ring, 1, CHANGE_ADD, false, values, MODEL_COLUMNS);
-	sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
+	reduce_sim_put_change(&s.source[1].ring, 1, CHANGE_ADD, false, values, MODEL_COLUMNS);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
 	take_all(&s, 1);
 	/* View 7 shows the text twice: more than half of the ring. */
 	cr_assert_eq(core_emit(s.core, &s.out, s.now_ms), CORE_FAILED);
 	cr_assert_eq(core_error(s.core)->code, EXIT_CONFIG);
 	cr_assert_not_null(strstr(core_error(s.core)->text, "SET ring_bytes = 131072"), "%s",
 			   core_error(s.core)->text);
-	sim_fini(&s);
+	reduce_sim_fini(&s);
 }
 
 Test(reduce, the_pipeline_is_checked)
