@@ -635,7 +635,7 @@ Test(order, garbage_is_no_token)
 	pack_init(&p, token, sizeof(token));
 	order_save(s.order, &p);
 	size_t len = pack_len(&p);
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < 4000; i++) {
 		struct order *o = order_new(ORDER_METADATA, 100);
 		struct order_action a;
 		memcpy(copy, token, len);
