@@ -1,10 +1,10 @@
 #!/bin/sh
-# Run the egress tests against a throwaway PostgreSQL: tests/egress/run.sh BUILD [TEST...]
+# Run the egress tests against a throwaway PostgreSQL: tests/egress/run.sh [BUILD [TEST...]]
 # Needs BUILD/tallyd-egress (compiled with fault points) and BUILD/egress-test.
 set -eu
 
-build=$(cd "$1" && pwd)
-shift
+build=$(cd "${1:-$(dirname "$0")/../../build/fault}" && pwd)
+[ $# = 0 ] || shift
 cd /
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 [ -n "$bin" ] || bin=$(dirname "$(command -v postgres)")
