@@ -381,7 +381,7 @@ head_apply(struct order *o, struct order_partition *p, bool loose)
 			p->at.mark_ms = p->head.source_ms;
 		if (o->end_pending)
 			head_count_taken(o, p);
-		else if (loose && o->mode == ORDER_METADATA)
+		else if (loose && o->cut && o->mode == ORDER_METADATA)
 			o->counters.late++;
 	} else if (p->kind == HEAD_SNAPSHOT) {
 		o->counters.late++;

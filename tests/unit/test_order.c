@@ -39,6 +39,11 @@ struct world {
 	uint64_t trace; /* hash of what was applied between ENDs, in any order */
 	uint64_t between;
 	uint64_t seed;
+	const struct world *replay_of;   /* until CUT */
+	uint64_t read;                   /* the same of the open attempt */
+	uint64_t ends, stop_at, applied; /* applied: hash of all that stands */
+	struct partition_position at[LOGS];
+	struct transaction_position at_tx;
 	size_t seen_at[UNITS + 1][LOGS + 1]; /* lengths of all logs before a unit was sent */
 };
 
@@ -210,7 +215,9 @@ world_apply(struct world *w, const struct order_action *a, struct unit *u, size_
 {
 	cr_assert_eq(a->snapshot, u->kind == UNIT_ROW, "seed %" PRIu64, w->seed);
 	w->between += (id + 1) * 0x9e3779b97f4a7c15u;
+	w->applied += (id + 1) * 0x9e3779b97f4a7c15u;
 	if (u->kind == UNIT_ROW) {
+		w->read += (id + 1) * 0x9e3779b97f4a7c15u;
 		w->rows[u->log]++;
 		return;
 	}
@@ -221,12 +228,31 @@ world_apply(struct world *w, const struct order_action *a, struct unit *u, size_
 			      id);
 		return;
 	}
-	cr_assert(w->stale == 0 || w->ended, "seed %" PRIu64 ": unit %zu too early", w->seed, id);
+	cr_assert(w->ended, "seed %" PRIu64 ": unit %zu too early", w->seed, id);
 	w->open += w->left[u->txn] == w->events[u->txn];
 	if (--w->left[u->txn] == 0) {
 		w->open--;
 		w->whole++;
 	}
+}
+
+/* The position as an END would carry it. */
+static void
+world_end(struct world *w, struct sim *s)
+{
+	static uint8_t entries[4096];
+	struct pack pack;
+	struct unpack u;
+	if (++w->ends != w->stop_at)
+		return;
+	pack_init(&pack, entries, sizeof(entries));
+	order_pack_position(s->order, true, &pack);
+	unpack_init(&u, entries, pack_len(&pack));
+	cr_assert(position_unpack_transaction(&u, &w->at_tx));
+	for (unsigned i = 0; i < s->partitions; i++)
+		cr_assert(position_unpack_partition(&u, &w->at[i]));
+	cr_assert(u.at == u.end);
+	s->stop = true;
 }
 
 static void
@@ -239,18 +265,26 @@ world_act(struct sim *s, const struct order_action *a, const struct sim_event *h
 		break;
 	case ORDER_SNAPSHOT_BEGIN:
 		memset(w->rows, 0, sizeof(w->rows));
+		w->read = 0;
 		w->final = head->id >= w->stale;
 		break;
 	case ORDER_SNAPSHOT_END:
+		w->applied = w->read; /* and nothing else */
 		/* Of two snapshots the first may end too, before the second begins. */
 		w->ended = w->final && memcmp(w->rows, w->rows_expected, sizeof(w->rows)) == 0;
 		cr_assert(w->ended || !w->final, "seed %" PRIu64 ": rows of the snapshot", w->seed);
 		break;
 	case ORDER_END:
+		world_end(w, s);
 		cr_assert_eq(w->open, 0, "seed %" PRIu64 ": torn at %" PRId64, w->seed, s->now_ms);
 		if (w->between != 0) /* others only move the position */
 			w->trace = (w->trace ^ w->between) * 0x100000001b3u;
 		w->between = 0;
+		break;
+	case ORDER_CUT:
+		cr_assert(w->replay_of == NULL || w->replay_of->applied == w->applied,
+			  "seed %" PRIu64 ": another state at D", w->seed);
+		w->replay_of = NULL;
 		break;
 	default:
 		break;
@@ -324,6 +358,32 @@ Test(order, second_snapshot_replaces)
 		struct order_action a = sim_run(&s, 10000);
 		world_check(&w, &s, &a);
 		cr_assert(w.ended, "seed %" PRIu64, seed);
+		sim_fini(&s);
+	}
+}
+
+/* The state at D is the same when it is reached again from the start, and so is what follows. */
+Test(order, replays_come_to_the_same_state)
+{
+	static struct world first, second;
+	struct sim s;
+	for (uint64_t seed = 1; seed <= 300; seed++) {
+		world_make(&first, &s, seed, seed % 3 == 0);
+		first.stop_at = 1 + seed * 31 % 100;
+		s.random = seed;
+		sim_run(&s, 10000);
+		sim_fini(&s);
+		if (first.ends < first.stop_at)
+			continue;
+		world_make(&second, &s, seed, seed % 3 == 0);
+		s.random = seed + 1000;
+		s.durable = first.at;
+		s.durable_tx = &first.at_tx;
+		s.reload = seed % 2;
+		second.replay_of = &first;
+		struct order_action a = sim_run(&s, 10000);
+		world_check(&second, &s, &a);
+		cr_assert_null(second.replay_of, "seed %" PRIu64 ": no CUT", seed);
 		sim_fini(&s);
 	}
 }
