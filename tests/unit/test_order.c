@@ -710,3 +710,21 @@ Test(order, garbage_is_no_token)
 	}
 	sim_fini(&s);
 }
+
+/* A restored database: its snapshot replaces all, so what streams after it may have lower LSNs. */
+Test(order, snapshot_of_a_restored_source)
+{
+	struct order *o = order_of(ORDER_SEQUENCE, 1);
+	cr_assert_eq(offer(o, place(1000, 1001, 0)), ORDER_APPLY);
+	struct event_place e = place(0, 100, 1);
+	e.snapshot = SNAPSHOT_FIRST;
+	cr_assert_eq(offer(o, e), ORDER_END);
+	cr_assert_eq(step_done(o, 0), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	e = place(200, 201, 2);
+	e.source_ms = 5000;
+	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_END);
+	cr_assert_eq(step_done(o, 0), ORDER_END);
+	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	order_free(o);
+}
