@@ -35,7 +35,8 @@ pack_write(void *data, const char *bytes, size_t len)
 		p->overflow = true;
 		return -1;
 	}
-	memcpy(p->at, bytes, len);
+	if (len > 0) /* an empty slice may have no address */
+		memcpy(p->at, bytes, len);
 	p->at += len;
 	return 0;
 }
