@@ -21,8 +21,8 @@ load() # small commits, then one of many groups
 		sql "INSERT INTO items SELECT $next + i, i % 50 FROM generate_series(1, 20) i"
 		next=$((next + 20))
 	done
-	sql "INSERT INTO items SELECT $next + i, i FROM generate_series(1, 1500) i"
-	next=$((next + 1500))
+	sql "INSERT INTO items SELECT $next + i, i FROM generate_series(1, 5000) i"
+	next=$((next + 5000))
 	sql "DELETE FROM items WHERE id % 3 = 0"
 }
 points=(egress.before_takeover egress.after_takeover egress.before_insert egress.in_copy
