@@ -90,6 +90,17 @@ suite_ring_kill()
 	build/fault/ring-kill 1000
 }
 
+# No Docker engine is needed to read the file: its parser checks it.
+suite_compose()
+{
+	if make -s check-compose; then
+		echo '1 passed, 0 failed'
+	else
+		echo '0 passed, 1 failed'
+		return 1
+	fi
+}
+
 suite_egress()
 {
 	tests/egress/run.sh
@@ -138,7 +149,7 @@ suites=(unit style golden_pipeline golden_changes ring_threads ring_kill)
 if [[ ${1-} == fast ]]; then
 	suites+=(sanitize_input)
 else
-	suites+=(sanitize egress stack)
+	suites+=(sanitize compose egress stack)
 fi
 
 running=0
