@@ -73,6 +73,7 @@ INGEST := \
 	ingest/schema.c \
 	ingest/source.c \
 	ingest/transaction.c \
+	ingest/trouble.c \
 	ingest/writer.c
 
 REDUCE := \

@@ -328,6 +328,8 @@ ingest_act(struct ingest *in, const struct order_action *a)
 	case ORDER_WAIT:
 		break;
 	}
+	if (a->step == ORDER_END && a->reason[0] != '\0')
+		log_warn("ingest.incomplete", "%s", a->reason);
 	order_done(s->order);
 	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
 		source_taken(s, (unsigned)a->partition);

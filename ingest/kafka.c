@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
+#include "ingest/trouble.h"
 
 #define KAFKA_QUEUES_BYTES   (8u * 1024 * 1024) /* prefetched in all, unless the user says so */
 #define KAFKA_FETCH_BYTES    (1024u * 1024)     /* one fetch of one partition, at most */
@@ -43,7 +44,7 @@ struct kafka {
 	unsigned batch_max;
 	int fd;
 	bool away;
-	char trouble[384];
+	struct trouble trouble;
 	int failure;
 	char failure_text[512];
 	bool committing;
@@ -94,7 +95,7 @@ kafka_failure(const struct kafka *k, const char **text)
 const char *
 kafka_trouble(const struct kafka *k)
 {
-	return k->trouble;
+	return k->trouble.text;
 }
 
 bool
@@ -277,36 +278,6 @@ kafka_check_options(struct stage *s)
 /* ---- callbacks: run inside kafka_serve() and the lookups ----------------------------------- */
 
 /*
- * From "sasl_ssl://h:1/bootstrap: Connect to ipv4#h:1 failed: REASON (after 0ms in state X)"; the
- * connection to the group's coordinator has its own name before it.
- */
-static void
-kafka_note_trouble(struct kafka *k, const char *reason)
-{
-	static const char coordinator[] = "GroupCoordinator: ", connect[] = ": Connect to ";
-	const char *name = reason, *why, *end;
-	if (strncmp(name, coordinator, sizeof(coordinator) - 1) == 0)
-		name += sizeof(coordinator) - 1;
-	const char *scheme = strstr(name, "://");
-	if (scheme != NULL && scheme == strchr(name, ':'))
-		name = scheme + 3;
-	why = strstr(name, ": ");
-	if (why == NULL) {
-		strlcpy(k->trouble, name, sizeof(k->trouble));
-		return;
-	}
-	int name_len = (int)strcspn(name, "/");
-	if (name_len > why - name)
-		name_len = (int)(why - name);
-	const char *failed = strstr(why, " failed: ");
-	why = strncmp(why, connect, sizeof(connect) - 1) == 0 && failed != NULL ? failed + 9
-										: why + 2;
-	end = strstr(why, " (after ");
-	snprintf(k->trouble, sizeof(k->trouble), "%.*s: %.*s", name_len, name,
-		 end != NULL ? (int)(end - why) : (int)strlen(why), why);
-}
-
-/*
  * A handshake that a restarting broker cut short also arrives as an authentication error; only
  * an answer is a refusal.
  */
@@ -339,12 +310,12 @@ kafka_on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
 		k->away = true;
 		return;
 	}
-	kafka_note_trouble(k, reason);
+	trouble_note(&k->trouble, reason, clock_monotonic_ms());
 	if (kafka_is_refusal(err, reason))
 		kafka_fail(k, EXIT_DENIED,
 			   "Kafka refuses the connection: %s: look at sasl.*, ssl.* and "
 			   "security.protocol of server \"%s\"",
-			   k->trouble, kafka_server(k->stage)->name);
+			   trouble_shorten(reason, text), kafka_server(k->stage)->name);
 }
 
 /* Connection faults arrive by kafka_on_error() as well, and are said once, by the one who waits. */
@@ -474,7 +445,7 @@ static enum kafka_result
 kafka_answered(struct kafka *k)
 {
 	k->away = false;
-	k->trouble[0] = '\0';
+	trouble_clear(&k->trouble);
 	return KAFKA_OK;
 }
 
@@ -494,7 +465,7 @@ kafka_unanswered(struct kafka *k, rd_kafka_resp_err_t err, const char *topic)
 			   topic);
 		return KAFKA_DENIED;
 	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-		snprintf(k->trouble, sizeof(k->trouble), "%s", rd_kafka_err2str(err));
+		strlcpy(k->trouble.text, rd_kafka_err2str(err), TROUBLE_SIZE);
 		return KAFKA_DENIED;
 	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
 		kafka_fail(k, EXIT_CONFIG, "%s is no valid name of a topic", topic);
@@ -503,8 +474,8 @@ kafka_unanswered(struct kafka *k, rd_kafka_resp_err_t err, const char *topic)
 		break;
 	}
 	const struct option *servers = kafka_option(k->stage, "bootstrap.servers");
-	if (k->trouble[0] == '\0')
-		snprintf(k->trouble, sizeof(k->trouble), "%s: %s",
+	if (k->trouble.text[0] == '\0')
+		snprintf(k->trouble.text, TROUBLE_SIZE, "%s: %s",
 			 servers != NULL ? servers->value : "the brokers", rd_kafka_err2str(err));
 	return KAFKA_AWAY;
 }

@@ -87,6 +87,9 @@ void order_set_transaction(struct order *, const struct transaction_position *fr
 bool order_wants(const struct order *, int partition);
 bool order_wants_transaction(const struct order *);
 
+/* Whether a replay must pass this offset before it comes to D. */
+bool order_is_history(const struct order *, int partition, int64_t offset);
+
 /* Hand in a head. Offsets of a partition must only grow; others make the next step REFUSE. */
 void order_offer(struct order *, int partition, const struct event_place *);
 

@@ -309,6 +309,13 @@ order_wants_transaction(const struct order *o)
 	return o->mode == ORDER_METADATA && o->cut && !o->end_pending;
 }
 
+bool
+order_is_history(const struct order *o, int partition, int64_t offset)
+{
+	const struct order_partition *p = &o->partitions[partition];
+	return !o->cut && p->has_durable && offset < p->durable.next;
+}
+
 static bool
 offer_is_sane(struct order *o, int partition, const struct event_place *e)
 {

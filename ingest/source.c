@@ -94,8 +94,7 @@ hash_tail(uint64_t h, const char *s, size_t len)
 	return hash_mix(h, word);
 }
 
-/* It is kept in the target: never change how it is made. */
-static uint64_t
+uint64_t
 source_hash(const struct kafka_message *m)
 {
 	uint64_t h = hash_mix(0, (uint64_t)m->timestamp_ms);
@@ -107,11 +106,11 @@ source_hash(const struct kafka_message *m)
 }
 
 /*
- * Whether a message that cannot be decoded carries the sequence of the transaction before it, by
- * its bytes alone: then that transaction is not whole, and is not shown.
+ * Whether a message that cannot be decoded carries the sequence of what was applied last, by its
+ * bytes alone: then that transaction is not whole, and is not shown.
  */
 static bool
-source_same_sequence(const struct kafka_message *m, const struct event_place *before)
+source_same_sequence(const struct kafka_message *m, const struct watermark *before)
 {
 	static const char name[] = "\"sequence\":\"[\\\"";
 	char text[32];
@@ -131,10 +130,13 @@ source_poison(struct source *s, unsigned queue, const struct kafka_message *m, c
 {
 	s->poison = (struct poison){.set = true, .queue = (int)queue, .offset = m->offset};
 	if (queue < s->count)
-		s->poison.same = source_same_sequence(m, &s->partitions[queue].event.place);
+		s->poison.same =
+		    source_same_sequence(m, &order_partition(s->order, (int)queue)->mark);
 	snprintf(s->poison.text, sizeof(s->poison.text), "%s [%d] offset %lld: %s",
 		 source_topic(s, queue), queue < s->count ? s->partitions[queue].partition : 0,
 		 (long long)m->offset, reason);
+	if (queue < s->count && order_is_history(s->order, (int)queue, m->offset))
+		stage_fail(s->stage, EXIT_DATA, "ingest.malformed", "%s", s->poison.text);
 	log_warn("ingest.malformed", "%s; finishing what came before it", s->poison.text);
 }
 
@@ -186,6 +188,7 @@ source_decode(struct source *s, unsigned p, const struct kafka_message *m)
 	struct partition *part = &s->partitions[p];
 	struct event event;
 	char error[512];
+	error[0] = '\0';
 	if (decoder_read(part->decoder, m->key, m->key_len, m->value, m->value_len, &event, error,
 			 sizeof(error)) != 0 ||
 	    FAULT("ingest.decode")) {
@@ -196,6 +199,20 @@ source_decode(struct source *s, unsigned p, const struct kafka_message *m)
 	event.place.hash = source_hash(m);
 	part->event = event;
 	part->message_bytes = m->key_len + m->value_len;
+	return true;
+}
+
+bool
+source_offer(struct source *s, unsigned p, const struct kafka_message *m)
+{
+	struct partition *part = &s->partitions[p];
+	if (!source_decode(s, p, m))
+		return false;
+	if (part->check_offset >= 0)
+		source_check_hash(s, p, &part->event.place);
+	source_check_sequences(s, part);
+	order_offer(s->order, (int)p, &part->event.place);
+	part->offered = true;
 	return true;
 }
 
@@ -222,14 +239,7 @@ source_fetch(struct source *s, unsigned p, int64_t now_ms)
 	default:
 		return 0;
 	}
-	if (!source_decode(s, p, &m))
-		return 0;
-	if (part->check_offset >= 0)
-		source_check_hash(s, p, &part->event.place);
-	source_check_sequences(s, part);
-	order_offer(s->order, (int)p, &part->event.place);
-	part->offered = true;
-	return 1;
+	return source_offer(s, p, &m);
 }
 
 void
@@ -242,12 +252,26 @@ source_taken(struct source *s, unsigned p)
 	kafka_take(s->kafka, p);
 }
 
+bool
+source_offer_transaction(struct source *s, const struct kafka_message *m)
+{
+	struct transaction_event event;
+	char error[512];
+	if (transaction_read(s->stage->pipeline, s->stage->server, m->value, m->value_len, &event,
+			     error, sizeof(error)) != 0) {
+		source_poison(s, s->count, m, error);
+		return false;
+	}
+	event.offset = m->offset;
+	event.hash = source_hash(m);
+	order_offer_transaction(s->order, &event);
+	return true;
+}
+
 static unsigned
 source_fetch_transaction(struct source *s, int64_t now_ms)
 {
-	struct transaction_event event;
 	struct kafka_message m;
-	char error[512];
 	int64_t end;
 	if (s->mode != ORDER_METADATA || !order_wants_transaction(s->order) ||
 	    (s->poison.set && s->poison.queue == (int)s->count))
@@ -266,14 +290,8 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 		return 0;
 	}
 	s->transaction_exists = true;
-	if (transaction_read(s->stage->pipeline, s->stage->server, m.value, m.value_len, &event,
-			     error, sizeof(error)) != 0) {
-		source_poison(s, s->count, &m, error);
+	if (!source_offer_transaction(s, &m))
 		return 0;
-	}
-	event.offset = m.offset;
-	event.hash = source_hash(&m);
-	order_offer_transaction(s->order, &event);
 	kafka_take(s->kafka, s->count); /* the event borrows nothing */
 	return 1;
 }

@@ -31,7 +31,7 @@ struct poison { /* a message that cannot be read: nothing after it is */
 	bool set;
 	int queue; /* number of the partition; source->count: the transaction topic */
 	int64_t offset;
-	bool same; /* it belongs to the transaction of the event before it */
+	bool same; /* it belongs to the open transaction of its partition */
 	char text[768];
 };
 
@@ -62,7 +62,8 @@ const char *source_mode_name(enum order_mode);
 
 /*
  * Offer what order wants from partition p, or from all and the transaction topic. Never blocks.
- * Returns how many were offered. A message that cannot be read sets `poison`.
+ * Returns how many were offered. A message that cannot be read sets `poison`; within a replay it
+ * ends the process, for nothing of what comes before it can be shown anew.
  */
 unsigned source_fetch(struct source *, unsigned p, int64_t now_ms);
 unsigned source_fetch_all(struct source *, int64_t now_ms);
@@ -72,6 +73,16 @@ void source_taken(struct source *, unsigned p);
 
 /* The topic of queue p. */
 const char *source_topic(const struct source *, unsigned p);
+
+/*
+ * Offer one message of partition p, or of the transaction topic, that order wants; the partition's
+ * event borrows it until source_taken(). False when it cannot be read: then `poison` is set.
+ */
+bool source_offer(struct source *, unsigned p, const struct kafka_message *);
+bool source_offer_transaction(struct source *, const struct kafka_message *);
+
+/* Of a whole record; never 0. It is kept in the target: never change how it is made. */
+uint64_t source_hash(const struct kafka_message *);
 
 /* Ends the process with what kafka_failure() says, if it says something. */
 void source_check_failure(struct source *);
