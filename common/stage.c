@@ -84,6 +84,8 @@ stage_arguments(struct stage *s, int argc, char **argv)
 			has_server = true;
 		} else if (s->check && strcmp(argv[i], "--offline") == 0) {
 			s->offline = true;
+		} else if (s->check && s->role == ROLE_EGRESS && strcmp(argv[i], "--ddl") == 0) {
+			s->ddl = true;
 		} else {
 			stage_refuse(argv[i], "unknown argument");
 		}

@@ -61,6 +61,7 @@ enum stage_fd {
 struct stage {
 	enum stage_role role;
 	bool check, offline; /* `check` mode: no rings, no control socket, no board */
+	bool ddl;            /* egress's check: print what the target's owner is to run */
 	unsigned server;     /* ingest: which of pipeline->servers it reads */
 	struct pipeline *pipeline;
 	struct board *board;

@@ -92,6 +92,8 @@ check_tables(struct check *c)
 		}
 		check_result(c, result);
 	}
+	if (!plan_check_distinct(c->stage, c->target.tables))
+		check_note(c, EXIT_CONFIG);
 }
 
 /* Schema tallyd is there and ours to use, or may be created. False: nothing is in it yet. */
@@ -108,10 +110,11 @@ check_schema(struct check *c)
 	if (error < 0 ||
 	    postgres_query(
 		pg,
-		present ? "SELECT has_schema_privilege('tallyd', 'USAGE')"
-			  " AND has_table_privilege('tallyd.pipeline', 'SELECT, UPDATE')"
-			  " AND has_table_privilege('tallyd.pipeline', 'INSERT')"
-			  " AND has_table_privilege('tallyd.view', 'INSERT')"
+		present ? "SELECT has_schema_privilege('tallyd', 'USAGE') AND"
+			  " (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"
+			  " pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"
+			  " 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"
+			  " AND c.relname IN ('pipeline', 'view', 'checkpoint'))"
 			: "SELECT coalesce((SELECT has_schema_privilege(n.oid, 'CREATE')"
 			  " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tallyd'),"
 			  " has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
@@ -167,13 +170,22 @@ check_online(struct check *c)
 {
 	bool present;
 
-	postgres_set_deadline(c->target.pg, clock_monotonic_ms() + CHECK_MS);
 	if (!check_connect(c))
 		return;
+	postgres_set_deadline(c->target.pg, clock_monotonic_ms() + CHECK_MS);
 	check_tables(c);
 	present = check_schema(c);
 	if (c->worst == EXIT_OK)
 		check_views(c, present);
+}
+
+static void
+check_print_ddl(const struct check *c)
+{
+	char *user = target_user(&c->target);
+
+	ddl_print(stdout, user);
+	free(user);
 }
 
 enum exit_code
@@ -183,6 +195,8 @@ egress_check(struct stage *stage)
 
 	if (!target_init(&c.target, stage))
 		c.worst = EXIT_CONFIG;
+	else if (stage->ddl)
+		check_print_ddl(&c);
 	else if (!stage->offline)
 		check_online(&c);
 	target_fini(&c.target);

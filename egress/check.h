@@ -6,7 +6,11 @@
 
 #include "common/stage.h"
 
-/* Prints its findings by stage_report(); returns the exit code. Takes some seconds at most. */
+/*
+ * Prints its findings by stage_report(); returns the exit code. Takes some seconds at most, longer
+ * only when connect_timeout says so. With stage->ddl no server is asked, and unless there are
+ * findings the script for the target's owner is printed.
+ */
 enum exit_code egress_check(struct stage *);
 
 #endif

@@ -50,10 +50,26 @@ static const char ddl[] = CREATE_SCHEMA
     "    FROM tallyd.pipeline p LEFT JOIN pg_catalog.pg_stat_activity a\n"
     "        ON a.pid = p.backend AND a.backend_start IS NOT DISTINCT FROM p.backend_start;\n";
 
-const char *
-ddl_text(void)
+static void
+ddl_print_name(FILE *out, const char *name)
 {
-	return ddl;
+	fputc('"', out);
+	for (; *name != '\0'; name++) {
+		if (*name == '"')
+			fputc('"', out);
+		fputc(*name, out);
+	}
+	fputc('"', out);
+}
+
+void
+ddl_print(FILE *out, const char *user)
+{
+	fprintf(out, "BEGIN;\n%sGRANT USAGE ON SCHEMA tallyd TO ", ddl);
+	ddl_print_name(out, user);
+	fputs(";\nGRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tallyd TO ", out);
+	ddl_print_name(out, user);
+	fputs(";\nCOMMIT;\n", out);
 }
 
 bool
@@ -97,8 +113,7 @@ ddl_create(struct postgres *pg)
 char *
 ddl_hint(const struct postgres *pg)
 {
-	return xasprintf("let the owner of the database run:"
-			 " CREATE SCHEMA IF NOT EXISTS tallyd AUTHORIZATION \"%s\";"
-			 " or, if it exists: GRANT USAGE, CREATE ON SCHEMA tallyd TO \"%s\";",
-			 postgres_user(pg), postgres_user(pg));
+	return xasprintf("let the owner of the database run what `tallyd check --ddl FILE` prints,"
+			 " or: CREATE SCHEMA IF NOT EXISTS tallyd AUTHORIZATION \"%s\";",
+			 postgres_user(pg));
 }

@@ -5,11 +5,12 @@
 #define EGRESS_DDL_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 struct postgres;
 
-/* All statements, each IF NOT EXISTS: for the one who may create the schema. Static. */
-const char *ddl_text(void);
+/* One script for the one who may create the schema: all that a start needs, given to `user`. */
+void ddl_print(FILE *, const char *user);
 
 /* True when every table and the view are there; -1 in *error on a failed statement. */
 bool ddl_present(struct postgres *, int *error);

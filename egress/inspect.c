@@ -98,6 +98,7 @@ inspect_find(struct inspect *in, char oid[16])
 	if (postgres_rows(pg) == 0)
 		return INSPECT_MISSING;
 	snprintf(oid, 16, "%s", postgres_get(pg, 0, 0));
+	in->table->oid = (uint32_t)strtoul(oid, NULL, 10);
 	in->table->name = xstrdup(postgres_get(pg, 0, 1));
 	kind = postgres_get(pg, 0, 2);
 	in->table->may_read = inspect_true(pg, 0, 7);

@@ -8,6 +8,7 @@
 #define EGRESS_INSPECT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "egress/encode.h"
 
@@ -16,6 +17,7 @@ struct stage;
 struct view;
 
 struct target_table {  /* zero-initialised is empty */
+	uint32_t oid;  /* of pg_class; 0: not found yet */
 	char *name;    /* with its schema, quoted for SQL */
 	char *columns; /* outputs, "time", diff: the column list of INSERT and COPY */
 	struct encode_column *encode; /* in the order of view->outputs */

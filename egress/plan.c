@@ -55,7 +55,7 @@ plan_find(const struct pipeline *p, const char *name)
 	return found;
 }
 
-static bool
+bool
 plan_check_distinct(struct stage *s, const struct target_table *tables)
 {
 	const struct pipeline *p = s->pipeline;
@@ -63,12 +63,18 @@ plan_check_distinct(struct stage *s, const struct target_table *tables)
 
 	for (unsigned i = 0; i < p->view_count; i++) {
 		for (unsigned j = 0; j < i; j++) {
-			if (strcmp(tables[i].name, tables[j].name) != 0)
+			char *one, *other;
+
+			if (tables[i].oid == 0 || tables[i].oid != tables[j].oid)
 				continue;
+			one = inspect_view_name(&p->views[j]);
+			other = inspect_view_name(&p->views[i]);
 			stage_report(
 			    s, LOG_ERROR, &p->views[i].place,
 			    "views %s and %s both write into %s: each needs a table of its own",
-			    p->views[j].name, p->views[i].name, tables[i].name);
+			    one, other, tables[i].name);
+			free(one);
+			free(other);
 			ok = false;
 		}
 	}
@@ -82,7 +88,7 @@ plan_check(struct stage *s, struct postgres *pg, const struct target_table *tabl
 	const struct pipeline *p = s->pipeline;
 	const char *values[1] = {p->name};
 	struct postgres_params params = {.count = 1, .values = values};
-	bool ok = plan_check_distinct(s, tables);
+	bool ok = true;
 
 	memset(known, 0, p->view_count * sizeof(*known));
 	if (postgres_query(

@@ -13,6 +13,12 @@ struct postgres;
 struct stage;
 
 /*
+ * False when two views have one table, by whatever names: reported at the place of the second.
+ * Tables without an oid are passed over.
+ */
+bool plan_check_distinct(struct stage *, const struct target_table *);
+
+/*
  * Compare. known[i] tells whether tallyd.view has view i of the pipeline. `batch` is the target's
  * durable one: once it has one, views may neither change, come nor go. Reports each difference
  * with what to do. The name below which the views are kept is the pipeline's.

@@ -2,17 +2,23 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <libpq-fe.h>
 
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/stage.h"
+
+/* Time for libpq to see that the kernel has given an address up, and to go on with the next. */
+#define HANDSHAKE_GRACE_MS 500
 
 struct postgres {
 	struct stage *stage;
@@ -58,6 +64,19 @@ postgres_knows_option(const char *keyword)
 		known = known || strcmp(o->keyword, keyword) == 0;
 	PQconninfoFree(all);
 	return known;
+}
+
+char *
+postgres_default_user(void)
+{
+	PQconninfoOption *all = PQconndefaults();
+	char *user = NULL;
+
+	for (PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+		if (strcmp(o->keyword, "user") == 0 && o->val != NULL)
+			user = xstrdup(o->val);
+	PQconninfoFree(all);
+	return user != NULL ? user : xstrdup("");
 }
 
 /* One line out of the server's many: blanks squeezed, and no LOCATION. */
@@ -117,6 +136,7 @@ postgres_left(struct postgres *pg)
 	return until <= now ? 0 : (int)(until - now);
 }
 
+/* Returns 1 when the socket is ready, 0 when not yet, -1 when it is over. */
 static int
 postgres_wait(struct postgres *pg, short events)
 {
@@ -127,8 +147,7 @@ postgres_wait(struct postgres *pg, short events)
 		return postgres_set_lost(pg, PQerrorMessage(pg->conn));
 	if (left == 0)
 		return postgres_set_lost(pg, "no answer in time");
-	stage_poll(pg->stage, &fd, 1, left);
-	return 0;
+	return stage_poll(pg->stage, &fd, 1, left) > 0 ? 1 : 0;
 }
 
 static int
@@ -469,13 +488,75 @@ postgres_set_where(struct postgres *pg)
 	snprintf(pg->where, sizeof(pg->where), "%s:%s", host, port);
 }
 
+/* A number among the connection's options; `otherwise` when not given. False: no number. */
+static bool
+postgres_number_option(const struct postgres *pg, const char *keyword, long long otherwise,
+		       long long *number)
+{
+	PQconninfoOption *all = PQconninfo(pg->conn);
+	const char *error = NULL;
+
+	*number = otherwise;
+	for (PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+		if (strcmp(o->keyword, keyword) == 0 && o->val != NULL && o->val[0] != '\0')
+			*number = strtonum(o->val, INT32_MIN, INT32_MAX, &error);
+	PQconninfoFree(all);
+	return error == NULL;
+}
+
+/*
+ * The kernel gives up an address that does not answer at all, and libpq goes on with the next one.
+ * 0 is the kernel's own idea. Fails on a Unix socket, which needs none.
+ */
+static void
+postgres_limit_handshake(const struct postgres *pg, long long ms)
+{
+	int value = ms > INT32_MAX ? INT32_MAX : ms < 0 ? 0 : (int)ms;
+
+	(void)setsockopt(PQsocket(pg->conn), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof(value));
+}
+
+/*
+ * libpq leaves connect_timeout to whoever polls. As there it counts for each address anew. Returns
+ * the last step; the deadline of statements is as before.
+ */
+static PostgresPollingStatusType
+postgres_poll_connection(struct postgres *pg, long long limit_ms)
+{
+	PostgresPollingStatusType step = PGRES_POLLING_WRITING;
+	const int64_t overall = pg->deadline_ms;
+	char address[sizeof(pg->where) + 64] = "", now[sizeof(address)];
+	int ready;
+
+	while (step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED) {
+		const char *ip = PQhostaddr(pg->conn);
+
+		postgres_set_where(pg);
+		snprintf(now, sizeof(now), "%s %.60s", pg->where, ip != NULL ? ip : "");
+		if (limit_ms > 0 && strcmp(now, address) != 0) {
+			strlcpy(address, now, sizeof(address));
+			pg->deadline_ms = clock_monotonic_ms() + limit_ms + HANDSHAKE_GRACE_MS;
+			if (overall != 0 && overall < pg->deadline_ms)
+				pg->deadline_ms = overall;
+			postgres_limit_handshake(pg, limit_ms);
+		}
+		/* Asked too early, libpq takes a handshake that goes on for one that is done. */
+		ready = postgres_wait(pg, step == PGRES_POLLING_READING ? POLLIN : POLLOUT);
+		if (ready < 0)
+			break;
+		if (ready > 0)
+			step = PQconnectPoll(pg->conn);
+	}
+	postgres_set_where(pg);
+	pg->deadline_ms = overall;
+	return step;
+}
+
 enum postgres_connection
 postgres_connect(struct postgres *pg, const char *const *keywords, const char *const *values,
 		 int timeout_ms)
 {
-	PostgresPollingStatusType step = PGRES_POLLING_WRITING;
-	int64_t limit = pg->deadline_ms;
-	int64_t own = clock_monotonic_ms() + timeout_ms;
+	long long limit_s, user_timeout_ms;
 
 	postgres_close(pg);
 	postgres_forget(pg);
@@ -487,17 +568,16 @@ postgres_connect(struct postgres *pg, const char *const *keywords, const char *c
 	postgres_set_where(pg);
 	if (PQstatus(pg->conn) == CONNECTION_BAD)
 		return postgres_refused(pg, true);
-	if (limit == 0 || own < limit)
-		pg->deadline_ms = own;
-	while (step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED) {
-		if (postgres_wait(pg, step == PGRES_POLLING_READING ? POLLIN : POLLOUT) < 0)
-			break;
-		step = PQconnectPoll(pg->conn);
-		postgres_set_where(pg);
+	if (!postgres_number_option(pg, "connect_timeout", -1, &limit_s) ||
+	    !postgres_number_option(pg, "tcp_user_timeout", 0, &user_timeout_ms)) {
+		postgres_set_error(pg, "connect_timeout and tcp_user_timeout must be numbers");
+		pg->lost = true;
+		return POSTGRES_INVALID;
 	}
-	pg->deadline_ms = limit;
-	if (step != PGRES_POLLING_OK)
+	if (postgres_poll_connection(pg, limit_s < 0 ? timeout_ms : limit_s * 1000) !=
+	    PGRES_POLLING_OK)
 		return postgres_refused(pg, false);
+	postgres_limit_handshake(pg, user_timeout_ms);
 	if (PQsetnonblocking(pg->conn, 1) != 0)
 		return postgres_refused(pg, false);
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);

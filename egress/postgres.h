@@ -41,9 +41,13 @@ void postgres_free(struct postgres *);
 /* True when libpq knows a connection keyword of this name. */
 bool postgres_knows_option(const char *keyword);
 
+/* Who logs in when no option says so: PGUSER, the service file, else the user's own name. Heap. */
+char *postgres_default_user(void);
+
 /*
- * Connect; NULL-terminated arrays as for PQconnectStartParams(). Blocks at most timeout_ms, but
- * for the resolver. The arrays are not kept.
+ * Connect; NULL-terminated arrays as for PQconnectStartParams(). Blocks at most timeout_ms for
+ * each address, or as long as connect_timeout says where that is given, and for the resolver,
+ * during which the heart stands still. The arrays are not kept.
  */
 enum postgres_connection postgres_connect(struct postgres *, const char *const *keywords,
 					  const char *const *values, int timeout_ms);

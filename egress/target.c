@@ -142,6 +142,15 @@ target_init(struct target *t, struct stage *stage)
 	return ok;
 }
 
+char *
+target_user(const struct target *t)
+{
+	for (size_t i = 0; t->keywords[i] != NULL; i++)
+		if (strcmp(t->keywords[i], "user") == 0 && t->values[i][0] != '\0')
+			return xstrdup(t->values[i]);
+	return postgres_default_user();
+}
+
 void
 target_fini(struct target *t)
 {
@@ -552,6 +561,8 @@ target_check_tables(struct target *t)
 	for (unsigned i = 0; i < t->stage->pipeline->view_count && step == TARGET_DONE; i++)
 		if (t->tables[i].columns == NULL)
 			step = target_check_table(t, i);
+	if (step == TARGET_DONE && !plan_check_distinct(t->stage, t->tables))
+		stage_fail(t->stage, EXIT_CONFIG, "target.table", "two views have one table");
 	return step;
 }
 

@@ -47,6 +47,9 @@ enum target_step {
 bool target_init(struct target *, struct stage *);
 void target_fini(struct target *);
 
+/* The role that will log in, as far as can be said without the server. Heap. */
+char *target_user(const struct target *);
+
 /*
  * Connect, wait for the lock, create the schema, check the tables, take over; all of it again and
  * again until it is done. Returns 0, or -1 when asked to stop. Ends the process when waiting

@@ -1,6 +1,8 @@
 /* check.c - run `tallyd-STAGE check` for each stage and render what it says. */
 #include "supervisor/check.h"
 
+#include <bsd/stdlib.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,15 +27,11 @@ struct check { /* one stage's check, while it runs */
 	unsigned server;
 	pid_t pid; /* -1: could not be started */
 	int pidfd, output;
+	bool script;     /* what it says is for the user as it is, no lines of a report */
 	bool complained; /* said an error */
 	char *text;      /* what it has said so far; heap */
 	size_t len, size;
-	int code;
-};
-
-struct check_report {
-	const struct source *source;
-	FILE *errors, *infos;
+	int code, signal_number;
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -47,8 +45,9 @@ check_refuse(const struct check_report *r, const char *fmt, ...)
 	source_report(r->source, r->errors, "error", NULL, text);
 }
 
+/* `option` may be NULL. */
 static bool
-check_spawn(struct check *c, const struct pipeline *pipeline, bool offline, const char *path)
+check_spawn(struct check *c, const struct pipeline *pipeline, const char *option, const char *path)
 {
 	char server[32];
 	unsigned n = 0;
@@ -57,8 +56,8 @@ check_spawn(struct check *c, const struct pipeline *pipeline, bool offline, cons
 	snprintf(server, sizeof server, "--server=%u", c->server);
 	x.argv[n++] = path;
 	x.argv[n++] = "check";
-	if (offline)
-		x.argv[n++] = "--offline";
+	if (option)
+		x.argv[n++] = option;
 	if (c->role == ROLE_INGEST)
 		x.argv[n++] = server;
 	int section = spawn_section(pipeline, c->role, c->server);
@@ -84,13 +83,13 @@ check_spawn(struct check *c, const struct pipeline *pipeline, bool offline, cons
 
 static void
 check_start(struct check *c, enum stage_role role, unsigned server, const struct pipeline *pipeline,
-	    bool offline, const struct check_report *r)
+	    const char *option, const struct check_report *r)
 {
 	char path[SPAWN_PATH_MAX];
 	*c = (struct check){.role = role, .server = server, .pid = -1, .pidfd = -1, .output = -1};
 	if (!spawn_locate(role, path))
 		check_refuse(r, "cannot find the program %s, nor one beside tallyd", path);
-	else if (!check_spawn(c, pipeline, offline, path))
+	else if (!check_spawn(c, pipeline, option, path))
 		check_refuse(r, "cannot start %s: %s", path, strerror(errno));
 	c->code = c->pid > 0 ? 0 : EXIT_INTERNAL;
 }
@@ -121,46 +120,65 @@ check_listen(struct check *c, int64_t deadline_ms)
 }
 
 static void
-check_reap(struct check *c, bool in_time, const struct check_report *r)
+check_reap(struct check *c, bool in_time)
 {
 	siginfo_t info = {0};
-	char name[32], how[32];
-	snprintf(name, sizeof name, "tallyd-%s", spawn_role_name(c->role));
 	if (!in_time)
 		kill(c->pid, SIGKILL);
 	while (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED) < 0 && errno == EINTR)
 		;
-	if (!in_time) {
-		c->code = EXIT_UNAVAILABLE;
-		check_refuse(r, "the check of %s did not come to an end", name);
-	} else if (info.si_code != CLD_EXITED) {
-		c->code = EXIT_INTERNAL;
-		snprintf(how, sizeof how, "signal %d", info.si_status);
-		check_refuse(r, "the check of %s was ended by %s", name, how);
-	} else {
-		c->code = info.si_status;
-		if (c->code && !c->complained)
-			check_refuse(r, "the check of %s ended with exit code %d", name, c->code);
-	}
+	c->signal_number = info.si_code != CLD_EXITED ? info.si_status : 0;
+	c->code = !in_time ? EXIT_UNAVAILABLE : c->signal_number ? EXIT_INTERNAL : info.si_status;
 }
 
-/* "level<TAB>line<TAB>column<TAB>text" */
-static bool
-check_render(struct check *c, const struct check_report *r, char *line)
+/* An end that the stage itself did not explain. */
+static void
+check_explain(const struct check *c, bool in_time, const struct check_report *r)
 {
-	char *level = strsep(&line, "\t"), *row = strsep(&line, "\t"),
-	     *column = strsep(&line, "\t"), *end;
-	if (!row || !column || !line)
+	const char *name = spawn_role_name(c->role);
+	if (!in_time)
+		check_refuse(r, "the check of tallyd-%s did not come to an end", name);
+	else if (c->signal_number)
+		check_refuse(r, "the check of tallyd-%s was ended by signal %d", name,
+			     c->signal_number);
+	else if (c->code && !c->complained)
+		check_refuse(r, "the check of tallyd-%s ended with exit code %d", name, c->code);
+}
+
+/* What a server or a message said may be in it: nothing of that may move a terminal's cursor. */
+static void
+check_defuse(char *line)
+{
+	for (; *line; line++)
+		if ((unsigned char)*line < ' ' || *line == 0x7f)
+			*line = '?';
+}
+
+static bool
+check_take_number(char **line, uint32_t *number)
+{
+	const char *field = strsep(line, "\t"), *error = NULL;
+	if (!field || !isdigit((unsigned char)*field))
 		return false;
+	*number = (uint32_t)strtonum(field, 0, UINT32_MAX, &error);
+	return !error;
+}
+
+bool
+check_render(const struct check_report *r, char *line, bool *complained)
+{
+	static const char *const levels[] = {"error", "warning", "info"};
+	const char *level = NULL, *said = strsep(&line, "\t");
 	struct place place;
-	place.line = (uint32_t)strtoul(row, &end, 10);
-	if (*end || end == row)
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+		if (strcmp(said, levels[i]) == 0)
+			level = levels[i];
+	if (!level || !check_take_number(&line, &place.line) ||
+	    !check_take_number(&line, &place.column) || !line)
 		return false;
-	place.column = (uint32_t)strtoul(column, &end, 10);
-	if (*end || end == column)
-		return false;
-	c->complained = c->complained || strcmp(level, "error") == 0;
-	if (strcmp(level, "info") != 0)
+	check_defuse(line);
+	*complained = *complained || level == levels[0];
+	if (level != levels[2])
 		source_report(r->source, r->errors, level, &place, line);
 	else if (r->infos && place.line)
 		fprintf(r->infos, "%s:%u:%u: %s\n", r->source->path, place.line, place.column,
@@ -171,27 +189,55 @@ check_render(struct check *c, const struct check_report *r, char *line)
 }
 
 static void
+check_render_all(struct check *c, const struct check_report *r)
+{
+	char *rest = c->text, *line;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		char *whole = xstrdup(line);
+		if (*line && !check_render(r, line, &c->complained)) {
+			check_defuse(whole);
+			check_refuse(r, "%s said: %s", spawn_role_name(c->role), whole);
+		}
+		free(whole);
+	}
+}
+
+/* Its text stays with the caller, who frees it. */
+static void
 check_finish(struct check *c, int64_t deadline_ms, const struct check_report *r)
 {
 	bool in_time = check_listen(c, deadline_ms);
-	if (c->len > 0) {
+	if (c->text)
 		c->text[c->len] = '\0';
-		char *rest = c->text, *line;
-		while ((line = strsep(&rest, "\n")) != NULL)
-			if (*line && !check_render(c, r, line))
-				check_refuse(r, "%s said: %s", spawn_role_name(c->role), line);
-	}
-	check_reap(c, in_time, r);
+	check_reap(c, in_time);
 	close(c->output);
 	close(c->pidfd);
-	free(c->text);
+	/* A script is not for us to render; what was wrong with it is. */
+	if (c->text && (!c->script || c->code != 0))
+		check_render_all(c, r);
+	check_explain(c, in_time, r);
 }
 
 /* EXIT_CONFIG first: it is what its author can mend at once. */
-static int
+int
 check_worse(int worst, int code)
 {
-	return worst == 0 || code == EXIT_CONFIG ? code : worst;
+	return code && (worst == 0 || code == EXIT_CONFIG) ? code : worst;
+}
+
+int
+check_ddl(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
+{
+	const struct check_report r = {source, errors, NULL};
+	struct check c;
+	check_start(&c, ROLE_EGRESS, 0, pipeline, "--ddl", &r);
+	c.script = true;
+	if (c.pid > 0)
+		check_finish(&c, clock_monotonic_ms() + CHECK_OFFLINE_MS, &r);
+	if (c.code == 0 && c.text)
+		fputs(c.text, out);
+	free(c.text);
+	return c.code;
 }
 
 int
@@ -199,18 +245,20 @@ check_stages(const struct source *source, const struct pipeline *pipeline, bool 
 	     FILE *errors, FILE *infos)
 {
 	const struct check_report r = {source, errors, infos};
+	const char *option = offline ? "--offline" : NULL;
 	struct check checks[BOARD_STAGES_MAX];
 	unsigned n = 0;
 	int worst = 0;
 	int64_t deadline_ms = clock_monotonic_ms() + (offline ? CHECK_OFFLINE_MS : CHECK_ONLINE_MS);
 	for (unsigned i = 0; i < pipeline->server_count && n + 2 < BOARD_STAGES_MAX; i++)
-		check_start(&checks[n++], ROLE_INGEST, i, pipeline, offline, &r);
-	check_start(&checks[n++], ROLE_REDUCE, 0, pipeline, offline, &r);
-	check_start(&checks[n++], ROLE_EGRESS, 0, pipeline, offline, &r);
+		check_start(&checks[n++], ROLE_INGEST, i, pipeline, option, &r);
+	check_start(&checks[n++], ROLE_REDUCE, 0, pipeline, option, &r);
+	check_start(&checks[n++], ROLE_EGRESS, 0, pipeline, option, &r);
 	for (unsigned i = 0; i < n; i++) {
 		if (checks[i].pid > 0)
 			check_finish(&checks[i], deadline_ms, &r);
-		worst = checks[i].code ? check_worse(worst, checks[i].code) : worst;
+		free(checks[i].text);
+		worst = check_worse(worst, checks[i].code);
 	}
 	return worst;
 }

@@ -13,6 +13,11 @@
 struct pipeline;
 struct source;
 
+struct check_report { /* where messages go; all borrowed */
+	const struct source *source;
+	FILE *errors, *infos; /* infos NULL: nowhere */
+};
+
 /*
  * Run all checks side by side; `offline`: without any server. Errors and warnings go to `errors`,
  * what the stages promise to `infos` (NULL: nowhere). Returns 0 or the exit code to leave with:
@@ -21,5 +26,21 @@ struct source;
  */
 int check_stages(const struct source *, const struct pipeline *, bool offline, FILE *errors,
 		 FILE *infos);
+
+/*
+ * The script that prepares the target for the role of the pipeline file, by `tallyd-egress check
+ * --ddl`; no server is asked. Returns 0 after writing it to `out`, or an exit code. Blocks at most
+ * 15 s.
+ */
+int check_ddl(const struct source *, const struct pipeline *, FILE *errors, FILE *out);
+
+/*
+ * One such line, which is taken apart, as a message; control characters are shown as question
+ * marks. Sets *complained when it is an error. False: no such line, and nothing was written.
+ */
+bool check_render(const struct check_report *, char *line, bool *complained);
+
+/* The exit code of several checks: what `worst` becomes with one more. */
+int check_worse(int worst, int code);
 
 #endif

@@ -17,6 +17,8 @@
 static const char usage_text[] =
     "usage: tallyd run FILE                      run the pipeline until it is stopped\n"
     "       tallyd check FILE [--offline]        do all that a start checks, start nothing\n"
+    "       tallyd check FILE --ddl              print what the target's owner is to run, where\n"
+    "                                            tallyd may not create schema tallyd itself\n"
     "       tallyd explain FILE                  print the pipeline as tallyd understands it\n"
     "       tallyd status [FILE|NAME] [--json]   ask a running one\n"
     "       tallyd reload [FILE|NAME]            let a running one read its file again\n"
@@ -25,7 +27,7 @@ static const char usage_text[] =
 
 struct arguments {
 	const char *operand; /* NULL: not given */
-	bool json, offline;
+	bool json, offline, ddl;
 };
 
 static int
@@ -77,8 +79,9 @@ main_check(const struct arguments *a)
 	int code = main_parse_file(a->operand, &source, &pipeline);
 	if (code != 0)
 		return code;
-	code = check_stages(&source, pipeline, a->offline, stderr, stdout);
-	if (code == 0)
+	code = a->ddl ? check_ddl(&source, pipeline, stderr, stdout)
+		      : check_stages(&source, pipeline, a->offline, stderr, stdout);
+	if (code == 0 && !a->ddl)
 		printf("%s: ok%s\n", pipeline->file,
 		       a->offline ? " (offline: no server was asked)" : "");
 	pipeline_free(pipeline);
@@ -117,7 +120,7 @@ main_reload(const struct arguments *a)
 static const struct command {
 	const char *name;
 	int (*run)(const struct arguments *);
-	bool needs_file, json, offline;
+	bool needs_file, json, checks; /* needs FILE; takes --json; takes --offline and --ddl */
 } commands[] = {
     {"run", main_run, true, false, false},         {"check", main_check, true, false, true},
     {"explain", main_explain, true, false, false}, {"status", main_status, false, true, false},
@@ -134,8 +137,10 @@ main_command(const struct command *c, int argc, char **argv)
 			options = false;
 		else if (options && c->json && strcmp(argv[i], "--json") == 0)
 			a.json = true;
-		else if (options && c->offline && strcmp(argv[i], "--offline") == 0)
+		else if (options && c->checks && strcmp(argv[i], "--offline") == 0)
 			a.offline = true;
+		else if (options && c->checks && strcmp(argv[i], "--ddl") == 0)
+			a.ddl = true;
 		else if (options && argv[i][0] == '-')
 			return main_usage("unknown option", argv[i]);
 		else if (a.operand)

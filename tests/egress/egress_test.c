@@ -463,15 +463,14 @@ test_waits(void)
 	harness_close(&h);
 }
 
-/* Starts it, and expects it to give up with this code and this text; in `check` too. */
-static void
+void
 expect_refusal(struct pipeline *p, int code, const char *text)
 {
 	struct harness h;
 	int found;
 
 	harness_open(&h, p);
-	found = harness_check(&h, false);
+	found = harness_check(&h, NULL);
 	EXPECT(found == code, "check: %s: exit %d", text, found);
 	EXPECT(harness_logged(&h, text), "check: %s: see %s", text, h.log);
 	if (truncate(h.log, 0) == 0)
@@ -542,8 +541,49 @@ test_privileges(void)
 	target_options[2].value = TEXT("tester");
 	target_options[0].name = TEXT("hots");
 	expect_refusal(&p, EXIT_CONFIG, "libpq knows no connection option");
+	harness_open(&h, &p);
+	EXPECT(harness_check(&h, "--ddl") == EXIT_CONFIG && !harness_logged(&h, "CREATE"),
+	       "no script for a target that cannot be; see %s", h.log);
+	harness_close(&h);
 	target_options[0].name = TEXT("host");
 	harness_sql("DROP SCHEMA tallyd CASCADE; DROP OWNED BY poor; DROP ROLE poor, locked");
+}
+
+/* What `check --ddl` prints, run by the owner, is all that one without CREATE needs. Twice too. */
+static void
+test_ddl(void)
+{
+	static const unsigned rows[] = {2, 600};
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE; DROP ROLE IF EXISTS \"po\"\"or\";"
+		    " CREATE ROLE \"po\"\"or\" LOGIN; GRANT CONNECT ON DATABASE postgres TO "
+		    "\"po\"\"or\"; GRANT INSERT, SELECT ON totals TO \"po\"\"or\";"
+		    " REVOKE CREATE ON DATABASE postgres FROM PUBLIC");
+	target_options[2].value = TEXT("po\"or");
+	harness_open(&h, &p);
+	EXPECT(harness_check(&h, NULL) == EXIT_DENIED, "denied before; see %s", h.log);
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT(harness_check(&h, "--ddl") == EXIT_OK, "the script; see %s", h.log);
+		const char *said = harness_sql("\\i %s", h.log);
+		EXPECT(*said == '\0', "psql takes it: %s", said);
+	}
+	EXPECT(harness_check(&h, NULL) == EXIT_OK, "allowed then; see %s", h.log);
+	harness_start(&h, false, NULL);
+	EXPECT(harness_hear(&h, 'R', 5000), "runs without CREATE; see %s", h.log);
+	feed(&h, rows[0]);
+	feed(&h, rows[1]);
+	EXPECT(harness_durable(&h, 2, 5000), "durable; see %s", h.log);
+	expect_batches("ddl", rows, 2);
+	harness_stop(&h);
+	EXPECT(harness_exit(&h, 8000) == EXIT_OK, "exit; see %s", h.log);
+	harness_sql("REVOKE DELETE ON tallyd.checkpoint FROM \"po\"\"or\"");
+	EXPECT(harness_check(&h, NULL) == EXIT_DENIED, "one privilege less; see %s", h.log);
+	harness_close(&h);
+	target_options[2].value = TEXT("tester");
+	harness_sql(
+	    "DROP SCHEMA tallyd CASCADE; DROP OWNED BY \"po\"\"or\"; DROP ROLE \"po\"\"or\"");
 }
 
 /* What a first start does with rows that are there, and later starts with other views. */
@@ -652,15 +692,15 @@ test_check(void)
 
 	harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE");
 	harness_open(&h, &p);
-	EXPECT(harness_check(&h, true) == EXIT_OK, "offline; see %s", h.log);
-	EXPECT(harness_check(&h, false) == EXIT_OK, "online; see %s", h.log);
+	EXPECT(harness_check(&h, "--offline") == EXIT_OK, "offline; see %s", h.log);
+	EXPECT(harness_check(&h, NULL) == EXIT_OK, "online; see %s", h.log);
 	EXPECT(harness_logged(&h, "target: PostgreSQL"), "names the server");
 	EXPECT(harness_logged(&h, "will be created"), "names the schema");
 	EXPECT(strcmp(harness_sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'tallyd'"),
 		      "0") == 0,
 	       "changes nothing");
 	target_options[1].value = TEXT("1");
-	EXPECT(harness_check(&h, false) == EXIT_UNAVAILABLE, "nobody there; see %s", h.log);
+	EXPECT(harness_check(&h, NULL) == EXIT_UNAVAILABLE, "nobody there; see %s", h.log);
 	target_options[1].value = getenv("PGPORT");
 	harness_close(&h);
 }
@@ -698,12 +738,27 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-    {"batches", test_batches},   {"types", test_types},       {"two_views", test_two_views},
-    {"stop", test_stop},         {"fenced", test_fenced},     {"superseded", test_superseded},
-    {"restored", test_restored}, {"standby", test_standby},   {"predecessor", test_predecessor},
-    {"waits", test_waits},       {"refusals", test_refusals}, {"views", test_views},
-    {"bad_rows", test_bad_rows}, {"check", test_check},       {"privileges", test_privileges},
-    {"faults", test_faults},     {"restart", test_restart},   {"speed", test_speed},
+    {"batches", test_batches},
+    {"types", test_types},
+    {"two_views", test_two_views},
+    {"stop", test_stop},
+    {"fenced", test_fenced},
+    {"superseded", test_superseded},
+    {"restored", test_restored},
+    {"standby", test_standby},
+    {"predecessor", test_predecessor},
+    {"waits", test_waits},
+    {"refusals", test_refusals},
+    {"views", test_views},
+    {"bad_rows", test_bad_rows},
+    {"check", test_check},
+    {"privileges", test_privileges},
+    {"faults", test_faults},
+    {"restart", test_restart},
+    {"speed", test_speed},
+    {"ddl", test_ddl},
+    {"same_table", test_same_table},
+    {"connect_timeout", test_connect_timeout},
 };
 
 static bool

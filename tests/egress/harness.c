@@ -328,9 +328,9 @@ harness_logged(const struct harness *h, const char *text)
 }
 
 int
-harness_check(struct harness *h, bool offline)
+harness_check(struct harness *h, const char *option)
 {
-	const char *args[] = {getenv("EGRESS"), "check", offline ? "--offline" : NULL, NULL};
+	const char *args[] = {getenv("EGRESS"), "check", option, NULL};
 	int code;
 
 	harness_kill(h);

@@ -52,8 +52,11 @@ bool harness_end_batch(struct harness *);
 /* True when the log has this text. */
 bool harness_logged(const struct harness *, const char *text);
 
-/* `tallyd-egress check [--offline]`: exit code; what it printed goes to the log file. */
-int harness_check(struct harness *, bool offline);
+/*
+ * `tallyd-egress check [OPTION]` (NULL: none): exit code; what it printed is all that is in the
+ * log file.
+ */
+int harness_check(struct harness *, const char *option);
 
 /* One answer of psql, as text, newlines kept; static, until the next call. */
 const char *harness_sql(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -225,3 +225,28 @@ test_types(void)
 	EXPECT(strcmp(found, "0") == 0, "the two ways differ in %s rows", found);
 	harness_close(&h);
 }
+
+/* One table by two names; with schema tallyd and without it. */
+void
+test_same_table(void)
+{
+	struct pipeline p = pipeline_totals(2);
+	struct view views[2];
+
+	memcpy(views, p.views, sizeof(views));
+	views[0].existing = views[1].existing = EXISTING_ADOPT;
+	views[1].name = views[0].name;
+	views[1].schema = TEXT("public");
+	p.views = views;
+	for (unsigned i = 0; i < 2; i++) {
+		if (i == 0)
+			harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE");
+		expect_refusal(&p, EXIT_CONFIG,
+			       "views totals and public.totals both write into public.totals");
+	}
+	struct harness h;
+	harness_open(&h, &p);
+	EXPECT(harness_check(&h, NULL) == EXIT_CONFIG && harness_logged(&h, "error\t5\t1\tviews"),
+	       "at the second one's place; see %s", h.log);
+	harness_close(&h);
+}

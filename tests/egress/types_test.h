@@ -1,5 +1,5 @@
 /*
- * types_test.h - what the two files of the egress tests share.
+ * types_test.h - what the files of the egress tests share.
  */
 #ifndef TESTS_EGRESS_TYPES_TEST_H
 #define TESTS_EGRESS_TYPES_TEST_H
@@ -12,6 +12,11 @@
 /* A pipeline with a new name, and its tables `totals` and `others`, empty. */
 struct pipeline pipeline_totals(unsigned views);
 
+/* Starts it, and expects it to give up with this code and this text; in `check` too. */
+void expect_refusal(struct pipeline *, int code, const char *text);
+
 void test_types(void);
+void test_same_table(void);
+void test_connect_timeout(void);
 
 #endif
