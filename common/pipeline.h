@@ -103,7 +103,7 @@ struct view {
 	unsigned group_count;
 	struct expr *where; /* NULL: all rows */
 	enum existing existing;
-	char *plan; /* canonical text of the SELECT: compared with the target's at each start */
+	char *plan; /* what its rows depend on: compared with the target's at each start */
 	struct place place;
 };
 
@@ -155,10 +155,11 @@ struct pipeline *pipeline_unpack(struct unpack *);
 char *pipeline_print(const struct pipeline *);
 
 /*
- * The canonical text of one view's SELECT, which is view->plan: stable over formatting, aliases and
- * versions of tallyd. Heap; the caller frees it.
+ * All that the rows of a view depend on, which is view->plan: the canonical text of its SELECT and,
+ * in a comment behind it, the topic, the key and the columns read. Stable over formatting, aliases
+ * and versions of tallyd. Heap; the caller frees it.
  */
-char *pipeline_print_select(const struct view *, const struct table *);
+char *pipeline_print_plan(const struct view *, const struct table *);
 
 /* Append to a stream as SQL: an identifier, quoted where needed; a string literal. */
 void sql_identifier(FILE *, const char *name);

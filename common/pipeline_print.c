@@ -209,7 +209,6 @@ print_target(FILE *out, const struct pipeline *p)
 static void
 print_column(FILE *out, const struct column *column)
 {
-	fputs("\n\t", out);
 	sql_identifier(out, column->name);
 	fprintf(out, " %s", type_name(column->type));
 	if (column->type == TYPE_NUMERIC && column->precision >= 0)
@@ -227,7 +226,7 @@ print_table(FILE *out, const struct pipeline *p, const struct table *table)
 	print_table_name(out, table->name);
 	fputs(" (", out);
 	for (unsigned i = 0; i < table->column_count; i++) {
-		fputs(i > 0 ? "," : "", out);
+		fputs(i > 0 ? ",\n\t" : "\n\t", out);
 		print_column(out, &table->columns[i]);
 	}
 	for (unsigned i = 0; i < table->key_count; i++) {
@@ -289,8 +288,49 @@ print_select(FILE *out, const struct view *view, const struct table *table, cons
 	}
 }
 
+/* Which columns a condition reads; its depth was bounded when it was parsed (EXPR_DEPTH_MAX). */
+static void
+mark_columns(const struct expr *e, bool *used)
+{
+	if (e->op == EXPR_COLUMN)
+		used[e->column] = true;
+	for (unsigned i = 0; i < e->arg_count; i++)
+		mark_columns(&e->args[i], used);
+}
+
+/* What the result depends on beside the SELECT: the topic, the key, and the columns that it reads. */
+static void
+print_sources(FILE *out, const struct view *view, const struct table *table)
+{
+	bool *used = xcalloc(table->column_count + 1, sizeof(*used));
+
+	for (unsigned i = 0; i < view->output_count; i++)
+		if (view->outputs[i].kind != OUTPUT_COUNT_ROWS)
+			used[view->outputs[i].column] = true;
+	for (unsigned i = 0; i < view->group_count; i++)
+		used[view->group[i]] = true;
+	for (unsigned i = 0; i < table->key_count; i++)
+		used[table->key[i]] = true;
+	if (view->where != NULL)
+		mark_columns(view->where, used);
+	fputs(" /* topic ", out);
+	sql_string(out, table->topic, strlen(table->topic));
+	for (unsigned i = 0; i < table->column_count; i++) {
+		if (!used[i])
+			continue;
+		fputs(", ", out);
+		print_column(out, &table->columns[i]);
+	}
+	for (unsigned i = 0; i < table->key_count; i++) {
+		fputs(i == 0 ? ", key " : ", ", out);
+		sql_identifier(out, table->columns[table->key[i]].name);
+	}
+	fputs(" */", out);
+	free(used);
+}
+
 char *
-pipeline_print_select(const struct view *view, const struct table *table)
+pipeline_print_plan(const struct view *view, const struct table *table)
 {
 	char *text = NULL;
 	size_t len;
@@ -299,6 +339,7 @@ pipeline_print_select(const struct view *view, const struct table *table)
 	if (out == NULL)
 		return xstrdup("");
 	print_select(out, view, table, " ");
+	print_sources(out, view, table);
 	fclose(out);
 	return text;
 }

@@ -256,9 +256,12 @@ egress_batch(struct egress *e)
 
 	if (e->done < e->target.batch)
 		return egress_skip(e);
+	step = egress_next(e, &record);
+	if (step != EGRESS_DONE)
+		return step;
+	/* Only now: the time of a commit is when its rows are there, not when the last one ended. */
 	commit_begin(e->commit, e->done + 1, clock_wall_ms());
-	for (;;) {
-		step = egress_next(e, &record);
+	for (;; step = egress_next(e, &record)) {
 		if (step != EGRESS_DONE)
 			return step;
 		if (record.kind == RECORD_BATCH)

@@ -474,7 +474,7 @@ select_parse(struct select *s)
 		if (s->view->where == NULL)
 			return false;
 	}
-	s->view->plan = pipeline_print_select(s->view, s->scope.table);
+	s->view->plan = pipeline_print_plan(s->view, s->scope.table);
 	return true;
 }
 

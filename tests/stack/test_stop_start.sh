@@ -41,3 +41,12 @@ comes_equal 'after two stops and a kill' sum_table sum 'SELECT sum(value)::real 
 obeys sums k s,n
 obeys sum_table '' sum
 tallyd_stop
+
+# A changed table is another pipeline: a start refuses it, and the target keeps what it has.
+for change in "s/topic '$NAME.public.items'/topic '$NAME.public.others'/" 's/k integer, v integer/k integer, v bigint/' \
+    's/sum(v) AS s/sum(k) AS s/'; do
+	sed "$change" "$WORK/pipeline.sql" >"$WORK/changed.sql"
+	tallyd_run_to_end 10 "$WORK/changed.sql" changed
+	is "$change: refused" "$status" 78
+	contains "$change: it says which view" "$(cat "$WORK/changed.log")" 'view sums has changed'
+done

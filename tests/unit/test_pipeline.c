@@ -156,9 +156,11 @@ Test(pipeline, parser_fills_in_views)
 	cr_assert_eq(v->group[0], 3);
 	cr_assert_eq(v->group[1], 1);
 	cr_assert_str_eq(
-	    v->plan, "SELECT note AS n, sum(amount) AS sum, count(*) AS count, avg(part) AS avg, "
-		     "sum(part) AS parts FROM x WHERE ((amount > 1.5) AND (note IS NOT NULL)) "
-		     "GROUP BY note, part");
+	    v->plan,
+	    "SELECT note AS n, sum(amount) AS sum, count(*) AS count, avg(part) AS avg, "
+	    "sum(part) AS parts FROM x WHERE ((amount > 1.5) AND (note IS NOT NULL)) "
+	    "GROUP BY note, part /* topic 'p.public.x', id bigint NOT NULL, part integer NOT "
+	    "NULL, amount numeric(12,3), note text, key part, id */");
 	cr_assert_null(p->views[1].schema);
 	cr_assert_null(p->views[1].where);
 	cr_assert_eq(p->views[1].table, 1);
