@@ -7,6 +7,16 @@
 #define TROUBLE_KNOWN_MS  30000 /* how long a wording is remembered */
 #define TROUBLE_STEADY_MS 5000  /* how long the one shown outlives its last sight */
 
+/* What is most often behind it, where librdkafka does not say so itself. */
+static const char *
+trouble_cause(const char *why)
+{
+	if (strstr(why, "unexpected eof while reading") != NULL ||
+	    strstr(why, "wrong version number") != NULL)
+		return " (a listener without TLS? look at security.protocol)";
+	return "";
+}
+
 /*
  * From "sasl_ssl://h:1/bootstrap: Connect to ipv4#h:1 failed: REASON (after 0ms in state X)"; the
  * connection to the group's coordinator has its own name before it.
@@ -15,6 +25,7 @@ const char *
 trouble_shorten(const char *reason, char buf[TROUBLE_SIZE])
 {
 	static const char coordinator[] = "GroupCoordinator: ", connect[] = ": Connect to ";
+	static const char handshake[] = "SSL handshake failed: ";
 	const char *name = reason, *why, *end;
 	if (strncmp(name, coordinator, sizeof(coordinator) - 1) == 0)
 		name += sizeof(coordinator) - 1;
@@ -32,9 +43,11 @@ trouble_shorten(const char *reason, char buf[TROUBLE_SIZE])
 	const char *failed = strstr(why, " failed: ");
 	why = strncmp(why, connect, sizeof(connect) - 1) == 0 && failed != NULL ? failed + 9
 										: why + 2;
+	if (strncmp(why, handshake, sizeof(handshake) - 1) == 0)
+		why += sizeof(handshake) - 1;
 	end = strstr(why, " (after ");
-	snprintf(buf, TROUBLE_SIZE, "%.*s: %.*s", name_len, name,
-		 end != NULL ? (int)(end - why) : (int)strlen(why), why);
+	snprintf(buf, TROUBLE_SIZE, "%.*s: %.*s%s", name_len, name,
+		 end != NULL ? (int)(end - why) : (int)strlen(why), why, trouble_cause(why));
 	return buf;
 }
 

@@ -173,16 +173,6 @@ writer_put(struct writer *w, const struct order_action *a, enum change_kind kind
 	w->changes++;
 }
 
-_Noreturn static void
-writer_refuse_event(struct writer *w, const struct order_action *a, const char *why)
-{
-	const struct source *s = w->source;
-	const struct partition *part = &s->partitions[a->partition];
-	stage_fail(w->stage, EXIT_DATA, "ingest.event", "%s [%d] offset %lld: %s",
-		   source_topic(s, (unsigned)a->partition), part->partition,
-		   (long long)part->event.place.offset, why);
-}
-
 static void
 writer_apply_keyed(struct writer *w, const struct order_action *a, const struct table *t,
 		   const struct event *e)
@@ -191,26 +181,8 @@ writer_apply_keyed(struct writer *w, const struct order_action *a, const struct 
 		writer_put(w, a, CHANGE_DELETE, e->key, t->key_count);
 		return;
 	}
-	if (!e->has_after)
-		writer_refuse_event(w, a, "the event has no row in `after`");
+	INVARIANT(e->has_after);
 	writer_put(w, a, CHANGE_UPSERT, e->after, t->column_count);
-}
-
-/* A TOASTed column that did not change is not sent again; the row before has it. */
-static void
-writer_fill_unchanged(struct writer *w, const struct order_action *a, const struct table *t,
-		      const struct event *e)
-{
-	for (unsigned i = 0; i < t->column_count; i++) {
-		if (e->after[i].kind != VALUE_UNCHANGED)
-			continue;
-		if (!e->has_before || e->before[i].kind == VALUE_UNCHANGED)
-			writer_refuse_event(w, a,
-					    "a column was left out as unchanged (TOAST), and "
-					    "`before` does not hold it: ALTER TABLE ... REPLICA "
-					    "IDENTITY FULL");
-		e->after[i] = e->before[i];
-	}
 }
 
 /*
@@ -234,23 +206,12 @@ static void
 writer_apply_keyless(struct writer *w, const struct order_action *a, const struct table *t,
 		     const struct event *e)
 {
-	if (e->place.snapshot == SNAPSHOT_INCREMENTAL)
-		writer_refuse_event(w, a,
-				    "an incremental snapshot of a table without PRIMARY KEY cannot "
-				    "be told from new rows: declare the key, or make a full one");
-	if ((e->op == 'u' || e->op == 'd') && !e->has_before)
-		writer_refuse_event(
-		    w, a,
-		    "the event has no full `before`, and the table is declared "
-		    "without PRIMARY KEY: ALTER TABLE ... REPLICA IDENTITY FULL, or "
-		    "declare the key");
-	if (e->op != 'd' && !e->has_after)
-		writer_refuse_event(w, a, "the event has no row in `after`");
+	INVARIANT(e->op == 'd' || e->has_after);
+	INVARIANT(e->has_before || (e->op != 'u' && e->op != 'd'));
 	if (e->op == 'd') {
 		writer_put(w, a, CHANGE_SUBTRACT, e->before, t->column_count);
 		return;
 	}
-	writer_fill_unchanged(w, a, t, e);
 	if (e->op == 'u')
 		writer_update_keyless(w, a, t, e);
 	else

@@ -38,8 +38,8 @@ size_t writer_open(struct writer *, struct stage *);
 void writer_start(struct writer *, struct source *);
 
 /*
- * Write what an action asks for. All block while the ring is full, and end the process when the
- * event cannot be written: it lacks `before`, or it is larger than the ring takes.
+ * Write what an action asks for. All block while the ring is full, and end the process when a
+ * record is larger than the ring takes.
  */
 void writer_apply(struct writer *, const struct order_action *);
 void writer_snapshot(struct writer *, const struct order_action *);

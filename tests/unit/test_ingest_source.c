@@ -1,0 +1,246 @@
+/* From a Kafka message to an event: modes, hashes, what cannot be read; and words for troubles. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "ingest/trouble.h"
+#include "tests/unit/ingest_world.h"
+
+#define ROW "{\"id\":1}"
+
+TestSuite(ingest_source, .timeout = 30);
+
+Test(ingest_source, the_mode_follows_from_the_topics)
+{
+	struct server plain = {.name = NULL}, with = {.transaction_topic = (char[]){"t"}};
+	cr_assert_eq(source_mode(&plain, 1), ORDER_SEQUENCE);
+	cr_assert_eq(source_mode(&plain, 2), ORDER_NONE);
+	cr_assert_eq(source_mode(&with, 1), ORDER_METADATA);
+	cr_assert_eq(source_mode(&with, 4), ORDER_METADATA);
+	cr_assert_str_eq(source_mode_name(ORDER_SEQUENCE), "sequence");
+	cr_assert_str_eq(source_mode_name(ORDER_NONE), "none");
+	cr_assert_str_eq(source_mode_name(ORDER_METADATA), "metadata");
+}
+
+/* ---- hashes -------------------------------------------------------------------------------- */
+
+static uint64_t
+hash(const char *key, size_t key_len, const char *value, size_t value_len, int64_t ms)
+{
+	struct kafka_message m = {key, value, key_len, value_len, 17, ms};
+	return source_hash(&m);
+}
+
+/* Positions in targets hold such hashes: another function would find every topic created anew. */
+Test(ingest_source, hashes_stay_what_they_were)
+{
+	char value[1000];
+	for (size_t i = 0; i < sizeof(value); i++)
+		value[i] = (char)('a' + i % 26);
+	cr_assert_eq(hash(NULL, 0, NULL, 0, 0), UINT64_C(1), "%llx",
+		     (unsigned long long)hash(NULL, 0, NULL, 0, 0));
+	uint64_t h = hash("{\"id\":1}", 8, value, sizeof(value), 1700000000000);
+	cr_assert_eq(h, UINT64_C(0x8FF4DF212B522A2), "%llx", (unsigned long long)h);
+	h = hash(NULL, 0, value, 13, 1700000000000);
+	cr_assert_eq(h, UINT64_C(0xEEB6F4CAA8165E42), "%llx", (unsigned long long)h);
+}
+
+Test(ingest_source, a_hash_tells_key_value_and_time)
+{
+	const uint64_t h[] = {
+	    hash("k", 1, "value", 5, 1), hash("k", 1, "value", 5, 2), hash("q", 1, "value", 5, 1),
+	    hash("k", 1, "valuf", 5, 1), hash("kv", 2, "alue", 4, 1), hash(NULL, 0, "kvalue", 6, 1),
+	    hash("k", 1, NULL, 0, 1),
+	};
+	for (size_t i = 0; i < sizeof(h) / sizeof(*h); i++)
+		for (size_t j = 0; j < i; j++)
+			cr_assert_neq(h[i], h[j], "%zu, %zu", i, j);
+}
+
+static uint64_t
+mix(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+	return h ^ (h >> 32);
+}
+
+/* 0 stands for "no record yet": seven bytes that lead to it are found by trying times. */
+Test(ingest_source, a_hash_is_never_0)
+{
+	for (int64_t ms = 0; ms < 100000; ms++) {
+		uint64_t h = mix(mix(mix(mix(0, (uint64_t)ms), 0), 7), 0);
+		char value[8];
+		if (h >> 56 != 0)
+			continue;
+		memcpy(value, &h, sizeof(value));
+		cr_assert_eq(mix(h, h), 0);
+		cr_assert_eq(hash(NULL, 0, value, 7, ms), 1);
+		return;
+	}
+	cr_assert_fail("no such time");
+}
+
+/* ---- what cannot be read, and what does not fit ------------------------------------------- */
+
+static void
+take(struct world *w, int64_t offset, uint64_t sequence)
+{
+	world_write(w, sequence, 'c', "null", ROW);
+	cr_assert(world_take(w, offset), "%s", w->source.poison.text);
+}
+
+static void
+a_poison_in_history(struct world *w)
+{
+	take(w, 0, 10);
+	take(w, 1, 20);
+	world_take_text(w, 2, "{\"before\":null,");
+}
+
+Test(ingest_source, a_poison_in_history_is_no_lost_topic)
+{
+	static struct world w;
+	static const char *const words[] = {"s.public.t [0] offset 2: ", "JSON", NULL};
+	world_open(&w, "id:integer", RING_BYTES_MIN, 4);
+	world_ends(a_poison_in_history, &w, EXIT_DATA, words);
+	world_close(&w);
+}
+
+Test(ingest_source, a_poison_lets_what_came_before_it_be_shown)
+{
+	static struct world w;
+	world_open(&w, "id:integer", RING_BYTES_MIN, 1);
+	take(&w, 0, 10);
+	take(&w, 1, 20);
+	cr_assert(!world_take_text(&w, 2, "hello"));
+	cr_assert(w.source.poison.set && !w.source.poison.same && w.source.poison.offset == 2);
+	cr_assert(strstr(w.source.poison.text, "s.public.t [0] offset 2: ") != NULL);
+	world_silence(&w, w.source.poison.offset);
+	cr_assert_str_eq(world_read(&w), "ADD 1\nCUT\nADD 1\nEND\n");
+	world_close(&w);
+}
+
+Test(ingest_source, a_poison_of_the_open_transaction_is_known_by_its_bytes)
+{
+	static struct world w;
+	world_open(&w, "id:integer", RING_BYTES_MIN, 0);
+	take(&w, 0, 10);
+	world_write(&w, 10, 'c', "null", "{\"id\":\"no number\"}");
+	/* As after a restart: the event before it was decoded by another life. */
+	w.source.partitions[0].event = (struct event){.op = 0};
+	cr_assert(!world_take(&w, 1));
+	cr_assert(w.source.poison.same);
+	w.source.poison.set = false;
+	world_write(&w, 100, 'c', "null", "{\"id\":\"no number\"}");
+	cr_assert(!world_take(&w, 1));
+	cr_assert(!w.source.poison.same);
+	world_close(&w);
+}
+
+static void
+another_record(struct world *w)
+{
+	w->source.partitions[0].check_offset = 1;
+	w->source.partitions[0].check_hash = 4711;
+	take(w, 0, 10);
+	take(w, 1, 20);
+}
+
+Test(ingest_source, a_record_that_the_position_was_not_made_from_is_refused)
+{
+	static struct world w;
+	static const char *const words[] = {"s.public.t [0] offset 1 ", "created anew", NULL};
+	world_open(&w, "id:integer", RING_BYTES_MIN, 0);
+	world_ends(another_record, &w, EXIT_CONFIG, words);
+	world_close(&w);
+}
+
+/* Debezium 1.4: nothing but silence would end a transaction. */
+Test(ingest_source, events_without_a_sequence_stand_alone)
+{
+	static struct world w;
+	world_open(&w, "id:integer", RING_BYTES_MIN, 0);
+	cr_assert_eq(w.source.mode, ORDER_SEQUENCE);
+	for (int64_t i = 0; i < 2; i++)
+		cr_assert(world_take_text(
+		    &w, i,
+		    "{\"before\":null,\"after\":{\"id\":1},\"source\":{\"version\":\"1.4.2.Final\","
+		    "\"connector\":\"postgresql\",\"name\":\"s\",\"ts_ms\":1700000000000,"
+		    "\"snapshot\":\"false\",\"db\":\"d\",\"schema\":\"public\",\"table\":\"t\","
+		    "\"txId\":7,\"lsn\":8,\"xmin\":null},\"op\":\"c\",\"ts_ms\":1}"));
+	writer_commit(&w.writer);
+	cr_assert_eq(w.source.mode, ORDER_NONE);
+	cr_assert_str_eq(world_read(&w), "CUT\nADD 1\nEND\nADD 1\nEND\n");
+	world_close(&w);
+}
+
+/* ---- troubles ------------------------------------------------------------------------------ */
+
+#define HANDSHAKE                                                                                  \
+	"ssl://127.0.0.1:9092/bootstrap: SSL handshake failed: error:0A000126:SSL "                \
+	"routines::unexpected eof while reading (after 2ms in state SSL_HANDSHAKE)"
+#define END_OF_FILE                                                                                \
+	"ssl://127.0.0.1:9092/bootstrap: error:0A000126:SSL routines::unexpected eof while "       \
+	"reading (after 2ms in state CONNECT)"
+#define REFUSED                                                                                    \
+	"127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms "  \
+	"in state CONNECT)"
+#define LOST "127.0.0.1:9092/1: Disconnected (after 900ms in state UP)"
+
+Test(ingest_trouble, reasons_are_shortened_and_causes_named)
+{
+	char buf[TROUBLE_SIZE];
+	cr_assert_str_eq(trouble_shorten(REFUSED, buf), "127.0.0.1:9092: Connection refused");
+	cr_assert_str_eq(trouble_shorten(LOST, buf), "127.0.0.1:9092: Disconnected");
+	cr_assert_str_eq(trouble_shorten("GroupCoordinator: k:1/1: Disconnected", buf),
+			 "k:1: Disconnected");
+	cr_assert_str_eq(trouble_shorten("2/2 brokers are down", buf), "2/2 brokers are down");
+	cr_assert_str_eq(trouble_shorten(HANDSHAKE, buf),
+			 "127.0.0.1:9092: error:0A000126:SSL routines::unexpected eof while reading"
+			 " (a listener without TLS? look at security.protocol)");
+	char first[TROUBLE_SIZE];
+	strcpy(first, buf);
+	cr_assert_str_eq(trouble_shorten(END_OF_FILE, buf), first);
+}
+
+Test(ingest_trouble, two_wordings_in_turn_do_not_flap)
+{
+	struct trouble t = {.text = ""};
+	unsigned said = 0;
+	char last[TROUBLE_SIZE] = "";
+	for (int64_t ms = 1000; ms < 100000; ms += 400) {
+		trouble_note(&t, ms / 400 % 2 ? REFUSED : LOST, ms);
+		said += strcmp(t.text, last) != 0;
+		strcpy(last, t.text);
+	}
+	cr_assert_eq(said, 2);
+}
+
+Test(ingest_trouble, what_lasts_is_shown_in_the_end)
+{
+	struct trouble t = {.text = ""};
+	trouble_note(&t, REFUSED, 1000);
+	trouble_note(&t, LOST, 1100);
+	cr_assert_str_eq(t.text, "127.0.0.1:9092: Disconnected");
+	for (int64_t ms = 1200; ms < 8000; ms += 500)
+		trouble_note(&t, REFUSED, ms);
+	cr_assert_str_eq(t.text, "127.0.0.1:9092: Connection refused");
+	trouble_clear(&t);
+	cr_assert_str_empty(t.text);
+	trouble_note(&t, LOST, 8100);
+	cr_assert_str_eq(t.text, "127.0.0.1:9092: Disconnected");
+}
+
+Test(ingest_trouble, more_wordings_than_are_remembered)
+{
+	struct trouble t = {.text = ""};
+	char text[32], last[TROUBLE_SIZE];
+	for (int i = 0; i < 20; i++) {
+		snprintf(text, sizeof(text), "k:1/1: reason %d", i);
+		trouble_note(&t, text, 1000 + i);
+		snprintf(last, sizeof(last), "k:1: reason %d", i);
+		cr_assert_str_eq(t.text, last);
+	}
+}

@@ -1,0 +1,219 @@
+/* What the writer puts into the ring, and that a resume token always stands for just that. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/batch.h"
+#include "common/log.h"
+#include "tests/unit/ingest_world.h"
+
+#define KEYLESS "id:integer note:text"
+#define KEYED   "id:integer:key note:text"
+#define TOAST   "__debezium_unavailable_value"
+
+TestSuite(ingest_writer, .timeout = 30);
+
+static void
+take(struct world *w, int64_t offset, uint64_t sequence, char op, const char *before,
+     const char *after)
+{
+	world_write(w, sequence, op, before, after);
+	cr_assert(world_take(w, offset), "%s", w->source.poison.text);
+}
+
+Test(ingest_writer, keyless_changes_are_added_and_subtracted)
+{
+	static struct world w;
+	world_open(&w, KEYLESS, RING_BYTES_MIN, 0);
+	take(&w, 0, 10, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	take(&w, 1, 10, 'u', "{\"id\":1,\"note\":\"a\"}", "{\"id\":2,\"note\":null}");
+	take(&w, 2, 20, 'd', "{\"id\":2,\"note\":null}", "null");
+	world_silence(&w, 3);
+	cr_assert_str_eq(world_read(&w), "CUT\nADD 1 a\nSUBTRACT 1 a\nADD 2 -\nEND\n"
+					 "SUBTRACT 2 -\nEND\n");
+	world_close(&w);
+}
+
+Test(ingest_writer, a_keyed_table_needs_no_row_before)
+{
+	static struct world w;
+	world_open(&w, KEYED, RING_BYTES_MIN, 0);
+	w.key = "{\"id\":1}";
+	take(&w, 0, 10, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	take(&w, 1, 10, 'u', "null", "{\"id\":1,\"note\":\"" TOAST "\"}");
+	take(&w, 2, 10, 'd', "null", "null");
+	cr_assert(world_take_text(&w, 3, NULL));
+	world_silence(&w, 4);
+	cr_assert_str_eq(world_read(&w), "CUT\nUPSERT 1 a\nUPSERT 1 -\nDELETE 1\nEND\n");
+	cr_assert_eq(order_counters(w.source.order)->tombstones, 1);
+	world_close(&w);
+}
+
+/* ---- what ends the process ----------------------------------------------------------------- */
+
+static char *
+long_row(size_t bytes)
+{
+	char *text = xcalloc(1, bytes + 64);
+	int len = sprintf(text, "{\"id\":1,\"note\":\"");
+	memset(text + len, 'x', bytes);
+	memcpy(text + (size_t)len + bytes, "\"}", 3);
+	return text;
+}
+
+static void
+a_row_too_large(struct world *w)
+{
+	take(w, 0, 10, 'c', "null", long_row(RING_BYTES_MIN / 2));
+}
+
+static void
+two_rows_too_large(struct world *w)
+{
+	char *row = long_row(RING_BYTES_MIN / 4);
+	take(w, 0, 10, 'u', row, row);
+}
+
+Test(ingest_writer, a_row_that_never_fits_the_ring_names_the_cure)
+{
+	static struct world w;
+	static const char *const words[] = {
+	    "s.public.t [0] offset 0: ", "SET ring_bytes larger than 65536", NULL};
+	world_open(&w, KEYLESS, RING_BYTES_MIN, 0);
+	world_ends(a_row_too_large, &w, EXIT_DATA, words);
+	world_ends(two_rows_too_large, &w, EXIT_DATA, words);
+	world_close(&w);
+}
+
+Test(ingest_writer, the_largest_row_fits)
+{
+	static struct world w;
+	world_open(&w, KEYLESS, RING_BYTES_MIN, 0);
+	char *row = long_row(RING_BYTES_MIN / 2 - 256);
+	take(&w, 0, 10, 'c', "null", row);
+	world_silence(&w, 1);
+	cr_assert_gt(ring_used(&w.in), RING_BYTES_MIN / 2 - 256);
+	free(row);
+	world_close(&w);
+}
+
+/* ---- tokens -------------------------------------------------------------------------------- */
+
+#define EVENTS 3000
+
+struct reader { /* a slow reduce, which looks at each token that it meets */
+	struct world *world;
+	_Atomic bool done;
+	unsigned before[EVENTS + 1]; /* CHANGE records of the events before this offset */
+	unsigned seen, looks, inside;
+	bool ended; /* the last record was an END or CUT */
+	uint8_t token[RING_TOKEN_MAX];
+	char error[256];
+};
+
+/* The published position with its token: read again when a commit came between. */
+static bool
+reader_look(struct reader *r, uint64_t *pos, size_t *len)
+{
+	struct ring a, b;
+	bool same = ring_attach(&a, &r->world->stage.out, RING_PRODUCER) == 0;
+	if (same)
+		*len = ring_token(&a, r->token, sizeof(r->token));
+	same = same && ring_attach(&b, &r->world->stage.out, RING_PRODUCER) == 0;
+	if (!same)
+		return false;
+	*pos = a.pos;
+	same = a.pos == b.pos && a.slot == b.slot;
+	ring_detach(&a);
+	ring_detach(&b);
+	return same;
+}
+
+static void
+reader_absorb(struct reader *r, uint64_t until)
+{
+	struct ring_record record;
+	while (r->world->in.pos < until && ring_next(&r->world->in, &record) == 1) {
+		r->seen += record.kind == RECORD_CHANGE;
+		r->ended = record.kind != RECORD_CHANGE;
+	}
+}
+
+static void
+reader_check(struct reader *r, size_t len)
+{
+	struct order *o = order_new(ORDER_SEQUENCE, 100);
+	if (!order_load(o, r->token, len)) {
+		snprintf(r->error, sizeof(r->error), "a token of %zu bytes cannot be read", len);
+	} else {
+		int64_t next = order_partition(o, 0)->next;
+		if (r->seen != r->before[next] || order_whole(o) != r->ended)
+			snprintf(r->error, sizeof(r->error),
+				 "token: offset %lld, whole %d; records: %u of %u, ended %d",
+				 (long long)next, order_whole(o), r->seen, r->before[next],
+				 r->ended);
+		r->inside += !order_whole(o);
+	}
+	r->looks++;
+	order_free(o);
+}
+
+static void *
+reader_run(void *arg)
+{
+	struct reader *r = arg;
+	uint64_t pos = 0;
+	size_t len = 0;
+	for (;;) {
+		bool done = atomic_load(&r->done);
+		if (reader_look(r, &pos, &len) && pos > r->world->in.pos) {
+			reader_absorb(r, pos);
+			reader_check(r, len);
+			ring_commit(&r->world->in, NULL, 0);
+		} else if (done && pos == r->world->in.pos) {
+			return NULL;
+		}
+		sched_yield();
+	}
+}
+
+/* Sizes of all kinds, so that the ring is full at every place of an event. */
+static void
+write_random_event(struct world *w, struct reader *r, unsigned i, uint64_t *random)
+{
+	*random = *random * 6364136223846793005u + 1442695040888963407u;
+	unsigned size = (unsigned)(*random >> 33) % (i % 50 == 0 ? 12000 : 900);
+	char op = "cuud"[(*random >> 60) & 3];
+	char *row = long_row(size);
+	world_write(w, 10 + i / 5, op, op == 'c' ? "null" : row, op == 'd' ? "null" : row);
+	free(row);
+	r->before[i + 1] = r->before[i] + (op == 'u' ? 2 : 1);
+}
+
+Test(ingest_writer, a_token_stands_for_just_the_records_before_it)
+{
+	static struct world w;
+	static struct reader r;
+	pthread_t thread;
+	uint64_t seed = 4711, random = seed;
+	world_open(&w, KEYLESS, RING_BYTES_MIN, 0);
+	r.world = &w;
+	cr_assert_eq(pthread_create(&thread, NULL, reader_run, &r), 0);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		write_random_event(&w, &r, i, &random);
+		cr_assert(world_take(&w, i), "%s", w.source.poison.text);
+	}
+	world_silence(&w, EVENTS);
+	atomic_store(&r.done, true);
+	pthread_join(thread, NULL);
+	cr_assert_str_empty(r.error, "seed %llu: %s", (unsigned long long)seed, r.error);
+	cr_assert_eq(r.seen, r.before[EVENTS]);
+	cr_assert(r.ended);
+	cr_assert_gt(r.looks, 20);
+	cr_assert_gt(r.inside, 5, "no token stood inside a transaction: nothing is shown by this");
+	world_close(&w);
+}
