@@ -68,7 +68,7 @@ stack_java org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" -
 	for i in {102..130}; do
 		keyed_event "$i" 4 "$i"
 	done
-} | stack_produce "$compacted" -K '|' -Z
+} | stack_produce "$compacted" -K '|' -Z -X batch.size=2000 || not_ok 'all of it is produced' # a batch must fit a segment
 
 # ---- four partitions, killed in mid-load -------------------------------------------------------
 
@@ -184,6 +184,7 @@ tallyd_start earliest
 comes "start 'earliest'" first_earliest 60
 tallyd_stop
 hand first_latest "$log" "start 'latest'"
+cp "$WORK/pipeline.sql" "$WORK/latest.sql"
 tallyd_start latest
 await 20 log_has latest 'mode sequence'
 event 4 40 | stack_produce "$log"
@@ -205,8 +206,12 @@ sum_is first_earliest 60 && ok 'what was shown stays' || not_ok 'what was shown 
 stack_topic_delete "$log"
 event 1 5 | stack_produce "$log"
 refused 'a topic made anew, shorter' "$log" 'offset 1' 'created anew'
-{ event 2 6; event 3 7; event 4 8; event 5 9; } | stack_produce "$log"
+{ event 2 6; event 3 7; echo hello; event 5 9; } | stack_produce "$log"
 refused 'a topic made anew, longer' "$log" 'created anew'
+cp "$WORK/latest.sql" "$WORK/pipeline.sql"
+tallyd_run_to_end 20 # its history begins at offset 3, which it must read again
+is 'a message in history that cannot be read: ends with 65' "$status" 65
+contains 'and names it' "$(grep level=error "$WORK/ended.log")" "$log [0] offset 3: the message is no JSON"
 sum_is first_earliest 60 && ok 'what was shown still stays' || not_ok 'what was shown still stays'
 
 # ---- a compacted topic -------------------------------------------------------------------------
