@@ -139,7 +139,9 @@ run_suite()
 	fi
 	echo "$passed $failed" >"$logs/$name.count"
 	if ((failed > 0)); then
-		sed "s/^/$name: /" "$logs/$name.log" | tail -n 60
+		grep -E 'not ok|FAIL|Assertion' "$logs/$name.log" | sed "s/^/$name: /" | head -n 40
+		echo "$name: the whole log is $logs/$name.log; its end:"
+		tail -n 30 "$logs/$name.log" | sed "s/^/$name: /"
 	fi
 	printf '%-16s %5d passed, %d failed (%d s)\n' "$name" "$passed" "$failed" \
 	    $((SECONDS - started))

@@ -204,8 +204,9 @@ deaths load boot egress.connected:1:kill egress.before_takeover:1:kill reduce.re
     ingest.assign:1:kill ingest.assigned:1:kill ingest.snapshot_begin:1:kill \
     reduce.snapshot:1:kill
 deaths load replay egress.after_takeover:1:kill reduce.change:500:kill reduce.cut:1:kill \
-    ingest.before_change:300:kill ingest.load:1:kill order.load:1:kill \
     ingest.before_cut:1:kill
+# So late that the other ingest is ready too, else its successor would get no token.
+deaths load token ingest.before_change:1500:kill ingest.load:1:kill order.load:1:kill
 deaths load records ingest.before_commit:1:kill ingest.after_commit:2:kill \
     ingest.between_records:2:kill ingest.decode:900:kill reduce.end:3:kill reduce.row:9:kill
 deaths load small reduce.batch:2:kill reduce.before_commit:3:kill reduce.drained:1:kill \
