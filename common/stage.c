@@ -314,6 +314,9 @@ void
 stage_waiting(struct stage *s, const char *note)
 {
 	int64_t now = clock_monotonic_ms();
+	/* What is waited for again, after it had been there, is told again. */
+	if (atomic_load_explicit(&s->self->state, memory_order_relaxed) != STAGE_WAITING)
+		life.note[0] = '\0';
 	board_set_state(s->self, STAGE_WAITING, note);
 	if (strncmp(life.note, note, sizeof life.note - 1) != 0) {
 		strlcpy(life.note, note, sizeof life.note);

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 . tests/stack/stack.sh
 
 logs=build/test/stack
-rm -rf "$logs" && mkdir -p "$logs" || exit
+mkdir -p "$logs" || exit
 
 names=("$@")
 if ((${#names[@]} == 0)); then
@@ -29,6 +29,7 @@ export SHARED_STACK=$STACK
 run_test()
 {
 	local name=$1 started=$SECONDS status
+	rm -f "$logs/$name.log" # another run may be writing its own ones beside
 	# A shared stack dies with this shell; a test's own stack with the test.
 	timeout -k 20 "${TEST_LIMIT:-300}" bash "tests/stack/test_$name.sh" >"$logs/$name.log" 2>&1 </dev/null
 	status=$?

@@ -43,8 +43,13 @@ stack_topic postgres.public.values 1
 produce 5
 comes 'with everything there' 5
 
+outages=$(grep -c 'waiting for Kafka' "$WORK/tallyd.log")
 stack_kill kafka
-sleep 1
+again()
+{
+	(($(grep -c 'waiting for Kafka' "$WORK/tallyd.log") > outages))
+}
+await 20 again && ok 'a second outage is told too' || not_ok 'a second outage is told too'
 stack_start kafka
 produce 7
 comes 'after a restart of the broker' 12

@@ -22,6 +22,15 @@ sql 'INSERT INTO "values" VALUES (-7), (8)'
 comes_equal 'when it fills again' sum_table sum 'SELECT sum(value)::real AS sum FROM "values"'
 obeys sum_table '' sum
 
+# After a silence `time` is the moment of the commit, not an older one.
+sleep 2
+before=$(stack_now_ms)
+sql 'INSERT INTO "values" VALUES (100)'
+comes_equal 'after a silence' sum_table sum 'SELECT sum(value)::real AS sum FROM "values"'
+time=$(sql 'SELECT max(time) FROM sum_table')
+((time >= before && time <= $(stack_now_ms))) && ok 'time is when it was committed' ||
+    not_ok "time is when it was committed: $time is not between $before and $(stack_now_ms)"
+
 "$BIN/tallyd" status compose/pipeline.sql >"$WORK/status.txt"
 is 'status answers' $? 0
 contains 'status names the pipeline' "$(cat "$WORK/status.txt")" sum_of_values
