@@ -31,10 +31,10 @@ row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned coun
 	return !u.bad && u.at == u.end;
 }
 
-static size_t
-row_bound(const struct value *values, unsigned count)
+size_t
+batch_change_bound(const struct value *values, unsigned count)
 {
-	size_t bound = VALUE_HEAD;
+	size_t bound = HEAD_MAX + VALUE_HEAD;
 
 	for (unsigned i = 0; i < count; i++) {
 		bound += VALUE_HEAD;
@@ -87,7 +87,7 @@ batch_put_change(struct ring *r, const struct change *c)
 {
 	struct pack p;
 
-	if (record_open(r, &p, HEAD_MAX + row_bound(c->values, c->count)) == -1)
+	if (record_open(r, &p, batch_change_bound(c->values, c->count)) == -1)
 		return -1;
 	pack_array(&p, 4);
 	pack_uint(&p, c->table);

@@ -51,6 +51,9 @@ struct change {
 };
 
 int batch_put_change(struct ring *, const struct change *);
+
+/* The most bytes of the ring that a CHANGE with these values can need. */
+size_t batch_change_bound(const struct value *values, unsigned count);
 bool batch_get_change(const struct ring_record *, struct change *);
 
 /* Pack values as one msgpack array, and read such an array (exactly `count` values) back. */

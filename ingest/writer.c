@@ -16,7 +16,6 @@
 
 #define WRITER_RECORDS    256u
 #define WRITER_BYTES      (64u * 1024)
-#define WRITER_VALUE_HEAD 9u  /* msgpack's largest head */
 #define WRITER_RECORD     96u /* all of a record but its values */
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -145,18 +144,6 @@ writer_refused(struct writer *w, int partition, size_t bytes)
 
 /* ---- changes ------------------------------------------------------------------------------- */
 
-static size_t
-writer_row_bound(const struct value *values, unsigned count)
-{
-	size_t bytes = WRITER_RECORD;
-	for (unsigned i = 0; i < count; i++) {
-		bytes += WRITER_VALUE_HEAD;
-		if (values[i].kind == VALUE_TEXT || values[i].kind == VALUE_DECIMAL)
-			bytes += values[i].len;
-	}
-	return bytes;
-}
-
 static void
 writer_put(struct writer *w, const struct order_action *a, enum change_kind kind,
 	   const struct value *values, unsigned count)
@@ -169,7 +156,7 @@ writer_put(struct writer *w, const struct order_action *a, enum change_kind kind
 	    .count = count,
 	};
 	while (batch_put_change(&w->ring, &c) != 0)
-		writer_refused(w, a->partition, writer_row_bound(values, count));
+		writer_refused(w, a->partition, batch_change_bound(values, count));
 	w->changes++;
 }
 
@@ -193,8 +180,8 @@ static void
 writer_update_keyless(struct writer *w, const struct order_action *a, const struct table *t,
 		      const struct event *e)
 {
-	size_t bytes = writer_row_bound(e->before, t->column_count) +
-		       writer_row_bound(e->after, t->column_count);
+	size_t bytes = batch_change_bound(e->before, t->column_count) +
+		       batch_change_bound(e->after, t->column_count);
 	while (ring_reserve(&w->ring, bytes) == NULL)
 		writer_refused(w, a->partition, bytes);
 	writer_put(w, a, CHANGE_SUBTRACT, e->before, t->column_count);
