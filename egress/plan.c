@@ -1,5 +1,6 @@
 #include "egress/plan.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +9,8 @@
 #include "common/stage.h"
 #include "egress/postgres.h"
 
-#define ANEW                                                                                       \
-	"give the pipeline a new name (SET pipeline) and each of its views an empty table, or put" \
-	" the old text back"
+#define EMPTY "give the pipeline a new name (SET pipeline) and each of its views an empty table"
+#define ANEW  EMPTY ", or put back what the file said before"
 
 static bool
 plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v,
@@ -81,9 +81,70 @@ plan_check_distinct(struct stage *s, const struct target_table *tables)
 	return ok;
 }
 
-enum inspect_result
-plan_check(struct stage *s, struct postgres *pg, const struct target_table *tables, uint64_t batch,
-	   bool *known)
+static bool
+plan_has_server(const struct pipeline *p, const char *name)
+{
+	for (unsigned i = 0; i < p->server_count; i++)
+		if (strcmp(p->servers[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A position is kept by the servers' names. One that lacks a server of the file would make a first
+ * start of it, over rows that are counted already.
+ */
+static enum inspect_result
+plan_check_servers(struct stage *s, struct postgres *pg, uint64_t batch)
+{
+	const struct pipeline *p = s->pipeline;
+	const char *values[1] = {p->name};
+	struct postgres_params params = {.count = 1, .values = values};
+	bool ok = true;
+
+	if (batch == 0)
+		return INSPECT_OK;
+	if (postgres_query(pg,
+			   "SELECT k FROM tallyd.pipeline, jsonb_object_keys(position) AS k"
+			   " WHERE name = $1 ORDER BY k",
+			   &params) < 0)
+		return INSPECT_LOST;
+	if (postgres_rows(pg) == 0) {
+		stage_report(s, LOG_ERROR, NULL,
+			     "the position of pipeline \"%s\" is gone from tallyd.pipeline, though"
+			     " batch %" PRIu64 " was committed, so nobody knows what is counted"
+			     " already: " EMPTY,
+			     p->name, batch);
+		return INSPECT_REFUSED;
+	}
+	for (int row = 0; row < postgres_rows(pg); row++) {
+		if (plan_has_server(p, postgres_get(pg, row, 0)))
+			continue;
+		stage_report(s, LOG_ERROR, NULL,
+			     "pipeline \"%s\" has read from a server \"%s\" that the file has no"
+			     " more: give the server its old name back, or " EMPTY,
+			     p->name, postgres_get(pg, row, 0));
+		ok = false;
+	}
+	for (unsigned i = 0; i < p->server_count; i++) {
+		bool there = false;
+
+		for (int row = 0; row < postgres_rows(pg); row++)
+			there = there || strcmp(postgres_get(pg, row, 0), p->servers[i].name) == 0;
+		if (there)
+			continue;
+		stage_report(s, LOG_ERROR, &p->servers[i].place,
+			     "server \"%s\" is new, but pipeline \"%s\" has been running without"
+			     " it: give the server its old name back, or " EMPTY,
+			     p->servers[i].name, p->name);
+		ok = false;
+	}
+	return ok ? INSPECT_OK : INSPECT_REFUSED;
+}
+
+static enum inspect_result
+plan_check_views(struct stage *s, struct postgres *pg, const struct target_table *tables,
+		 uint64_t batch, bool *known)
 {
 	const struct pipeline *p = s->pipeline;
 	const char *values[1] = {p->name};
@@ -122,6 +183,18 @@ plan_check(struct stage *s, struct postgres *pg, const struct target_table *tabl
 		ok = false;
 	}
 	return ok ? INSPECT_OK : INSPECT_REFUSED;
+}
+
+enum inspect_result
+plan_check(struct stage *s, struct postgres *pg, const struct target_table *tables, uint64_t batch,
+	   bool *known)
+{
+	enum inspect_result views = plan_check_views(s, pg, tables, batch, known);
+
+	if (views == INSPECT_LOST)
+		return views;
+	enum inspect_result servers = plan_check_servers(s, pg, batch);
+	return servers != INSPECT_OK ? servers : views;
 }
 
 static enum inspect_result

@@ -20,8 +20,9 @@ bool plan_check_distinct(struct stage *, const struct target_table *);
 
 /*
  * Compare. known[i] tells whether tallyd.view has view i of the pipeline. `batch` is the target's
- * durable one: once it has one, views may neither change, come nor go. Reports each difference
- * with what to do. The name below which the views are kept is the pipeline's.
+ * durable one: once it has one, views and servers may neither change, come nor go, and a position
+ * must be there. Reports each difference with what to do. The name below which the views are kept is
+ * the pipeline's.
  */
 enum inspect_result plan_check(struct stage *, struct postgres *, const struct target_table *,
 			       uint64_t batch, bool *known);

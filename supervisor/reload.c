@@ -36,8 +36,10 @@ reload_obstacle(const struct pipeline *old, const struct pipeline *new)
 	for (unsigned i = 0; same && i < old->server_count; i++)
 		same = strcmp(old->servers[i].name, new->servers[i].name) == 0;
 	return same ? NULL
-		    : xasprintf("the servers are others: stop tallyd and start it again to change "
-				"their number, names or order");
+		    : xasprintf(
+			  "the servers are others: their number, names and order belong to the "
+			  "pipeline; give the changed one a new name (SET pipeline) and "
+			  "target tables of its own");
 }
 
 int

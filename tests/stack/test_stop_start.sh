@@ -50,3 +50,19 @@ for change in "s/topic '$NAME.public.items'/topic '$NAME.public.others'/" 's/k i
 	is "$change: refused" "$status" 78
 	contains "$change: it says which view" "$(cat "$WORK/changed.log")" 'view sums has changed'
 done
+
+# So is a server with another name: its position is kept by the name, and a first start of it would
+# count all again.
+sed -E 's/(SERVER )kafka/\1broker/' "$WORK/pipeline.sql" >"$WORK/changed.sql"
+rows=$(sql 'SELECT count(*) FROM sums')
+tallyd_run_to_end 10 "$WORK/changed.sql" renamed
+is 'a renamed server: refused' "$status" 78
+contains 'a renamed server: it says which' "$(cat "$WORK/renamed.log")" 'server \"kafka\" that the file has no more'
+output=$("$BIN/tallyd" check "$WORK/changed.sql" 2>&1)
+is 'a renamed server: check refuses it too' $? 78
+contains 'a renamed server: check says which' "$output" 'server "broker" is new'
+sql "UPDATE tallyd.pipeline SET position = NULL WHERE name = '$NAME'"
+tallyd_run_to_end 10 "$WORK/pipeline.sql" gone
+is 'a position that is gone: refused' "$status" 78
+contains 'a position that is gone: it says so' "$(cat "$WORK/gone.log")" 'is gone from tallyd.pipeline'
+is 'and nothing was written' "$(sql 'SELECT count(*) FROM sums')" "$rows"
