@@ -284,8 +284,7 @@ json_continues(const unsigned char *s, size_t left, size_t count)
 	return true;
 }
 
-/* Length of the well-formed UTF-8 sequence at s (first byte >= 0x80), or 0. */
-static size_t
+size_t
 json_sequence(const unsigned char *s, size_t left)
 {
 	unsigned char c = s[0];
@@ -451,6 +450,18 @@ json_string(struct json *j, char *buf, size_t size)
 		return none;
 	}
 	return (struct slice){buf, len};
+}
+
+struct slice
+json_plain(struct slice raw, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	if (raw.len == 0 || !memchr(raw.s, '\\', raw.len))
+		return raw;
+	if (raw.len <= size && !json_check_text(raw))
+		len = json_unescape(raw, buf);
+	return (struct slice){buf, len == SIZE_MAX ? 0 : len};
 }
 
 /* The next byte at or after s that matters to nesting. */

@@ -47,10 +47,16 @@ enum json_kind json_peek(struct json *);
 bool json_enter(struct json *, enum json_kind);
 
 /*
- * In an object: take the next key, raw between its quotes (escapes in it are not undone: no key
- * of ours has any). False at the end of the object, which is left then.
+ * In an object: take the next key, raw between its quotes (see json_plain() for escapes). False at
+ * the end of the object, which is left then.
  */
 bool json_key(struct json *, struct slice *key);
+
+/*
+ * A raw key without its escapes: itself when it has none, else written to buf. Empty when an
+ * escape is wrong or buf is too small.
+ */
+struct slice json_plain(struct slice raw, char *buf, size_t size);
 
 /* In an array: true when another element follows; false at its end, which is left then. */
 bool json_element(struct json *);
@@ -76,6 +82,9 @@ void json_leave(struct json *);        /* skip the rest of the current level */
 bool json_take(struct json *, struct slice value);
 
 bool json_end(struct json *); /* only white space is left; else an error */
+
+/* Length of the well-formed UTF-8 sequence at s, whose first byte is at least 0x80; or 0. */
+size_t json_sequence(const unsigned char *s, size_t left);
 
 bool slice_is(struct slice, const char *);
 bool slice_int64(struct slice, int64_t *); /* decimal digits with an optional minus, whole slice */

@@ -35,11 +35,17 @@ convert_excerpt(struct slice s, char buf[EXCERPT_SIZE])
 {
 	size_t len = s.len < 60 ? s.len : 57;
 
-	for (size_t i = 0; i < len; i++)
-		buf[i] = s.s[i] >= ' ' && s.s[i] <= '~' ? s.s[i] : '?';
-	memcpy(buf + len, "...", 4);
-	if (s.len < 60)
-		buf[len] = '\0';
+	size_t at = 0;
+	while (at < len) {
+		const unsigned char *c = (const unsigned char *)s.s + at;
+		size_t n = *c < 0x80 ? 1 : json_sequence(c, s.len - at);
+		if (n > 1 && at + n > len)
+			break; /* cut between two characters, not inside one */
+		bool shown = n > 1 || (*c >= ' ' && *c <= '~');
+		for (size_t i = 0; i < (n > 1 ? n : 1); i++)
+			buf[at++] = shown ? (char)c[i] : '?';
+	}
+	memcpy(buf + at, s.len < 60 ? "" : "...", s.len < 60 ? 1 : 4);
 	return buf;
 }
 

@@ -40,7 +40,7 @@ enum member { /* members of a message that is no envelope, by which it is known 
 
 struct envelope {
 	char op; /* '\0': none */
-	bool has_before, has_after, whole_before;
+	bool has_before, has_after, whole_before, has_source;
 	unsigned members;
 	int64_t time_ms;
 };
@@ -151,6 +151,7 @@ static bool
 fields_read(struct fields *f, struct convert *c, struct json *j, struct value *values,
 	    unsigned *found, unsigned *strangers)
 {
+	char plain[KEY_ROOM];
 	struct slice name;
 	unsigned guess = 0;
 
@@ -158,7 +159,7 @@ fields_read(struct fields *f, struct convert *c, struct json *j, struct value *v
 	f->stamp++;
 	json_enter(j, JSON_OBJECT);
 	while (json_key(j, &name)) {
-		unsigned i = fields_find(f, name, guess);
+		unsigned i = fields_find(f, json_plain(name, plain, sizeof(plain)), guess);
 		if (i == f->count) {
 			(*strangers)++;
 			json_skip(j);
@@ -399,6 +400,7 @@ decoder_read_envelope(struct decoder *d, struct json *j, struct envelope *e, str
 		} else if (KEY_IS(key, "after")) {
 			ok = decoder_read_after(d, j, e);
 		} else if (KEY_IS(key, "source")) {
+			e->has_source = json_peek(j) == JSON_OBJECT;
 			debezium_read_source(j, p);
 		} else if (KEY_IS(key, "transaction")) {
 			debezium_read_transaction(j, p);
@@ -502,6 +504,13 @@ decoder_judge_change(struct decoder *d, const struct envelope *e, bool has_key, 
 
 	ev->place.kind = EVENT_CHANGE;
 	ev->op = e->op;
+	/* Without it a repeat could not be told from a new event. */
+	if (!e->has_source)
+		return convert_fail(
+		    &d->convert,
+		    "the message has op \"%c\" but no \"source\": only whole Debezium "
+		    "envelopes can be read",
+		    e->op);
 	if (e->op != 'd') {
 		if (!e->has_after)
 			return convert_fail(&d->convert,

@@ -9,6 +9,7 @@
 /* What one member of "fields" says; slices borrow the message and are empty when absent. */
 struct schema_field {
 	struct slice field, type, name, fields;
+	char plain[KEY_ROOM]; /* of a field whose name has escapes */
 	int64_t scale;
 };
 
@@ -36,7 +37,7 @@ schema_forget(struct schema *s)
 	memset(s->shapes, 0, s->count * sizeof(*s->shapes));
 }
 
-/* A string without escapes, or nothing: names that matter here have none. */
+/* A string, raw between its quotes, or nothing. */
 static struct slice
 schema_word(struct json *j)
 {
@@ -71,11 +72,12 @@ schema_read_field(struct json *j, struct schema_field *f)
 {
 	struct slice key;
 
-	*f = (struct schema_field){.scale = INT64_MAX};
+	f->field = f->type = f->name = f->fields = (struct slice){NULL, 0};
+	f->scale = INT64_MAX;
 	json_enter(j, JSON_OBJECT);
 	while (json_key(j, &key)) {
 		if (slice_is(key, "field"))
-			f->field = schema_word(j);
+			f->field = json_plain(schema_word(j), f->plain, sizeof(f->plain));
 		else if (slice_is(key, "type"))
 			f->type = schema_word(j);
 		else if (slice_is(key, "name"))

@@ -15,6 +15,8 @@
 #include "common/pipeline.h"
 #include "ingest/convert.h"
 
+#define KEY_ROOM 384 /* a name of 63 bytes in which all is escaped */
+
 struct schema {
 	const struct column *const *columns; /* wanted, borrowed */
 	unsigned count;

@@ -14,9 +14,9 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS    256u
-#define WRITER_BYTES      (64u * 1024)
-#define WRITER_RECORD     96u /* all of a record but its values */
+#define WRITER_RECORDS 256u
+#define WRITER_BYTES   (64u * 1024)
+#define WRITER_RECORD  96u /* all of a record but its values */
 
 /* ---- life ---------------------------------------------------------------------------------- */
 

@@ -272,7 +272,7 @@ check_refused(const char *columns, const char *key, const char *value, const cha
 static void
 check_row(const char *columns, const char *row, const char *expected)
 {
-	char *value = xasprintf("{\"before\":null,\"after\":%s,\"op\":\"c\"}", row);
+	char *value = xasprintf("{\"before\":null,\"after\":%s,\"source\":{},\"op\":\"c\"}", row);
 	struct attempt a = attempt_once(columns, NULL, value);
 
 	cr_assert_eq(a.result, 0, "%s: %s", row, a.error);
@@ -286,7 +286,7 @@ check_row(const char *columns, const char *row, const char *expected)
 static void
 check_row_refused(const char *columns, const char *row, const char *part)
 {
-	char *value = xasprintf("{\"before\":null,\"after\":%s,\"op\":\"c\"}", row);
+	char *value = xasprintf("{\"before\":null,\"after\":%s,\"source\":{},\"op\":\"c\"}", row);
 
 	check_refused(columns, NULL, value, part);
 	free(value);
@@ -378,7 +378,7 @@ wrap(const char *type, const char *row)
 	return xasprintf(
 	    "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"struct\",\"fields\":"
 	    "[{%s,\"field\":\"a\"}],\"field\":\"after\"}]},\"payload\":{\"after\":%s,"
-	    "\"op\":\"c\"}}",
+	    "\"source\":{},\"op\":\"c\"}}",
 	    type, row);
 }
 
@@ -450,8 +450,9 @@ Test(debezium, a_changed_schema_block_is_read_anew)
 {
 	char *two = wrap(DECIMAL("2"), "{\"a\":\"BNI=\"}"),
 	     *three = wrap(DECIMAL("3"), "{\"a\":\"BNI=\"}");
-	const char *bare = "{\"after\":{\"a\":\"7\"},\"op\":\"c\"}";
-	const char *null = "{\"schema\":null,\"payload\":{\"after\":{\"a\":\"8\"},\"op\":\"c\"}}";
+	const char *bare = "{\"after\":{\"a\":\"7\"},\"source\":{},\"op\":\"c\"}";
+	const char *null =
+	    "{\"schema\":null,\"payload\":{\"after\":{\"a\":\"8\"},\"source\":{},\"op\":\"c\"}}";
 	const char *const values[] = {two, two, three, three, bare, two, null, two};
 	const char *const lines[] = {"12.34\t", "12.34\t", "1.234\t", "1.234\t",
 				     "7\t",     "12.34\t", "8\t",     "12.34\t"};
@@ -470,8 +471,8 @@ Test(debezium, a_changed_schema_block_is_read_anew)
 	free(three);
 }
 
-#define AFTER(row)     "{\"before\":null,\"after\":" row ",\"op\":\"c\"}"
-#define DELETE_OF(row) "{\"before\":" row ",\"after\":null,\"op\":\"d\"}"
+#define AFTER(row)     "{\"before\":null,\"after\":" row ",\"source\":{},\"op\":\"c\"}"
+#define DELETE_OF(row) "{\"before\":" row ",\"after\":null,\"source\":{},\"op\":\"d\"}"
 
 Test(debezium, the_primary_key_is_the_message_key)
 {
@@ -525,13 +526,14 @@ Test(debezium, a_keyless_table_needs_whole_old_rows)
 	struct attempt a =
 	    attempt_once(columns, NULL,
 			 "{\"before\":{\"a\":1,\"b\":2},\"after\":{\"a\":3,\"b\":null},"
-			 "\"op\":\"u\"}");
+			 "\"source\":{},\"op\":\"u\"}");
 
 	cr_assert_eq(a.result, 0, "%s", a.error);
 	cr_assert(a.event.has_before && a.event.has_after);
 	cr_assert(a.event.before[1].i == 2 && a.event.after[0].i == 3);
 	attempt_end(&a);
-	check_refused(columns, NULL, "{\"before\":null,\"after\":{\"a\":1,\"b\":2},\"op\":\"u\"}",
+	check_refused(columns, NULL,
+		      "{\"before\":null,\"after\":{\"a\":1,\"b\":2},\"source\":{},\"op\":\"u\"}",
 		      "ALTER TABLE public.t REPLICA IDENTITY FULL");
 	check_refused(columns, NULL, DELETE_OF("null"), "DELETE on keyless table \"t\" needs");
 	check_refused(columns, NULL, DELETE_OF("{\"a\":null,\"b\":2}"), "REPLICA IDENTITY FULL");
@@ -545,13 +547,14 @@ Test(debezium, a_keyless_table_needs_whole_old_rows)
 Test(debezium, unchanged_toast_is_kept_or_refused)
 {
 	struct attempt a = attempt_once("a:integer:key b:text", "{\"a\":1}",
-					"{\"after\":" UNCHANGED ",\"op\":\"u\"}");
+					"{\"after\":" UNCHANGED ",\"source\":{},\"op\":\"u\"}");
 
 	cr_assert_eq(a.result, 0, "%s", a.error);
 	cr_assert_eq(a.event.after[1].kind, VALUE_UNCHANGED);
 	attempt_end(&a);
 	check_refused("a:integer b:text", NULL,
-		      "{\"before\":{\"a\":1,\"b\":\"x\"},\"after\":" UNCHANGED ",\"op\":\"u\"}",
+		      "{\"before\":{\"a\":1,\"b\":\"x\"},\"after\":" UNCHANGED
+		      ",\"source\":{},\"op\":\"u\"}",
 		      "column \"b\" was not sent");
 	check_refused("a:integer:key b:text", "{\"a\":1}", AFTER(UNCHANGED),
 		      "REPLICA IDENTITY FULL");
@@ -562,7 +565,7 @@ Test(debezium, what_is_no_envelope_is_named)
 	check_refused("a:integer", NULL, "{\"after\":null,\"op\":\"t\"}", "skipped.operations=t");
 	check_refused("a:integer", NULL, "{\"op\":\"x\"}", "op \"x\" is unknown");
 	check_refused("a:integer", NULL, "{\"op\":\"create\"}", "op \"create\" is unknown");
-	check_refused("a:integer", NULL, "{\"op\":\"c\"}", "no \"after\"");
+	check_refused("a:integer", NULL, "{\"source\":{},\"op\":\"c\"}", "no \"after\"");
 	check_refused("a:integer", NULL, "{\"a\":1,\"__deleted\":\"false\"}",
 		      "ExtractNewRecordState");
 	check_refused("a:integer", NULL, "{\"a\":1,\"b\":2}", "no \"op\" but: a, b");
@@ -593,6 +596,47 @@ place_of(const char *columns, const char *value)
 }
 
 #define SOURCE(members) "{\"source\":{" members "},\"after\":{\"a\":1},\"op\":\"c\"}"
+
+/* Names whose JSON form has escapes, and a name that looks like the escaped form of another. */
+Test(debezium, member_names_may_have_escapes)
+{
+	const char *value =
+	    "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"field\":\"after\","
+	    "\"type\":\"struct\",\"fields\":["
+	    "{\"type\":\"bytes\",\"name\":\"org.apache.kafka.connect.data.Decimal\","
+	    "\"parameters\":{\"scale\":\"2\"},\"field\":\"q\\\"u\"}]}]},"
+	    "\"payload\":{\"before\":null,\"after\":{\"q\\\"u\":\"BNI=\","
+	    "\"\\u00fcn\\u00efcode\":5,\"b\\\\s\":6},"
+	    "\"source\":{},\"op\":\"c\"}}";
+	struct attempt a =
+	    attempt_once("q\"u:numeric(8,2) ünïcode:integer b\\s:integer", NULL, value);
+
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	char *line = truth_line(a.table, a.event.after);
+	cr_assert_str_eq(line, "12.34\t5\t6\t");
+	free(line);
+	attempt_end(&a);
+	check_row_refused("q\\\"u:integer", "{\"q\\\"u\":1}", "q\\\"u");
+	a = attempt_once("k\"d:integer:key", "{\"k\\\"d\":3}",
+			 "{\"after\":{\"k\\\"d\":3},\"source\":{},\"op\":\"c\"}");
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert_eq(a.event.key[0].i, 3);
+	attempt_end(&a);
+}
+
+Test(debezium, excerpts_keep_whole_characters)
+{
+	check_row_refused("a:integer", "{\"ünïcode\":1}", "ünïcode");
+	check_row_refused("a:integer", "{\"a\":\"xyzżółw żółw żółw żółw żółw żółw żółw żółw\"}",
+			  "żółw żó...");
+}
+
+Test(debezium, an_event_without_source_is_refused)
+{
+	check_refused("a:integer", NULL, "{\"op\":\"c\",\"after\":{\"a\":3}}", "no \"source\"");
+	check_refused("a:integer", NULL, "{\"source\":null,\"op\":\"c\",\"after\":{\"a\":3}}",
+		      "no \"source\"");
+}
 
 Test(debezium, the_place_of_an_event)
 {
@@ -628,7 +672,8 @@ Test(debezium, a_payload_may_stand_before_its_schema)
 {
 	struct attempt a = attempt_once(
 	    "a:timestamp", NULL,
-	    "{\"payload\":{\"after\":{\"a\":1000},\"op\":\"c\"},\"schema\":{\"fields\":[{"
+	    "{\"payload\":{\"after\":{\"a\":1000},\"source\":{},\"op\":\"c\"},\"schema\":{"
+	    "\"fields\":[{"
 	    "\"fields\":"
 	    "[{" INT64("io.debezium.time.Timestamp") ",\"field\":\"a\"}],\"field\":\"after\"}]}}");
 
