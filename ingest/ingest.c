@@ -206,7 +206,7 @@ ingest_commit_offsets(struct ingest *in)
 				in->offsets[p] = at[i].next;
 	}
 	free(at);
-	in->offsets[s->count] = transaction.set ? transaction.next : -1;
+	in->offsets[s->count] = transaction.set && s->transaction_exists ? transaction.next : -1;
 	kafka_commit(s->kafka, in->offsets);
 }
 

@@ -143,9 +143,19 @@ kafka_set_default_format(rd_kafka_conf_t *conf, const char *name, const char *fm
 }
 
 /*
- * A queue over its bound stops the fetch, and a fetch under way for another partition of the same
- * broker delays the next one by fetch.wait.max.ms: with several partitions that must be short.
+ * How long the broker may keep an empty fetch. The end of a log is known from one, so it is a part
+ * of autocommit_duration_ms. And a fetch under way for another partition of the same broker delays
+ * the next one by as much: with several partitions it must be short.
  */
+static unsigned
+kafka_fetch_wait(const struct stage *s, unsigned partitions)
+{
+	int64_t half = s->pipeline->autocommit_duration_ms / 2;
+	if (partitions > 1 || half < 10)
+		return 10;
+	return half < 50 ? (unsigned)half : 50;
+}
+
 static void
 kafka_set_defaults(rd_kafka_conf_t *conf, const struct stage *s, unsigned partitions)
 {
@@ -160,8 +170,7 @@ kafka_set_defaults(rd_kafka_conf_t *conf, const struct stage *s, unsigned partit
 	kafka_set_default_format(conf, "fetch.message.max.bytes", "%u",
 				 each < KAFKA_FETCH_BYTES ? each : KAFKA_FETCH_BYTES);
 	kafka_set_default(conf, "fetch.queue.backoff.ms", "1");
-	if (partitions > 1)
-		kafka_set_default(conf, "fetch.wait.max.ms", "10");
+	kafka_set_default_format(conf, "fetch.wait.max.ms", "%u", kafka_fetch_wait(s, partitions));
 }
 
 /* The first line of a file, without its end. Returns false with errno. */

@@ -452,6 +452,12 @@ origin_recover(struct origin *o, const struct board_durable *position)
 			 (unsigned long long)position->batch);
 	}
 	free(known);
+	/* Egress has refused it already; a first start now would count all again. */
+	if (count == 0 && position->batch > 0)
+		stage_fail(o->stage, EXIT_CONFIG, "ingest.position",
+			   "the position in the target knows no server \"%s\": give the server its "
+			   "old name back",
+			   s->server->name);
 	return count > 0;
 }
 
