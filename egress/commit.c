@@ -191,17 +191,18 @@ commit_refuse_value(struct commit *c, const struct commit_view *cv, unsigned out
 	char text[64];
 
 	encode_describe(&c->values[output], text, sizeof(text));
+	char *name = inspect_identifier(o->name);
 	if (why == ENCODE_TOO_LONG)
 		stage_fail(c->target->stage, EXIT_DATA, "target.value",
-			   "view %s: \"%s\" is longer than column \"%s\" of %s, varchar(%u), takes:"
-			   " ALTER TABLE %s ALTER COLUMN \"%s\" TYPE text",
-			   cv->view->name, text, o->name, cv->table->name, column->limit,
-			   cv->table->name, o->name);
+			   "view %s: \"%s\" is longer than column %s of %s, varchar(%u), takes:"
+			   " ALTER TABLE %s ALTER COLUMN %s TYPE text",
+			   cv->view->name, text, name, cv->table->name, column->limit,
+			   cv->table->name, name);
 	stage_fail(c->target->stage, EXIT_DATA, "target.value",
-		   "view %s: %s is out of range of column \"%s\" of %s, %s:"
-		   " ALTER TABLE %s ALTER COLUMN \"%s\" TYPE %s",
-		   cv->view->name, text, o->name, cv->table->name, encode_type_name(column->type),
-		   cv->table->name, o->name, type_name(o->type));
+		   "view %s: %s is out of range of column %s of %s, %s:"
+		   " ALTER TABLE %s ALTER COLUMN %s TYPE %s",
+		   cv->view->name, text, name, cv->table->name, encode_type_name(column->type),
+		   cv->table->name, name, type_name(o->type));
 }
 
 static struct commit_view *

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/pipeline.h"
 #include "egress/postgres.h"
 
 /*
@@ -50,25 +51,13 @@ static const char ddl[] = CREATE_SCHEMA
     "    FROM tallyd.pipeline p LEFT JOIN pg_catalog.pg_stat_activity a\n"
     "        ON a.pid = p.backend AND a.backend_start IS NOT DISTINCT FROM p.backend_start;\n";
 
-static void
-ddl_print_name(FILE *out, const char *name)
-{
-	fputc('"', out);
-	for (; *name != '\0'; name++) {
-		if (*name == '"')
-			fputc('"', out);
-		fputc(*name, out);
-	}
-	fputc('"', out);
-}
-
 void
 ddl_print(FILE *out, const char *user)
 {
 	fprintf(out, "BEGIN;\n%sGRANT USAGE ON SCHEMA tallyd TO ", ddl);
-	ddl_print_name(out, user);
+	sql_identifier(out, user);
 	fputs(";\nGRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tallyd TO ", out);
-	ddl_print_name(out, user);
+	sql_identifier(out, user);
 	fputs(";\nCOMMIT;\n", out);
 }
 
@@ -114,6 +103,6 @@ char *
 ddl_hint(const struct postgres *pg)
 {
 	return xasprintf("let the owner of the database run what `tallyd check --ddl FILE` prints,"
-			 " or: CREATE SCHEMA IF NOT EXISTS tallyd AUTHORIZATION \"%s\";",
-			 postgres_user(pg));
+			 " or: CREATE SCHEMA IF NOT EXISTS tallyd AUTHORIZATION %s;",
+			 postgres_role(pg));
 }

@@ -47,32 +47,84 @@ inspect_number(const struct postgres *pg, int row, int column)
 	return text == NULL ? -1 : (int)strtonum(text, -1, INT32_MAX, NULL);
 }
 
+/* Names and texts in what is suggested: whoever reads it, pastes it. */
+static FILE *
+inspect_stream(char **text, size_t *len)
+{
+	FILE *out = open_memstream(text, len);
+
+	if (out != NULL)
+		return out;
+	log_error("memory", "out of memory");
+	exit(EXIT_TEMPORARY);
+}
+
+char *
+inspect_identifier(const char *name)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = inspect_stream(&text, &len);
+
+	sql_identifier(out, name);
+	fclose(out);
+	return text;
+}
+
+char *
+inspect_literal(const char *s)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = inspect_stream(&text, &len);
+
+	sql_string(out, s, strlen(s));
+	fclose(out);
+	return text;
+}
+
+static void
+inspect_print_view_name(FILE *out, const struct view *v)
+{
+	if (v->schema != NULL) {
+		sql_identifier(out, v->schema);
+		fputc('.', out);
+	}
+	sql_identifier(out, v->name);
+}
+
 char *
 inspect_view_name(const struct view *v)
 {
-	return v->schema != NULL ? xasprintf("%s.%s", v->schema, v->name) : xstrdup(v->name);
+	char *text = NULL;
+	size_t len;
+	FILE *out = inspect_stream(&text, &len);
+
+	inspect_print_view_name(out, v);
+	fclose(out);
+	return text;
 }
 
 char *
 inspect_suggest(const struct view *v)
 {
-	char *name = inspect_view_name(v);
-	char *sql = xasprintf("CREATE TABLE %s (", name);
+	char *text = NULL;
+	size_t len;
+	FILE *out = inspect_stream(&text, &len);
 
+	fputs("CREATE TABLE ", out);
+	inspect_print_view_name(out, v);
+	fputs(" (", out);
 	for (unsigned i = 0; i < v->output_count; i++) {
-		char *more = xasprintf("%s\"%s\" %s, ", sql, v->outputs[i].name,
-				       type_name(v->outputs[i].type));
-
-		free(sql);
-		sql = more;
+		sql_identifier(out, v->outputs[i].name);
+		fprintf(out, " %s, ", type_name(v->outputs[i].type));
 	}
-	char *whole = xasprintf("%s\"time\" bigint NOT NULL, diff smallint NOT NULL)", sql);
-	free(sql);
-	free(name);
-	return whole;
+	fputs("\"time\" bigint NOT NULL, diff smallint NOT NULL)", out);
+	fclose(out);
+	return text;
 }
 
-/* Result: 0 found, 1 missing, -1 failed. Reports what makes it no table to write into. */
+/* Reports what makes it no table to write into. */
 static enum inspect_result
 inspect_find(struct inspect *in, char oid[16])
 {
@@ -122,8 +174,8 @@ inspect_find(struct inspect *in, char oid[16])
 	}
 	if (!inspect_true(pg, 0, 6)) {
 		stage_report(in->stage, LOG_ERROR, place,
-			     "no access to schema %s: GRANT USAGE ON SCHEMA %s TO \"%s\"",
-			     postgres_get(pg, 0, 9), postgres_get(pg, 0, 9), postgres_user(pg));
+			     "no access to schema %s: GRANT USAGE ON SCHEMA %s TO %s",
+			     postgres_get(pg, 0, 9), postgres_get(pg, 0, 9), postgres_role(pg));
 		in->denied = true;
 	}
 	if (postgres_get(pg, 0, 3)[0] != 'p' && !in->quiet)
@@ -169,9 +221,12 @@ static void
 inspect_refuse_missing(struct inspect *in, const struct place *place, const char *name,
 		       const char *type)
 {
+	char *quoted = inspect_identifier(name);
+
 	stage_report(in->stage, LOG_ERROR, place,
-		     "table %s has no column \"%s\": ALTER TABLE %s ADD COLUMN \"%s\" %s",
-		     in->table->name, name, in->table->name, name, type);
+		     "table %s has no column %s: ALTER TABLE %s ADD COLUMN %s %s", in->table->name,
+		     quoted, in->table->name, quoted, type);
+	free(quoted);
 	in->refused = true;
 }
 
@@ -373,8 +428,8 @@ inspect_the_rest(struct inspect *in)
 	if (insert)
 		return;
 	stage_report(in->stage, LOG_ERROR, &in->view->place,
-		     "no permission to insert into %s: GRANT INSERT ON %s TO \"%s\"",
-		     in->table->name, in->table->name, postgres_user(in->pg));
+		     "no permission to insert into %s: GRANT INSERT ON %s TO %s", in->table->name,
+		     in->table->name, postgres_role(in->pg));
 	in->denied = true;
 }
 

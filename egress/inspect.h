@@ -44,7 +44,14 @@ void inspect_free(struct target_table *);
 /* A CREATE TABLE that would fit the view. Heap. */
 char *inspect_suggest(const struct view *);
 
-/* The view's name as tallyd.view and messages give it: with its schema when it has one. Heap. */
+/* As SQL: an identifier, quoted where needed; a string literal. Heap. */
+char *inspect_identifier(const char *name);
+char *inspect_literal(const char *text);
+
+/*
+ * The view's name as tallyd.view and messages give it: as SQL, with its schema when it has one.
+ * Heap.
+ */
 char *inspect_view_name(const struct view *);
 
 #endif

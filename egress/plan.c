@@ -12,6 +12,18 @@
 #define EMPTY "give the pipeline a new name (SET pipeline) and each of its views an empty table"
 #define ANEW  EMPTY ", or put back what the file said before"
 
+/* The row of a view in tallyd.view, as a condition to paste. Heap. */
+static char *
+plan_where(const struct pipeline *p, const char *view)
+{
+	char *pipeline = inspect_literal(p->name), *name = inspect_literal(view);
+	char *where = xasprintf("WHERE pipeline = %s AND view = %s", pipeline, name);
+
+	free(pipeline);
+	free(name);
+	return where;
+}
+
 static bool
 plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v,
 	     const struct target_table *table)
@@ -27,13 +39,17 @@ plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v
 		return false;
 	}
 	if (strcmp(target, table->name) != 0) {
+		char *set = inspect_literal(table->name);
+		char *where = plan_where(s->pipeline, postgres_get(pg, row, 0));
+
 		stage_report(
 		    s, LOG_ERROR, &v->place,
 		    "view %s has written into %s so far, and would now write into %s: set the"
 		    " search_path back or name the schema; after ALTER TABLE ... RENAME:"
-		    " UPDATE tallyd.view SET target = '%s' WHERE pipeline = '%s' AND view = '%s'",
-		    v->name, target, table->name, table->name, s->pipeline->name,
-		    postgres_get(pg, row, 0));
+		    " UPDATE tallyd.view SET target = %s %s",
+		    v->name, target, table->name, set, where);
+		free(set);
+		free(where);
 		return false;
 	}
 	return true;
@@ -105,7 +121,8 @@ plan_check_servers(struct stage *s, struct postgres *pg, uint64_t batch)
 	if (batch == 0)
 		return INSPECT_OK;
 	if (postgres_query(pg,
-			   "SELECT k FROM tallyd.pipeline, jsonb_object_keys(position) AS k"
+			   "SELECT k FROM tallyd.pipeline, jsonb_object_keys(CASE"
+			   " jsonb_typeof(position) WHEN 'object' THEN position END) AS k"
 			   " WHERE name = $1 ORDER BY k",
 			   &params) < 0)
 		return INSPECT_LOST;
@@ -164,13 +181,14 @@ plan_check_views(struct stage *s, struct postgres *pg, const struct target_table
 			ok = plan_compare(s, pg, row, &p->views[i], &tables[i]) && ok;
 			continue;
 		}
+		char *where = plan_where(p, postgres_get(pg, row, 0));
 		stage_report(
 		    s, LOG_ERROR, NULL,
-		    "the target knows a view \"%s\" of pipeline \"%s\" that the file has no more:"
+		    "the target knows a view %s of pipeline \"%s\" that the file has no more:"
 		    " " ANEW "; to let its table %s stand still from now on:"
-		    " DELETE FROM tallyd.view WHERE pipeline = '%s' AND view = '%s'",
-		    postgres_get(pg, row, 0), p->name, postgres_get(pg, row, 2), p->name,
-		    postgres_get(pg, row, 0));
+		    " DELETE FROM tallyd.view %s",
+		    postgres_get(pg, row, 0), p->name, postgres_get(pg, row, 2), where);
+		free(where);
 		ok = false;
 	}
 	for (unsigned i = 0; i < p->view_count; i++) {
@@ -205,10 +223,9 @@ plan_truncate(struct stage *s, struct postgres *pg, const struct view *v,
 	int done;
 
 	if (!t->may_truncate) {
-		stage_report(
-		    s, LOG_ERROR, &v->place,
-		    "existing = truncate needs the privilege: GRANT TRUNCATE ON %s TO \"%s\"",
-		    t->name, postgres_user(pg));
+		stage_report(s, LOG_ERROR, &v->place,
+			     "existing = truncate needs the privilege: GRANT TRUNCATE ON %s TO %s",
+			     t->name, postgres_role(pg));
 		return INSPECT_DENIED;
 	}
 	if (!change)
@@ -233,11 +250,10 @@ plan_check_empty(struct stage *s, struct postgres *pg, const struct view *v,
 	int done;
 
 	if (!t->may_read) {
-		stage_report(
-		    s, LOG_ERROR, &v->place,
-		    "a first start must see that %s is empty: GRANT SELECT ON %s TO \"%s\","
-		    " or say existing = adopt in the view's WITH",
-		    t->name, t->name, postgres_user(pg));
+		stage_report(s, LOG_ERROR, &v->place,
+			     "a first start must see that %s is empty: GRANT SELECT ON %s TO %s,"
+			     " or say existing = adopt in the view's WITH",
+			     t->name, t->name, postgres_role(pg));
 		return INSPECT_DENIED;
 	}
 	sql = xasprintf("SELECT EXISTS (SELECT FROM %s)", t->name);

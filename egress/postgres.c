@@ -30,6 +30,7 @@ struct postgres {
 	int64_t used_ms;
 	char state[6];
 	char where[256];
+	char *role; /* of libpq's heap; NULL: not connected */
 	char error[1024];
 };
 
@@ -581,6 +582,7 @@ postgres_connect(struct postgres *pg, const char *const *keywords, const char *c
 	if (PQsetnonblocking(pg->conn, 1) != 0)
 		return postgres_refused(pg, false);
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
+	pg->role = PQescapeIdentifier(pg->conn, PQuser(pg->conn), strlen(PQuser(pg->conn)));
 	pg->used_ms = clock_monotonic_ms();
 	return POSTGRES_CONNECTED;
 }
@@ -590,6 +592,8 @@ postgres_close(struct postgres *pg)
 {
 	PQclear(pg->result);
 	pg->result = NULL;
+	PQfreemem(pg->role);
+	pg->role = NULL;
 	PQfinish(pg->conn);
 	pg->conn = NULL;
 	pg->lost = pg->committing = false;
@@ -611,6 +615,12 @@ const char *
 postgres_user(const struct postgres *pg)
 {
 	return pg->conn == NULL ? "" : PQuser(pg->conn);
+}
+
+const char *
+postgres_role(const struct postgres *pg)
+{
+	return pg->role == NULL ? "" : pg->role;
 }
 
 const char *

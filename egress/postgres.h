@@ -57,6 +57,7 @@ bool postgres_is_open(const struct postgres *);
 /* "host:port", for messages; valid until the next connect. And more of the same kind. */
 const char *postgres_where(const struct postgres *);
 const char *postgres_user(const struct postgres *);
+const char *postgres_role(const struct postgres *); /* the user, quoted for SQL */
 const char *postgres_database(const struct postgres *);
 int postgres_version(const struct postgres *); /* 150020 */
 int postgres_backend(const struct postgres *); /* pid as the connection was told */

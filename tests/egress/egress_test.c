@@ -138,7 +138,7 @@ expect_batches(const char *test, const unsigned *rows, unsigned count)
 	    " c AS (SELECT at <= lag(at) OVER (ORDER BY key) AS back FROM b)"
 	    " SELECT (SELECT string_agg(key || ':' || n || ':' || d || ':' || t, ' ' ORDER BY key)"
 	    " FROM b) || ' ' || (SELECT count(*) FROM c WHERE back) || ' ' || p.batch || ' ' ||"
-	    " (p.position->>'batch') || ' ' || (p.\"time\" = (SELECT max(at) FROM b))"
+	    " (p.position->'kafka'->>'batch') || ' ' || (p.\"time\" = (SELECT max(at) FROM b))"
 	    " FROM tallyd.pipeline p WHERE name = '%s'",
 	    name_buffer);
 	EXPECT(strcmp(found, expected) == 0, "%s:\n%s\nand not\n%s", test, found, expected);
@@ -758,6 +758,8 @@ static const struct {
     {"speed", test_speed},
     {"ddl", test_ddl},
     {"same_table", test_same_table},
+    {"servers", test_servers},
+    {"names", test_names},
     {"connect_timeout", test_connect_timeout},
 };
 

@@ -301,8 +301,8 @@ harness_end_batch(struct harness *h)
 	char position[64];
 	struct batch b = {.number = h->next, .rows = h->rows, .source_ms = clock_wall_ms()};
 
-	b.position_len = (uint32_t)snprintf(position, sizeof(position), "{\"batch\": %lu}",
-					    (unsigned long)h->next);
+	b.position_len = (uint32_t)snprintf(
+	    position, sizeof(position), "{\"kafka\": {\"batch\": %lu}}", (unsigned long)h->next);
 	b.position = position;
 	while (batch_put_batch(&h->ring, &b) < 0)
 		if (errno != EAGAIN || !harness_wait_room(h))

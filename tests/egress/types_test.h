@@ -18,5 +18,7 @@ void expect_refusal(struct pipeline *, int code, const char *text);
 void test_types(void);
 void test_same_table(void);
 void test_connect_timeout(void);
+void test_servers(void);
+void test_names(void);
 
 #endif
