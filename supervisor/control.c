@@ -18,8 +18,9 @@
 #include "common/stage.h"
 
 #define CONTROL_CLIENT_MS 5000
-#define CONTROL_ASK_S     60
-#define CONTROL_NAME_MAX  48 /* bytes of a file name before ".sock": longer ones end in a hash */
+#define CONTROL_ASK_S     90
+#define CONTROL_LATER_MS  80000 /* the check of a reload ends within a minute */
+#define CONTROL_NAME_MAX  48    /* bytes of a file name before ".sock": longer ones end in a hash */
 
 static void
 control_dir(char *dir, size_t size)
@@ -233,7 +234,7 @@ control_poll_fds(const struct control *c, struct pollfd *fds)
 	fds[n++] = (struct pollfd){.fd = c->listen_fd, .events = POLLIN};
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		const struct control_client *client = &c->clients[i];
-		if (client->fd >= 0)
+		if (client->fd >= 0 && !client->waiting)
 			fds[n++] = (struct pollfd){.fd = client->fd,
 						   .events = client->answer ? POLLOUT : POLLIN};
 	}
@@ -258,7 +259,23 @@ control_accept(struct control *c, int64_t now_ms)
 }
 
 static void
-control_reply(struct control_client *client, control_answer *answer, void *context)
+control_give(struct control_client *client, int code, const char *text)
+{
+	client->waiting = false;
+	client->answer = xasprintf("%d\n%s", code, text);
+	client->answer_len = strlen(client->answer);
+}
+
+void
+control_answer_waiting(struct control *c, int code, const char *text)
+{
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (c->clients[i].fd >= 0 && c->clients[i].waiting)
+			control_give(&c->clients[i], code, text);
+}
+
+static void
+control_reply(struct control_client *client, control_answer *answer, void *context, int64_t now_ms)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -269,13 +286,17 @@ control_reply(struct control_client *client, control_answer *answer, void *conte
 	}
 	int code = answer(context, client->request, out);
 	fclose(out);
-	client->answer = xasprintf("%d\n%s", code, text);
-	client->answer_len = strlen(client->answer);
+	if (code == CONTROL_LATER) {
+		client->waiting = true;
+		client->deadline_ms = now_ms + CONTROL_LATER_MS;
+	} else {
+		control_give(client, code, text);
+	}
 	free(text);
 }
 
 static void
-control_read(struct control_client *client, control_answer *answer, void *context)
+control_read(struct control_client *client, control_answer *answer, void *context, int64_t now_ms)
 {
 	size_t room = sizeof client->request - 1 - client->have;
 	ssize_t n = recv(client->fd, client->request + client->have, room, 0);
@@ -291,7 +312,7 @@ control_read(struct control_client *client, control_answer *answer, void *contex
 	if (!end)
 		return;
 	*end = '\0';
-	control_reply(client, answer, context);
+	control_reply(client, answer, context, now_ms);
 }
 
 static void
@@ -331,7 +352,7 @@ control_serve(struct control *c, const struct pollfd *fds, unsigned count, contr
 		if (control_revents(fds, count, client->fd) == 0)
 			continue;
 		if (!client->answer)
-			control_read(client, answer, context);
+			control_read(client, answer, context, now_ms);
 		if (client->answer)
 			control_write(client);
 	}

@@ -25,7 +25,8 @@ struct control_client {
 	int64_t deadline_ms;
 	char request[64];
 	size_t have;
-	char *answer; /* NULL: the request is not whole yet */
+	bool waiting; /* its answer comes by control_answer_waiting() */
+	char *answer; /* NULL: the request is not whole yet, or waiting */
 	size_t answer_len, sent;
 };
 
@@ -35,7 +36,11 @@ struct control {
 	struct control_client clients[CONTROL_CLIENTS_MAX];
 };
 
-/* Answer one request line by writing to the stream; returns the exit code for the client. */
+/*
+ * Answer one request line by writing to the stream; returns the exit code for the client, or
+ * CONTROL_LATER: then the client waits.
+ */
+#define CONTROL_LATER (-1)
 typedef int control_answer(void *context, const char *request, FILE *);
 
 /*
@@ -53,6 +58,9 @@ unsigned control_poll_fds(const struct control *, struct pollfd *);
 /* Act on what poll(2) said of them. Never blocks but for what `answer` does. */
 void control_serve(struct control *, const struct pollfd *, unsigned count, control_answer *,
 		   void *context, int64_t now_ms);
+
+/* The answer for all clients that wait for one. */
+void control_answer_waiting(struct control *, int code, const char *text);
 
 /* When a client's time is over; INT64_MAX: none is there. */
 int64_t control_deadline(const struct control *);

@@ -28,7 +28,7 @@
 #include "supervisor/status.h"
 #include "supervisor/supervise.h"
 
-#define DAEMON_FDS_MAX (1 + 2 * BOARD_STAGES_MAX + CONTROL_FDS_MAX)
+#define DAEMON_FDS_MAX (2 + 2 * BOARD_STAGES_MAX + CONTROL_FDS_MAX)
 
 struct child { /* -1: none */
 	int pidfd, control;
@@ -46,6 +46,7 @@ struct daemon {
 	bool has_rings;
 	struct child children[BOARD_STAGES_MAX];
 	struct control control;
+	struct reload reload;
 	struct tally tally;
 	int64_t started_ms;
 	bool asked;                      /* the stop was asked for by a signal */
@@ -336,7 +337,7 @@ daemon_reap_strangers(struct daemon *d)
 {
 	siginfo_t info = {0};
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
-		if (supervise_find(&d->supervise, info.si_pid))
+		if (supervise_find(&d->supervise, info.si_pid) || info.si_pid == d->reload.pid)
 			return;
 		waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
 		info.si_pid = 0;
@@ -353,28 +354,6 @@ daemon_status(const struct daemon *d, bool json, FILE *out)
 	(json ? status_print_json : status_print)(&st, out);
 }
 
-static int
-daemon_reload(struct daemon *d, FILE *out)
-{
-	struct source source;
-	struct pipeline *pipeline;
-	if (supervise_stopping(&d->supervise)) {
-		fputs("tallyd is stopping: nothing is reloaded\n", out);
-		return EXIT_TEMPORARY;
-	}
-	int code = reload_read(d->pipeline, &source, &pipeline, out);
-	if (code != 0)
-		return code;
-	/* Rings belong to the servers of the old one; their number is the same, it was checked. */
-	source_free(&d->source);
-	pipeline_free(d->pipeline);
-	d->source = source;
-	d->pipeline = pipeline;
-	supervise_recover(&d->supervise, "the pipeline file was read again", clock_monotonic_ms());
-	fprintf(out, "%s is read again: all stages start again\n", pipeline->file);
-	return 0;
-}
-
 /* Each line of a text becomes a log line; source lines and carets under an error do not. */
 static void
 daemon_log_text(enum log_level level, const char *event, const char *text, const char *prefix)
@@ -389,26 +368,70 @@ daemon_log_text(enum log_level level, const char *event, const char *text, const
 }
 
 /* Whoever asked for it: the log says what came of it, and why. */
-static int
-daemon_reload_logged(struct daemon *d, FILE *answer)
+static void
+daemon_tell_reload(struct daemon *d, int code, const char *text)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (!out)
-		return EXIT_TEMPORARY;
-	int code = daemon_reload(d, out);
-	fclose(out);
 	if (code != 0) {
 		daemon_log_text(LOG_ERROR, "reload.refused", text, d->pipeline->file);
 		log_error("reload.refused", "the pipeline goes on as it was");
 	} else {
 		daemon_log_text(LOG_INFO, "reload.done", text, NULL);
 	}
-	if (answer)
+	control_answer_waiting(&d->control, code, text);
+}
+
+/* Begin a reload. Returns CONTROL_LATER, or an exit code after telling why not. */
+static int
+daemon_reload(struct daemon *d, FILE *answer)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int code = EXIT_TEMPORARY;
+	if (!out)
+		return code;
+	if (supervise_stopping(&d->supervise))
+		fputs("tallyd is stopping: nothing is reloaded\n", out);
+	else if (d->reload.pid > 0) /* the file may have changed again since it was read */
+		reload_cancel(&d->reload);
+	if (!supervise_stopping(&d->supervise))
+		code = reload_begin(&d->reload, d->pipeline, out);
+	fclose(out);
+	if (code != 0) {
+		daemon_tell_reload(d, code, text);
 		fputs(text, answer);
+	}
 	free(text);
-	return code;
+	return code != 0 ? code : CONTROL_LATER;
+}
+
+/* The check of a reload has ended: swap, or keep the old one and say why. */
+static void
+daemon_reload_end(struct daemon *d)
+{
+	struct source source;
+	struct pipeline *pipeline;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	if (!out) {
+		reload_cancel(&d->reload);
+		return;
+	}
+	int code = reload_end(&d->reload, &source, &pipeline, out);
+	if (code == 0) {
+		/* Rings belong to the servers of the old one; their number is the same. */
+		source_free(&d->source);
+		pipeline_free(d->pipeline);
+		d->source = source;
+		d->pipeline = pipeline;
+		supervise_recover(&d->supervise, "the pipeline file was read again",
+				  clock_monotonic_ms());
+		fprintf(out, "%s is read again: all stages start again\n", pipeline->file);
+	}
+	fclose(out);
+	daemon_tell_reload(d, code, text);
+	free(text);
 }
 
 static void
@@ -434,12 +457,22 @@ daemon_answer(void *context, const char *request, FILE *out)
 	else if (strcmp(request, "status json") == 0)
 		daemon_status(d, true, out);
 	else if (strcmp(request, "reload") == 0)
-		return daemon_reload_logged(d, out);
+		return daemon_reload(d, out);
 	else {
 		fprintf(out, "this tallyd does not know \"%s\"\n", request);
 		return EXIT_USAGE;
 	}
 	return 0;
+}
+
+static void
+daemon_hup(struct daemon *d)
+{
+	FILE *nowhere = fopen("/dev/null", "we");
+	if (!nowhere)
+		return;
+	daemon_reload(d, nowhere);
+	fclose(nowhere);
 }
 
 static void
@@ -459,7 +492,7 @@ daemon_signal(struct daemon *d, unsigned number)
 		supervise_kill(&d->supervise, now_ms);
 		return;
 	case SIGHUP:
-		daemon_reload_logged(d, NULL);
+		daemon_hup(d);
 		return;
 	case SIGUSR1:
 		daemon_status_logged(d);
@@ -524,6 +557,8 @@ daemon_turn(struct daemon *d)
 		fds[n++] = (struct pollfd){.fd = d->children[i].pidfd, .events = POLLIN};
 		fds[n++] = (struct pollfd){.fd = d->children[i].control, .events = POLLIN};
 	}
+	unsigned reload = n;
+	fds[n++] = (struct pollfd){.fd = d->reload.pidfd, .events = POLLIN};
 	unsigned controls = control_poll_fds(&d->control, fds + n);
 	if (poll(fds, n + controls, daemon_timeout(d)) < 0 && errno != EINTR)
 		log_error("supervisor.poll", "poll: %s", strerror(errno));
@@ -534,6 +569,8 @@ daemon_turn(struct daemon *d)
 		if (fds[1 + 2 * i].revents && d->children[i].pidfd >= 0)
 			daemon_reap(d, &s->procs[i], clock_monotonic_ms());
 	}
+	if (fds[reload].revents && d->reload.pid > 0)
+		daemon_reload_end(d);
 	daemon_reap_strangers(d);
 	if (fds[0].revents)
 		daemon_take_signals(d);
@@ -592,6 +629,7 @@ daemon_open(struct daemon *d)
 static void
 daemon_close(struct daemon *d)
 {
+	reload_cancel(&d->reload);
 	control_close(&d->control);
 	daemon_close_rings(d);
 	if (d->board)
@@ -614,6 +652,7 @@ daemon_run(struct source *source, struct pipeline *pipeline)
 	*source = (struct source){0};
 	d->pipeline = pipeline;
 	d->board_fd = d->null_fd = d->signal_fd = -1;
+	d->reload = (struct reload){.pidfd = -1, .output = -1};
 	d->started_ms = clock_monotonic_ms();
 	log_info("start", "tallyd %s runs pipeline \"%s\" of %s as pid %d", TALLYD_VERSION,
 		 pipeline->name, pipeline->file, (int)getpid());
@@ -623,8 +662,8 @@ daemon_run(struct source *source, struct pipeline *pipeline)
 		while (d->supervise.phase != PHASE_DONE)
 			daemon_turn(d);
 		code = d->supervise.exit_code;
-		log_line(code ? LOG_ERROR : LOG_INFO, "end", "tallyd stops with exit code %d",
-			 code);
+		log_line(code ? LOG_ERROR : LOG_INFO, "end", "tallyd stops with exit code %d%s",
+			 code, d->why);
 	}
 	daemon_close(d);
 	free(d);
