@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/fault.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/pipeline.h"
@@ -188,10 +187,8 @@ source_decode(struct source *s, unsigned p, const struct kafka_message *m)
 	struct partition *part = &s->partitions[p];
 	struct event event;
 	char error[512];
-	error[0] = '\0';
 	if (decoder_read(part->decoder, m->key, m->key_len, m->value, m->value_len, &event, error,
-			 sizeof(error)) != 0 ||
-	    FAULT("ingest.decode")) {
+			 sizeof(error)) != 0) {
 		source_poison(s, p, m, error);
 		return false;
 	}

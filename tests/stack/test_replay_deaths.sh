@@ -208,7 +208,7 @@ deaths load boot egress.connected:1:kill egress.before_takeover:1:kill reduce.re
 deaths load replay egress.after_takeover:1:kill reduce.change:500:kill reduce.cut:1:kill \
     ingest.before_cut:1:kill
 deaths load records ingest.before_commit:1:kill ingest.after_commit:2:kill \
-    ingest.between_records:2:kill ingest.decode:900:kill reduce.end:3:kill reduce.row:9:kill
+    ingest.between_records:2:kill ingest.decode:450:kill reduce.end:3:kill reduce.row:9:kill
 deaths load small reduce.batch:2:kill reduce.before_commit:3:kill \
     egress.before_insert:2:kill egress.commit_sent:2:kill egress.after_commit:1:kill \
     ring.before_commit:20:kill ingest.snapshot_end:1:kill ingest.before_end:5:kill

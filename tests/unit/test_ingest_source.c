@@ -139,6 +139,22 @@ Test(ingest_source, a_poison_of_the_open_transaction_is_known_by_its_bytes)
 	world_close(&w);
 }
 
+#ifdef TALLYD_FAULTS
+/* One point for each message, which says why. */
+Test(ingest_source, a_fault_in_decoding_has_its_words)
+{
+	static struct world w;
+	setenv("TALLYD_FAULT", "ingest.decode:2:error", 1);
+	world_open(&w, "id:integer", RING_BYTES_MIN, 0);
+	take(&w, 0, 10);
+	world_write(&w, 20, 'c', "null", ROW);
+	cr_assert(!world_take(&w, 1));
+	cr_assert(strstr(w.source.poison.text, "offset 1: the message is refused") != NULL, "%s",
+		  w.source.poison.text);
+	world_close(&w);
+}
+#endif
+
 static void
 another_record(struct world *w)
 {
