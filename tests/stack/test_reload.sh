@@ -28,6 +28,25 @@ pipeline "transaction_topic '$NAME.transaction', \"no.such.property\" '1'" <<<"$
 kill -HUP "$tallyd"
 await 5 log_has tallyd no.such.property && ok 'an unknown property is refused by name' ||
     not_ok 'an unknown property is refused by name'
+# Servers are asked too: what would not start is not swapped in.
+refused() # TEXT STATUS WORD
+{
+	local output status
+	output=$(timeout 60 "$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
+	status=$?
+	is "$1: reload answers $2" "$status" "$2"
+	contains "$1: it says why" "$output" "$3"
+	await 5 log_has tallyd "$3" && ok "$1: so does the log" || not_ok "$1: so does the log"
+}
+pipeline <<<"$body"
+sed -i "s/password '$PGPASSWORD'/password 'wrong-secret'/" "$WORK/pipeline.sql"
+refused 'a wrong password' 77 'password authentication failed'
+pipeline <<<"$body"
+sed -i "s/dbname '$PGDATABASE'/dbname 'no_such_database'/" "$WORK/pipeline.sql"
+refused 'a database that is not there' 69 no_such_database
+pipeline <<<"$body"
+sed -i "s/$BOOTSTRAP/127.0.0.1:9/" "$WORK/pipeline.sql"
+refused 'a broker that is away' 69 127.0.0.1:9
 is 'the old stages run on' "$(pids)" "$before"
 sql 'INSERT INTO "values" VALUES (3)'
 comes_equal 'with the old file' sum_table sum "$sum"
