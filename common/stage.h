@@ -5,7 +5,9 @@
  * descriptors, and does everything in one event loop around stage_poll():
  *
  *   0 null, 1 and 2 the supervisor's, 3 control socket, 4 board, 5 its section of the pipeline,
- *   run only: 6 7 8 its output ring (ingest, reduce), then each input ring in threes.
+ *   run: 6 7 8 its output ring (ingest, reduce), then each input ring in threes;
+ *   check of ingest: 6 a sealed memfd with the position in the target, as JSON; empty: there is
+ *   none, a first start; closed: not known.
  *
  * It dies with the supervisor: PR_SET_PDEATHSIG, and end-of-file on the control socket.
  */

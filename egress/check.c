@@ -146,11 +146,15 @@ check_views(struct check *c, bool present)
 	char *holder;
 
 	if (present) {
-		if (postgres_query(pg, "SELECT batch FROM tallyd.pipeline WHERE name = $1",
-				   &params) < 0)
+		if (postgres_query(
+			pg, "SELECT batch, position::text FROM tallyd.pipeline WHERE name = $1",
+			&params) < 0)
 			check_result(c, INSPECT_LOST);
 		if (postgres_rows(pg) > 0)
 			batch = strtoull(postgres_get(pg, 0, 0), NULL, 10);
+		/* For the check of ingest, see check.h of the supervisor: jsonb is one line. */
+		if (batch > 0 && postgres_get(pg, 0, 1) != NULL)
+			printf("position\t0\t0\t%s\n", postgres_get(pg, 0, 1));
 		known = xcalloc(c->stage->pipeline->view_count + 1, sizeof(*known));
 		check_result(c, plan_check(c->stage, pg, c->target.tables, batch, known));
 		free(known);

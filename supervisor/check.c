@@ -29,6 +29,7 @@ struct check { /* one stage's check, while it runs */
 	int pidfd, output;
 	bool script;     /* what it says is for the user as it is, no lines of a report */
 	bool complained; /* said an error */
+	char *position;  /* of the target, as egress said it; heap, NULL: none */
 	char *text;      /* what it has said so far; heap */
 	size_t len, size;
 	int code, signal_number;
@@ -45,14 +46,15 @@ check_refuse(const struct check_report *r, const char *fmt, ...)
 	source_report(r->source, r->errors, "error", NULL, text);
 }
 
-/* `option` may be NULL. */
+/* `option` may be NULL; position_fd -1: not known. */
 static bool
-check_spawn(struct check *c, const struct pipeline *pipeline, const char *option, const char *path)
+check_spawn(struct check *c, const struct pipeline *pipeline, const char *option, int position_fd,
+	    const char *path)
 {
 	char server[32];
 	unsigned n = 0;
 	int output[2];
-	struct spawn x = {.path = path, .fd_count = STAGE_FD_SECTION + 1};
+	struct spawn x = {.path = path, .fd_count = STAGE_FD_RINGS + 1};
 	snprintf(server, sizeof server, "--server=%u", c->server);
 	x.argv[n++] = path;
 	x.argv[n++] = "check";
@@ -63,7 +65,7 @@ check_spawn(struct check *c, const struct pipeline *pipeline, const char *option
 	int section = spawn_section(pipeline, c->role, c->server);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (section >= 0 && null >= 0 && pipe2(output, O_CLOEXEC) == 0) {
-		const int fds[] = {null, output[1], STDERR_FILENO, -1, -1, section};
+		const int fds[] = {null, output[1], STDERR_FILENO, -1, -1, section, position_fd};
 		memcpy(x.fds, fds, sizeof fds);
 		c->pid = spawn_process(&x, &c->pidfd);
 		close(output[1]);
@@ -83,13 +85,13 @@ check_spawn(struct check *c, const struct pipeline *pipeline, const char *option
 
 static void
 check_start(struct check *c, enum stage_role role, unsigned server, const struct pipeline *pipeline,
-	    const char *option, const struct check_report *r)
+	    const char *option, int position_fd, const struct check_report *r)
 {
 	char path[SPAWN_PATH_MAX];
 	*c = (struct check){.role = role, .server = server, .pid = -1, .pidfd = -1, .output = -1};
 	if (!spawn_locate(role, path))
 		check_refuse(r, "cannot find the program %s, nor one beside tallyd", path);
-	else if (!check_spawn(c, pipeline, option, path))
+	else if (!check_spawn(c, pipeline, option, position_fd, path))
 		check_refuse(r, "cannot start %s: %s", path, strerror(errno));
 	c->code = c->pid > 0 ? 0 : EXIT_INTERNAL;
 }
@@ -188,13 +190,26 @@ check_render(const struct check_report *r, char *line, bool *complained)
 	return true;
 }
 
+/* A line of egress that is for the other stages: where the pipeline stands in the target. */
+static bool
+check_take_position(struct check *c, const char *line)
+{
+	static const char start[] = "position\t0\t0\t";
+	if (c->role != ROLE_EGRESS || strncmp(line, start, sizeof start - 1) != 0)
+		return false;
+	free(c->position);
+	c->position = xstrdup(line + sizeof start - 1);
+	return true;
+}
+
 static void
 check_render_all(struct check *c, const struct check_report *r)
 {
 	char *rest = c->text, *line;
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		char *whole = xstrdup(line);
-		if (*line && !check_render(r, line, &c->complained)) {
+		if (*line && !check_take_position(c, line) &&
+		    !check_render(r, line, &c->complained)) {
 			check_defuse(whole);
 			check_refuse(r, "%s said: %s", spawn_role_name(c->role), whole);
 		}
@@ -230,7 +245,7 @@ check_ddl(const struct source *source, const struct pipeline *pipeline, FILE *er
 {
 	const struct check_report r = {source, errors, NULL};
 	struct check c;
-	check_start(&c, ROLE_EGRESS, 0, pipeline, "--ddl", &r);
+	check_start(&c, ROLE_EGRESS, 0, pipeline, "--ddl", -1, &r);
 	c.script = true;
 	if (c.pid > 0)
 		check_finish(&c, clock_monotonic_ms() + CHECK_OFFLINE_MS, &r);
@@ -240,25 +255,52 @@ check_ddl(const struct source *source, const struct pipeline *pipeline, FILE *er
 	return c.code;
 }
 
+static int
+check_end(struct check *c, int worst, int64_t deadline_ms, const struct check_report *r)
+{
+	if (c->pid > 0)
+		check_finish(c, deadline_ms, r);
+	free(c->text);
+	c->text = NULL;
+	return check_worse(worst, c->code);
+}
+
+/*
+ * What the check of an ingest is to know of the target: the position that a start would find, or
+ * nothing, which is a first start. Each has one of its own, for an offset is shared. -1: not known.
+ */
+static int
+check_give_position(const struct check *egress, bool offline)
+{
+	const char *position = egress->position ? egress->position : "";
+	if (offline || egress->code != 0)
+		return -1;
+	return spawn_sealed_memfd("tallyd-position", position, strlen(position));
+}
+
 int
 check_stages(const struct source *source, const struct pipeline *pipeline, bool offline,
 	     FILE *errors, FILE *infos)
 {
 	const struct check_report r = {source, errors, infos};
 	const char *option = offline ? "--offline" : NULL;
-	struct check checks[BOARD_STAGES_MAX];
+	const int64_t limit_ms = offline ? CHECK_OFFLINE_MS : CHECK_ONLINE_MS;
+	struct check egress, reduce, ingests[BOARD_STAGES_MAX];
 	unsigned n = 0;
 	int worst = 0;
-	int64_t deadline_ms = clock_monotonic_ms() + (offline ? CHECK_OFFLINE_MS : CHECK_ONLINE_MS);
-	for (unsigned i = 0; i < pipeline->server_count && n + 2 < BOARD_STAGES_MAX; i++)
-		check_start(&checks[n++], ROLE_INGEST, i, pipeline, option, &r);
-	check_start(&checks[n++], ROLE_REDUCE, 0, pipeline, option, &r);
-	check_start(&checks[n++], ROLE_EGRESS, 0, pipeline, option, &r);
-	for (unsigned i = 0; i < n; i++) {
-		if (checks[i].pid > 0)
-			check_finish(&checks[i], deadline_ms, &r);
-		free(checks[i].text);
-		worst = check_worse(worst, checks[i].code);
+	check_start(&egress, ROLE_EGRESS, 0, pipeline, option, -1, &r);
+	check_start(&reduce, ROLE_REDUCE, 0, pipeline, option, -1, &r);
+	worst = check_end(&egress, worst, clock_monotonic_ms() + limit_ms, &r);
+	worst = check_end(&reduce, worst, clock_monotonic_ms() + limit_ms, &r);
+	for (; n < pipeline->server_count && n + 2 < BOARD_STAGES_MAX; n++) {
+		int position_fd = check_give_position(&egress, offline);
+		check_start(&ingests[n], ROLE_INGEST, n, pipeline, option, position_fd, &r);
+		if (position_fd >= 0)
+			close(position_fd);
 	}
+	free(egress.position);
+	int64_t deadline_ms = clock_monotonic_ms() + limit_ms;
+	for (unsigned i = 0; i < n; i++)
+		worst = check_end(&ingests[i], worst, deadline_ms, &r);
 	return worst;
 }

@@ -2,7 +2,8 @@
  * check.h - let each stage check its own side of a pipeline, before anything is started.
  *
  * `tallyd-STAGE check` gets its section, and says on standard output what it found, one line each:
- * level, line, column, text, separated by tabs. Here these lines become messages about the file.
+ * level, line, column, text, separated by tabs. Here these lines become messages about the file. One
+ * of egress is not for the user: "position", which is handed on to the checks of the ingests.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -19,10 +20,11 @@ struct check_report { /* where messages go; all borrowed */
 };
 
 /*
- * Run all checks side by side; `offline`: without any server. Errors and warnings go to `errors`,
- * what the stages promise to `infos` (NULL: nowhere). Returns 0 or the exit code to leave with:
- * EXIT_CONFIG before all others, else that of the first stage that is not content. Blocks until
- * all have answered: at most 15 s offline, 60 s otherwise.
+ * Run all checks; `offline`: without any server. First those of egress and reduce, then side by
+ * side those of the ingests, which then know where a start would begin. Errors and warnings go to
+ * `errors`, what the stages promise to `infos` (NULL: nowhere). Returns 0 or the exit code to leave
+ * with: EXIT_CONFIG before all others, else that of the first stage that is not content. Blocks
+ * until all have answered: at most 30 s offline, two minutes otherwise.
  */
 int check_stages(const struct source *, const struct pipeline *, bool offline, FILE *errors,
 		 FILE *infos);

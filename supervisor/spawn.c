@@ -72,14 +72,15 @@ spawn_pack(const struct pipeline *pipeline, enum section section, unsigned serve
 	return NULL;
 }
 
-static int
-spawn_sealed_memfd(const uint8_t *buf, size_t len)
+int
+spawn_sealed_memfd(const char *name, const void *buf, size_t len)
 {
-	int fd = memfd_create("tallyd-section", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -1;
 	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	if (write(fd, buf, len) == (ssize_t)len && fcntl(fd, F_ADD_SEALS, seals) == 0)
+	if (write(fd, buf, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, seals) == 0)
 		return fd;
 	int saved = errno;
 	close(fd);
@@ -99,7 +100,7 @@ spawn_section(const struct pipeline *pipeline, enum stage_role role, unsigned se
 	uint8_t *buf = spawn_pack(pipeline, sections[role], server, &len, &size);
 	if (!buf)
 		return -1;
-	int fd = spawn_sealed_memfd(buf, len);
+	int fd = spawn_sealed_memfd("tallyd-section", buf, len);
 	int saved = errno;
 	explicit_bzero(buf, size);
 	free(buf);

@@ -40,6 +40,9 @@ bool spawn_locate(enum stage_role, char *path);
  */
 int spawn_section(const struct pipeline *, enum stage_role, unsigned server);
 
+/* A sealed memfd with these bytes (none is fine), close-on-exec, read from its start. -1: errno. */
+int spawn_sealed_memfd(const char *name, const void *bytes, size_t len);
+
 /*
  * Fork and exec. The child has the given descriptors and no other, default signals, and dies with
  * us. Returns its pid, and in *pidfd a descriptor (close-on-exec) that the caller closes after

@@ -30,14 +30,23 @@ test_servers(void)
 	static const char *const nothing[] = {"NULL", "'{}'", "'[]'", "'null'", "'\"kafka\"'"};
 	struct pipeline p = pipeline_totals(1);
 	struct server servers[2] = {p.servers[0], {.name = TEXT("more"), .place = {7, 1}}};
+	struct harness h;
 
+	harness_open(&h, &p);
+	EXPECT(harness_check(&h, NULL) == EXIT_OK && !harness_logged(&h, "position\t"),
+	       "a first start has no position; see %s", h.log);
 	commit_once(&p);
+	EXPECT(harness_check(&h, NULL) == EXIT_OK &&
+		   harness_logged(&h, "position\t0\t0\t{\"kafka\": {\"batch\": 1}}\n"),
+	       "then it is said; see %s", h.log);
+	harness_close(&h);
 	p.servers = servers;
 	p.server_count = 2;
 	expect_refusal(&p, EXIT_CONFIG, "is new, but pipeline");
 	p.server_count = 1;
 	servers[0].name = TEXT("renamed");
-	expect_refusal(&p, EXIT_CONFIG, "that the file has no more: give the server its old name back");
+	expect_refusal(&p, EXIT_CONFIG,
+		       "that the file has no more: give the server its old name back");
 	expect_refusal(&p, EXIT_CONFIG, "is new, but pipeline");
 	servers[0].name = TEXT("kafka");
 	for (unsigned i = 0; i < LENGTH(nothing); i++) {

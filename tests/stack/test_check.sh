@@ -37,3 +37,28 @@ sed -i "s/port '$PGPORT'/port '1'/" "$WORK/pipeline.sql"
 output=$(timeout 20 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 is 'a database that is away: 69' $? 69
 contains 'and it is named' "$output" "$PGHOST"
+
+# Each check of an ingest is told where the pipeline stands in the target, as egress found it: a
+# position, none (a first start), or nothing when that is not known. Scripts stand for the stages.
+mkdir "$WORK/fake"
+cp "$BIN/tallyd" "$WORK/fake/"
+printf '#!/bin/sh\ntrue\n' >"$WORK/fake/tallyd-reduce"
+cat >"$WORK/fake/tallyd-ingest" <<'END'
+#!/bin/sh
+[ -e /proc/self/fd/6 ] && said="told [$(cat <&6)]" || said='told nothing'
+printf 'info\t0\t0\t%s: %s\n' "$(echo "$@" | grep -o 'server=.')" "$said"
+END
+# told OPTION LINE CODE: egress says LINE and ends with CODE.
+told()
+{
+	printf "#!/bin/sh\nprintf '%s'\nexit %d\n" "$2" "$3" >"$WORK/fake/tallyd-egress"
+	chmod +x "$WORK/fake"/*
+	"$WORK/fake/tallyd" check ${1:+"$1"} "$WORK/pipeline.sql" 2>&1
+}
+output=$(told '' 'position\t0\t0\t{"lone": {}}\n' 0)
+contains 'the position is handed on' "$output" 'server=0: told [{"lone": {}}]'
+contains 'to each ingest' "$output" 'server=2: told [{"lone": {}}]'
+[[ $output == *position* ]] && not_ok 'it is no message' || ok 'it is no message'
+contains 'no position: a first start' "$(told '' '' 0)" 'server=1: told []'
+contains 'a target that cannot be asked: not known' "$(told '' 'error\t0\t0\tgone\n' 69)" 'server=1: told nothing'
+contains 'offline: not known' "$(told --offline '' 0)" 'server=1: told nothing'
