@@ -285,13 +285,14 @@ check_stages(const struct source *source, const struct pipeline *pipeline, bool 
 	const struct check_report r = {source, errors, infos};
 	const char *option = offline ? "--offline" : NULL;
 	const int64_t limit_ms = offline ? CHECK_OFFLINE_MS : CHECK_ONLINE_MS;
+	const int64_t since_ms = clock_monotonic_ms();
 	struct check egress, reduce, ingests[BOARD_STAGES_MAX];
 	unsigned n = 0;
 	int worst = 0;
 	check_start(&egress, ROLE_EGRESS, 0, pipeline, option, -1, &r);
 	check_start(&reduce, ROLE_REDUCE, 0, pipeline, option, -1, &r);
-	worst = check_end(&egress, worst, clock_monotonic_ms() + limit_ms, &r);
-	worst = check_end(&reduce, worst, clock_monotonic_ms() + limit_ms, &r);
+	worst = check_end(&egress, worst, since_ms + limit_ms / 2, &r);
+	worst = check_end(&reduce, worst, since_ms + limit_ms / 2, &r);
 	for (; n < pipeline->server_count && n + 2 < BOARD_STAGES_MAX; n++) {
 		int position_fd = check_give_position(&egress, offline);
 		check_start(&ingests[n], ROLE_INGEST, n, pipeline, option, position_fd, &r);
@@ -299,8 +300,7 @@ check_stages(const struct source *source, const struct pipeline *pipeline, bool 
 			close(position_fd);
 	}
 	free(egress.position);
-	int64_t deadline_ms = clock_monotonic_ms() + limit_ms;
 	for (unsigned i = 0; i < n; i++)
-		worst = check_end(&ingests[i], worst, deadline_ms, &r);
+		worst = check_end(&ingests[i], worst, since_ms + limit_ms, &r);
 	return worst;
 }

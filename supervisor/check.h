@@ -24,7 +24,7 @@ struct check_report { /* where messages go; all borrowed */
  * side those of the ingests, which then know where a start would begin. Errors and warnings go to
  * `errors`, what the stages promise to `infos` (NULL: nowhere). Returns 0 or the exit code to leave
  * with: EXIT_CONFIG before all others, else that of the first stage that is not content. Blocks
- * until all have answered: at most 30 s offline, two minutes otherwise.
+ * until all have answered: at most 15 s offline, 60 s otherwise.
  */
 int check_stages(const struct source *, const struct pipeline *, bool offline, FILE *errors,
 		 FILE *infos);

@@ -13,7 +13,6 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
-#include "supervisor/check.h"
 #include "supervisor/parse.h"
 #include "supervisor/spawn.h"
 
@@ -64,14 +63,13 @@ reload_read(const struct pipeline *running, struct source *source, struct pipeli
 	char *obstacle = reload_obstacle(running, *pipeline);
 	if (obstacle)
 		source_report(source, errors, "error", NULL, obstacle);
-	code = obstacle ? EXIT_CONFIG : check_stages(source, *pipeline, true, errors, NULL);
-	free(obstacle);
-	if (code == 0)
+	if (!obstacle)
 		return 0;
+	free(obstacle);
 	pipeline_free(*pipeline);
 	*pipeline = NULL;
 	source_free(source);
-	return code;
+	return EXIT_CONFIG;
 }
 
 static void
@@ -92,7 +90,7 @@ int
 reload_begin(struct reload *r, const struct pipeline *running, FILE *errors)
 {
 	struct spawn x = {.path = "/proc/self/exe",
-			  .argv = {"tallyd", "check", running->file, NULL}};
+			  .argv = {"tallyd", "check", "--", running->file, NULL}};
 	*r = (struct reload){.pidfd = -1, .output = -1};
 	int code = reload_read(running, &r->source, &r->pipeline, errors);
 	if (code != 0)
@@ -108,7 +106,7 @@ reload_begin(struct reload *r, const struct pipeline *running, FILE *errors)
 		close(null);
 	if (r->pid > 0)
 		return 0;
-	fprintf(errors, "the check cannot be started: %s\n", strerror(errno));
+	fprintf(errors, "%s: the check cannot be started: %s\n", running->file, strerror(errno));
 	reload_drop(r);
 	return EXIT_TEMPORARY;
 }
@@ -137,7 +135,8 @@ reload_end(struct reload *r, struct source *source, struct pipeline **pipeline, 
 	} else {
 		reload_copy(r, errors);
 		if (info.si_code != CLD_EXITED)
-			fprintf(errors, "the check was ended by signal %d\n", info.si_status);
+			fprintf(errors, "%s: the check was ended by signal %d\n", r->pipeline->file,
+				info.si_status);
 	}
 	reload_drop(r);
 	return code;

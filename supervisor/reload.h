@@ -12,9 +12,9 @@
 struct pipeline;
 
 /*
- * Read the running pipeline's file again, parse it, compare it with the running one and let each
- * stage check its side offline. Returns 0, and what the caller then owns in *source and *pipeline;
- * else an exit code, after writing the reasons. Blocks as check_stages() does.
+ * Read the running pipeline's file again, parse it and compare it with the running one. Returns 0,
+ * and what the caller then owns in *source and *pipeline; else an exit code, after writing the
+ * reasons. No stage and no server is asked.
  */
 int reload_read(const struct pipeline *running, struct source *source, struct pipeline **pipeline,
 		FILE *errors);
