@@ -37,8 +37,7 @@ struct ingest {
 	int64_t offsets_ms, probe_ms, growth_ms; /* when each is due */
 	uint64_t offsets_batch;                  /* whose position Kafka was told */
 	bool away;                               /* and that was said */
-	enum stage_state before_away;
-	struct board_durable *durable; /* room for a copy */
+	struct board_durable *durable;           /* room for a copy */
 	int64_t *offsets;
 };
 
@@ -211,12 +210,17 @@ ingest_commit_offsets(struct ingest *in)
 }
 
 static void
+ingest_say_running(struct ingest *in)
+{
+	bool replaying = order_is_replaying(in->source.order);
+	board_set_state(in->stage->self, replaying ? STAGE_REPLAY : STAGE_RUNNING, "");
+}
+
+static void
 ingest_say_away(struct ingest *in)
 {
 	char note[240];
 	snprintf(note, sizeof(note), "waiting for Kafka at %s", kafka_trouble(in->source.kafka));
-	if (!in->away)
-		in->before_away = (enum stage_state)atomic_load(&in->stage->self->state);
 	in->away = true;
 	stage_waiting(in->stage, note);
 }
@@ -233,7 +237,7 @@ ingest_probe(struct ingest *in)
 	if (in->away) {
 		in->away = false;
 		log_info("kafka.back", "Kafka is back");
-		board_set_state(in->stage->self, in->before_away, "");
+		ingest_say_running(in);
 	}
 	if (s->mode == ORDER_METADATA && !s->transaction_exists)
 		origin_look_for_transactions(s);
@@ -333,8 +337,8 @@ ingest_act(struct ingest *in, const struct order_action *a)
 	order_done(s->order);
 	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
 		source_taken(s, (unsigned)a->partition);
-	if (a->step == ORDER_CUT)
-		board_set_state(in->stage->self, STAGE_RUNNING, "");
+	if (a->step == ORDER_CUT && !in->away)
+		ingest_say_running(in);
 	writer_done(&in->writer);
 }
 

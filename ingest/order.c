@@ -483,6 +483,12 @@ order_whole(const struct order *o)
 	return o->cut && !o->txn && !o->loose && !o->snapshot_open;
 }
 
+bool
+order_is_replaying(const struct order *o)
+{
+	return !o->cut;
+}
+
 int
 order_partitions(const struct order *o)
 {

@@ -112,6 +112,9 @@ void order_done(struct order *);
 /* Whether everything applied so far is whole (no open transaction, snapshot or replay). */
 bool order_whole(const struct order *);
 
+/* Whether it has yet to come to D: before ORDER_CUT. */
+bool order_is_replaying(const struct order *);
+
 /*
  * Position entries (position.h) for an END or CUT: those that changed since the last call, or all.
  * Only meaningful when the step is ORDER_END or ORDER_CUT; marks them as told.

@@ -558,7 +558,7 @@ origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t 
 	log_info("ingest.start", "server %s: %u partition%s, mode %s%s", s->server->name, s->count,
 		 s->count == 1 ? "" : "s", source_mode_name(s->mode),
 		 o.waited ? ", all that was waited for is there" : "");
-	if (o.durable != NULL)
+	if (order_is_replaying(s->order))
 		board_set_state(stage->self, STAGE_REPLAY, "");
 	stage_ready(stage);
 	free(o.from);

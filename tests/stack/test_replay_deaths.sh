@@ -166,11 +166,17 @@ kill -CONT "$victim"
 load 10
 end
 
-# Its first two successors die too, while they read its token.
+# Its first two successors die too, while they read its token. The third goes on in mid-replay, which
+# `status` shows, and is stopped there as its predecessor was.
 begin ingest_in_replay ingest.before_change:1500:stop ingest.load:1:kill order.load:1:kill
 note_pids ingest
+rm "$WORK/$run.ingest.before_change"
 kill -KILL "$victim"
 await 10 replaced ingest "$victim" || not_ok "$run: replaced"
+await 10 test -e "$WORK/$run.ingest.before_change" || not_ok "$run: goes on in the replay"
+await 5 stopped ingest >/dev/null
+contains "$run: status shows the replay" "$("$BIN/tallyd" status "$NAME" | grep "^ingest.*$(stopped ingest)")" replay
+kill -CONT "$(stopped ingest)"
 same_as_before egress reduce
 end
 

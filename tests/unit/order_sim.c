@@ -110,6 +110,7 @@ sim_reload(struct sim *s)
 	order_save(s->order, &p);
 	cr_assert_not(p.overflow);
 	cr_assert(order_load(order, token, pack_len(&p)), "a token of ours is not taken");
+	cr_assert_eq(order_is_replaying(order), order_is_replaying(s->order));
 	pack_init(&q, again, sizeof(again));
 	order_save(order, &q);
 	cr_assert_eq(pack_len(&p), pack_len(&q));
