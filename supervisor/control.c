@@ -35,7 +35,10 @@ control_dir(char *dir, size_t size)
 		snprintf(dir, size, "/tmp/tallyd-%lu", (unsigned long)getuid());
 }
 
-/* Nobody else may place or watch anything there: /tmp belongs to all. */
+/*
+ * Nobody else may place anything there: /tmp belongs to all, and who may write could take our lock
+ * or answer in our name. One that others may only look into is as systemd makes it.
+ */
 static int
 control_make_dir(const char *dir)
 {
@@ -54,9 +57,11 @@ control_make_dir(const char *dir)
 			  dir);
 		return EXIT_DENIED;
 	}
-	if ((st.st_mode & 077) != 0 && chmod(dir, 0700) < 0) {
-		log_error("control.folder", "the runtime folder %s is open to others: %s", dir,
-			  strerror(errno));
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+		log_error("control.folder",
+			  "others may write to the runtime folder %s (mode %04o): chmod 700 it, or "
+			  "set RUNTIME_DIRECTORY to another",
+			  dir, (unsigned)st.st_mode & 07777);
 		return EXIT_DENIED;
 	}
 	return 0;
@@ -169,9 +174,11 @@ control_listen(struct control *c)
 	struct sockaddr_un address;
 	unlink(c->socket_path); /* of one that was killed: the lock is ours */
 	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->listen_fd >= 0 && control_address(c->socket_path, &address) &&
-	    bind(c->listen_fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-	    listen(c->listen_fd, CONTROL_CLIENTS_MAX) == 0)
+	mode_t mask = umask(0177); /* whoever may write to the socket may ask */
+	bool bound = c->listen_fd >= 0 && control_address(c->socket_path, &address) &&
+		     bind(c->listen_fd, (struct sockaddr *)&address, sizeof address) == 0;
+	umask(mask);
+	if (bound && listen(c->listen_fd, CONTROL_CLIENTS_MAX) == 0)
 		return 0;
 	log_error("control.socket", "cannot listen at %s: %s", c->socket_path, strerror(errno));
 	return EXIT_DENIED;

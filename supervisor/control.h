@@ -1,8 +1,8 @@
 /*
  * control.h - the runtime folder: the lock of a pipeline and the socket that answers about it.
  *
- * The folder is $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/tallyd, else /tmp/tallyd-UID; mode 0700
- * and our own. NAME.lock holds the pid and the pipeline file of the one who runs pipeline NAME;
+ * The folder is $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/tallyd, else /tmp/tallyd-UID; made
+ * with mode 0700 when missing, our own, and refused when others may write to it. NAME.lock holds the pid and the pipeline file of the one who runs pipeline NAME;
  * NAME.sock is his socket. A client sends one line and gets an exit code in decimal, a line break
  * and text until end-of-file.
  */

@@ -92,6 +92,46 @@ status_age(const struct status *st, const struct proc *p)
 	return p->pid ? st->now_ms - p->started_ms : -1;
 }
 
+/* The partitions of one server's position; 0 when it is not as it should be. */
+static unsigned
+status_partitions(struct json *j)
+{
+	unsigned count = 0;
+	struct slice key;
+	if (!json_enter(j, JSON_OBJECT))
+		return 0;
+	while (json_key(j, &key)) {
+		if (!slice_is(key, "partitions") || !json_enter(j, JSON_ARRAY)) {
+			json_skip(j);
+			continue;
+		}
+		for (; json_element(j); count++)
+			json_skip(j);
+	}
+	return j->error ? 0 : count;
+}
+
+/* How much was read of: the position in full has hundreds of bytes for each partition. */
+static void
+status_print_position(const struct board_durable *d, FILE *out)
+{
+	struct json j;
+	struct slice key;
+	const char *before = "position: ";
+	json_init(&j, d->position, d->len);
+	if (!json_enter(&j, JSON_OBJECT))
+		return;
+	while (json_key(&j, &key)) {
+		char name[256];
+		status_copy_text(name, sizeof name, key.s, key.len);
+		unsigned count = status_partitions(&j);
+		fprintf(out, "%s%s %u partition%s", before, name, count, count == 1 ? "" : "s");
+		before = ", ";
+	}
+	if (*before == ',')
+		fputs(" (status --json has all of it)\n", out);
+}
+
 static void
 status_print_durable(const struct status *st, FILE *out)
 {
@@ -99,13 +139,14 @@ status_print_durable(const struct status *st, FILE *out)
 	struct board_durable *d = status_durable(st);
 	if (!d) {
 		fprintf(out, "durable: not known yet\n");
-		return;
+	} else if (d->batch == 0) {
+		fprintf(out, "durable: nothing committed yet\n");
+	} else {
+		fprintf(out, "durable: batch %" PRIu64 ", time %" PRIu64 " (%s), %s ago\n",
+			d->batch, d->time, status_instant((int64_t)d->time, when, sizeof when),
+			status_span(clock_wall_ms() - (int64_t)d->time, age, sizeof age));
+		status_print_position(d, out);
 	}
-	fprintf(out, "durable: batch %" PRIu64 ", time %" PRIu64 " (%s), %s ago\n", d->batch,
-		d->time, status_instant((int64_t)d->time, when, sizeof when),
-		status_span(clock_wall_ms() - (int64_t)d->time, age, sizeof age));
-	if (d->len)
-		fprintf(out, "position: %.*s\n", (int)d->len, d->position);
 	free(d);
 }
 
@@ -235,9 +276,12 @@ status_json_durable(const struct status *st, FILE *out)
 		fputs("null", out);
 		return;
 	}
-	fprintf(out,
-		"{\"batch\":%" PRIu64 ",\"time\":%" PRIu64 ",\"age_ms\":%" PRId64 ",\"position\":",
-		d->batch, d->time, clock_wall_ms() - (int64_t)d->time);
+	fprintf(out, "{\"batch\":%" PRIu64 ",\"time\":%" PRIu64 ",\"age_ms\":", d->batch, d->time);
+	if (d->batch == 0) /* nothing that could have an age */
+		fputs("null", out);
+	else
+		fprintf(out, "%" PRId64, clock_wall_ms() - (int64_t)d->time);
+	fputs(",\"position\":", out);
 	json_put_position(out, d);
 	fputc('}', out);
 	free(d);

@@ -161,11 +161,20 @@ Test(control, a_socket_left_behind_is_replaced)
 
 Test(control, folder_is_closed_to_others)
 {
+	static const mode_t open_to_others[] = {0777, 01777, 0770, 0702};
 	struct stat st;
-	chmod(folder, 0777);
+	for (size_t i = 0; i < sizeof open_to_others / sizeof *open_to_others; i++) {
+		chmod(folder, open_to_others[i]);
+		cr_assert_eq(control_open(&control, "p", "p.sql"), EXIT_DENIED);
+		cr_assert_eq(stat(folder, &st), 0);
+		cr_assert_eq(st.st_mode & 07777, open_to_others[i], "it is not for us to close");
+		control_close(&control);
+	}
+	chmod(folder, 0755); /* as systemd makes it */
+	umask(0);
 	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
-	cr_assert_eq(stat(folder, &st), 0);
-	cr_assert_eq(st.st_mode & 0777, 0700);
+	cr_assert_eq(stat(control.socket_path, &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0600, "nobody else may ask");
 	control_close(&control);
 	char link[128];
 	snprintf(link, sizeof link, "%s/link", folder);
@@ -301,6 +310,36 @@ Test(status, json_is_json_whatever_the_stages_write)
 	cr_assert_not_null(strstr(text, "\"batch\":6,\"time\":1795560551767,"));
 	cr_assert_not_null(strstr(text, "\"position\":{\"a\": [1]}"));
 	free(text);
+}
+
+Test(status, what_is_durable_in_short)
+{
+	static const struct {
+		uint64_t batch;
+		const char *position, *said;
+	} cases[] = {
+	    {0, "", "\ndurable: nothing committed yet\n\n"},
+	    {7,
+	     "{\"b\": {\"partitions\": [{\"next\": 1}, {}], \"x\": [1]}, \"c\": {\"partitions\": "
+	     "[0]}}",
+	     " ago\nposition: b 2 partitions, c 1 partition (status --json has all of it)\n"},
+	    {8, "{\"b\": [], \"c\": 7}", " ago\nposition: b 0 partitions"},
+	    {9, "[1]", " ago\n\n"},
+	    {10, "", " ago\n\n"},
+	};
+	static struct supervise s;
+	static struct tally t;
+	struct pipeline p;
+	struct status st = make_status(&s, &p, &t);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		board_publish(&board, cases[i].batch, cases[i].batch ? 1795560551767 : 0,
+			      cases[i].position, strlen(cases[i].position));
+		char *text = print_status(&st, false), *json = print_status(&st, true);
+		cr_assert_not_null(strstr(text, cases[i].said), "%zu: %s", i, text);
+		cr_assert_eq(strstr(json, "\"age_ms\":null") != NULL, cases[i].batch == 0);
+		free(text);
+		free(json);
+	}
 }
 
 Test(status, text_names_the_death)
