@@ -106,7 +106,7 @@ egress_wait(struct egress *e)
 	stage_poll(&e->stage, fds, 2, streams ? -1 : (int)left);
 	ring_awake(&e->ring);
 	if (fds[1].revents != 0 && postgres_input(e->target.pg) < 0)
-		return target_failed(&e->target, NULL);
+		return target_failed(&e->target, "idle");
 	return 0;
 }
 

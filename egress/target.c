@@ -231,31 +231,52 @@ target_verdict(const struct postgres *pg)
 	return EXIT_OK;
 }
 
+/* Say what is waited for, and close the connection. */
+static void
+target_lose(struct target *t, const char *what)
+{
+	target_wait_note(t, postgres_lost(t->pg) ? NULL : what, postgres_error(t->pg));
+	postgres_close(t->pg);
+}
+
+_Noreturn static void
+target_refused(struct target *t, enum exit_code code, const char *what, const char *advice)
+{
+	stage_fail(t->stage, code, "target.refused",
+		   "%s: PostgreSQL says: %s (SQLSTATE %s); %s, then start again", what,
+		   postgres_error(t->pg), postgres_state(t->pg), advice);
+}
+
 int
 target_failed(struct target *t, const char *what)
 {
-	struct postgres *pg = t->pg;
-	enum exit_code code = target_verdict(pg);
 	static const char *const advice[] = {
-	    [EXIT_DENIED] = "grant it to the user, then start again",
+	    [EXIT_DENIED] = "grant it to the user",
 	    [EXIT_DATA] = "the table does not take these rows: nothing of the batch was committed;"
-			  " mend the table, then start again",
-	    [EXIT_CONFIG] = "the table was dropped or changed: mend it, then start again",
+			  " mend the table",
+	    [EXIT_CONFIG] = "the table was dropped or changed: mend it",
 	};
+	enum exit_code code = target_verdict(t->pg);
 
 	if (code != EXIT_OK)
-		stage_fail(t->stage, code, "target.refused",
-			   "%s: PostgreSQL says: %s (SQLSTATE %s); %s", what, postgres_error(pg),
-			   postgres_state(pg), advice[code]);
-	target_wait_note(t, postgres_lost(pg) ? NULL : what, postgres_error(pg));
-	postgres_close(pg);
+		target_refused(t, code, what, advice[code]);
+	target_lose(t, what);
 	return -1;
 }
 
+/* As target_failed(), on the way to the take-over: no row of a view is in it. */
 static enum target_step
 target_again(struct target *t, const char *what)
 {
-	target_failed(t, what);
+	enum exit_code code = target_verdict(t->pg);
+
+	if (code == EXIT_DENIED)
+		target_refused(t, code, what, "grant it to the user");
+	if (code != EXIT_OK)
+		target_refused(t, EXIT_CONFIG, what,
+			       "schema tallyd is not as it should be: compare it with what `tallyd"
+			       " check --ddl FILE` prints, and mend it");
+	target_lose(t, what);
 	return t->stage->stopping ? TARGET_STOP : TARGET_AGAIN;
 }
 

@@ -760,6 +760,7 @@ static const struct {
     {"same_table", test_same_table},
     {"servers", test_servers},
     {"names", test_names},
+    {"own_tables", test_own_tables},
     {"connect_timeout", test_connect_timeout},
 };
 

@@ -1,4 +1,7 @@
-/* names_test.c - servers by which a position is kept, and names that SQL must quote. */
+/*
+ * names_test.c - servers by which a position is kept, names that SQL must quote, and tables of
+ * tallyd's own that do not take what they should.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,4 +121,33 @@ test_names(void)
 	EXPECT(strcmp(found, "\"a.b\"=public.\"a.b\" a.b=a.b") == 0, "views: %s", found);
 	commit_once(&p);
 	harness_sql("DROP TABLE \"a.b\"; DROP SCHEMA a CASCADE; DROP SCHEMA \"No Such\" CASCADE");
+}
+
+/* What fails at the take-over is not said to be a row of the view. */
+void
+test_own_tables(void)
+{
+	static const char *const changes[] = {
+	    "ALTER TABLE tallyd.view ADD CHECK (view <> 'totals')",
+	    "ALTER TABLE tallyd.pipeline DROP COLUMN started CASCADE",
+	};
+
+	for (unsigned i = 0; i < LENGTH(changes); i++) {
+		struct pipeline p = pipeline_totals(1);
+		struct harness h;
+
+		commit_once(&p);
+		p = pipeline_totals(1);
+		harness_sql(
+		    "DELETE FROM tallyd.pipeline; %s; CREATE OR REPLACE VIEW tallyd.status AS"
+		    " SELECT 1",
+		    changes[i]);
+		harness_open(&h, &p);
+		harness_start(&h, false, NULL);
+		int code = harness_exit(&h, 5000);
+		EXPECT(code == EXIT_CONFIG, "%s: exit %d; see %s", changes[i], code, h.log);
+		EXPECT(harness_logged(&h, "schema tallyd is not as it should be"), "see %s", h.log);
+		harness_close(&h);
+		harness_sql("DROP SCHEMA tallyd CASCADE");
+	}
 }

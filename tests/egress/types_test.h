@@ -20,5 +20,6 @@ void test_same_table(void);
 void test_connect_timeout(void);
 void test_servers(void);
 void test_names(void);
+void test_own_tables(void);
 
 #endif
