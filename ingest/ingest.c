@@ -5,10 +5,13 @@
  * WAIT and nothing new has come. Everything that takes its time is done while asleep: offsets for
  * Kafka, a look at a server that is away, topics that grow.
  */
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/fault.h"
 #include "common/log.h"
@@ -77,22 +80,6 @@ check_topic(struct stage *stage, struct kafka *k, const char *topic, int64_t dea
 }
 
 static void
-check_limits(struct stage *stage, struct kafka *k, const struct table *t, int partitions)
-{
-	const struct server *server = &stage->pipeline->servers[stage->server];
-	for (int32_t i = 0; i < partitions; i++) {
-		int64_t low, high;
-		if (kafka_topic_limits(k, t->topic, i, INGEST_CHECK_FOR, &low, &high) == KAFKA_OK &&
-		    low > 0 && server->start == START_CHECKED)
-			stage_report(stage, LOG_INFO, &t->topic_place,
-				     "topic %s [%d] begins at offset %lld: a first start needs a "
-				     "snapshot there, or a choice in option start",
-				     t->topic, i, (long long)low);
-	}
-	check_stop_on_failure(stage, k);
-}
-
-static void
 check_transactions(struct stage *stage, struct kafka *k, int64_t deadline_ms)
 {
 	const struct server *server = &stage->pipeline->servers[stage->server];
@@ -134,7 +121,6 @@ check_tables(struct stage *stage, struct kafka *k, int64_t deadline_ms, bool *mi
 		}
 		stage_report(stage, LOG_INFO, &t->topic_place, "topic %s: %d partition%s", t->topic,
 			     count, count == 1 ? "" : "s");
-		check_limits(stage, k, t, count);
 		total += count;
 	}
 	return total;
@@ -155,23 +141,61 @@ check_mode(struct stage *stage, int partitions, bool known)
 		     server->name, source_mode_name(mode), source_promise(mode));
 }
 
-static int
-ingest_check(struct stage *stage)
+/*
+ * What the supervisor knows of the target's position: NULL when the target could not be asked, ""
+ * when it has none. Heap. To be called before anything else is opened: the descriptor may be closed.
+ */
+static char *
+check_take_position(struct stage *stage)
+{
+	struct stat st;
+	if (fstat(STAGE_FD_RINGS, &st) != 0)
+		return NULL;
+	char *position = xcalloc((size_t)st.st_size + 1, 1);
+	if (pread(STAGE_FD_RINGS, position, (size_t)st.st_size, 0) != st.st_size)
+		stage_fail(stage, EXIT_INTERNAL, "ingest.check", "the position cannot be read: %s",
+			   strerror(errno));
+	close(STAGE_FD_RINGS);
+	return position;
+}
+
+static void
+check_history(struct stage *stage, const char *position)
+{
+	const struct server *server = &stage->pipeline->servers[stage->server];
+	origin_check(stage, position, strlen(position), clock_monotonic_ms() + INGEST_CHECK_FOR);
+	stage_report(stage, LOG_INFO, &server->place, "server %s: %s", server->name,
+		     position[0] != '\0' ? "its history goes on where the target is"
+					 : "a first start finds its history");
+}
+
+static void
+check_online(struct stage *stage, const char *position)
 {
 	bool missing;
-	if (!kafka_check_options(stage))
-		return EXIT_CONFIG;
-	if (stage->offline) {
-		check_mode(stage, 0, false);
-		return EXIT_OK;
-	}
 	struct kafka *k = kafka_new(stage, 1);
 	if (k == NULL)
-		return EXIT_CONFIG;
+		exit(EXIT_CONFIG);
 	int64_t deadline_ms = clock_monotonic_ms() + INGEST_CHECK_FOR;
 	int partitions = check_tables(stage, k, deadline_ms, &missing);
 	check_transactions(stage, k, deadline_ms);
 	check_mode(stage, partitions, !missing || partitions > 1);
+	kafka_free(k);
+	if (!missing && position != NULL)
+		check_history(stage, position);
+}
+
+static int
+ingest_check(struct stage *stage)
+{
+	char *position = check_take_position(stage);
+	if (!kafka_check_options(stage))
+		return EXIT_CONFIG;
+	if (stage->offline)
+		check_mode(stage, 0, false);
+	else
+		check_online(stage, position);
+	free(position);
 	return EXIT_OK;
 }
 

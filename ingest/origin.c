@@ -1,5 +1,6 @@
 #include "ingest/origin.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,23 @@ struct origin {
 	struct transaction_position transaction;
 	bool *check_first; /* its first record must be a snapshot's */
 	bool waited;
+	int64_t deadline_ms; /* of a check; 0: a start, which waits for as long as it takes */
 };
+
+/* In the log; a check has only its report, and says itself what is no warning. */
+__attribute__((format(printf, 4, 5))) static void
+origin_say(const struct origin *o, enum log_level level, const char *event, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!o->stage->check)
+		log_line(level, event, "%s", text);
+	else if (level == LOG_WARN)
+		stage_report(o->stage, LOG_WARN, &o->source->server->place, "%s", text);
+}
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
@@ -33,6 +50,9 @@ origin_pause(struct origin *o, int timeout_ms)
 	stage_poll(o->stage, &fd, 1, timeout_ms);
 	kafka_serve(o->source->kafka);
 	source_check_failure(o->source);
+	if (o->deadline_ms != 0 && clock_monotonic_ms() >= o->deadline_ms)
+		stage_fail(o->stage, EXIT_UNAVAILABLE, "kafka.check",
+			   "Kafka does not answer in time: %s", kafka_trouble(o->source->kafka));
 	if (!o->stage->stopping)
 		return;
 	log_info("ingest.stopped", "asked to stop while waiting");
@@ -49,7 +69,8 @@ origin_wait(struct origin *o, enum kafka_result why, const char *topic)
 	else
 		snprintf(note, sizeof(note), "waiting for Kafka at %s",
 			 kafka_trouble(o->source->kafka));
-	stage_waiting(o->stage, note);
+	if (!o->stage->check)
+		stage_waiting(o->stage, note);
 	o->waited = true;
 	origin_pause(o, ORIGIN_PAUSE_MS);
 }
@@ -93,10 +114,9 @@ origin_wait_group(struct origin *o, int64_t *offsets, unsigned count)
 		if (r == KAFKA_OK)
 			return;
 		if (r == KAFKA_DENIED && kafka_failure(o->source->kafka, NULL) == 0) {
-			log_warn("ingest.group",
-				 "group %s may not be used, lag tools will show "
-				 "nothing: %s",
-				 kafka_group(o->source->kafka), kafka_trouble(o->source->kafka));
+			origin_say(o, LOG_WARN, "ingest.group",
+				   "group %s may not be used, lag tools will show nothing: %s",
+				   kafka_group(o->source->kafka), kafka_trouble(o->source->kafka));
 			return;
 		}
 		origin_wait(o, r, "");
@@ -210,10 +230,10 @@ origin_find_transactions(struct origin *o)
 		origin_check_transaction_partitions(s, count);
 		origin_wait_limits(o, topic, 0, &low, &high);
 	} else {
-		log_info("ingest.transaction_topic",
-			 "waiting for topic %s to be created: Debezium does it with the first "
-			 "transaction (provide.transaction.metadata=true)",
-			 topic);
+		origin_say(o, LOG_INFO, "ingest.transaction_topic",
+			   "waiting for topic %s to be created: Debezium does it with the first "
+			   "transaction (provide.transaction.metadata=true)",
+			   topic);
 	}
 	if (!o->transaction.set) {
 		o->transaction = (struct transaction_position){.set = true};
@@ -225,10 +245,10 @@ origin_find_transactions(struct origin *o)
 			   "created anew. Set another pipeline name and an empty target table",
 			   topic, (long long)high, (long long)o->transaction.next);
 	} else if (o->transaction.next < low) {
-		log_warn("ingest.history",
-			 "%s begins at offset %lld, the target's position is %lld: transactions "
-			 "between them are shown together",
-			 topic, (long long)low, (long long)o->transaction.next);
+		origin_say(o, LOG_WARN, "ingest.history",
+			   "%s begins at offset %lld, the target's position is %lld: transactions "
+			   "between them are shown together",
+			   topic, (long long)low, (long long)o->transaction.next);
 		o->transaction.next = low;
 	}
 }
@@ -417,12 +437,41 @@ origin_check_limits(struct origin *o, unsigned p)
 			   (long long)durable->next);
 }
 
+/*
+ * A partition that the position does not know. It carries all that there were, so this one was
+ * added to its topic since, behind the others, and its history begins at 0; or what is counted of
+ * it already is not known.
+ */
+static void
+origin_check_unknown(struct origin *o, const struct partition_position *at,
+		     const struct partition_position *known, unsigned count)
+{
+	const struct table *t = &o->stage->pipeline->tables[at->table];
+	int32_t last = -1;
+	for (unsigned i = 0; i < count; i++)
+		if (known[i].table == at->table && known[i].partition > last)
+			last = known[i].partition;
+	if (last < 0)
+		stage_fail(
+		    o->stage, EXIT_CONFIG, "ingest.position",
+		    "the target's position knows nothing of topic %s: table \"%s\" is new in "
+		    "the file. Take it out again, or set another pipeline name and empty "
+		    "target tables",
+		    t->topic, t->name);
+	if (at->partition < last)
+		stage_fail(
+		    o->stage, EXIT_CONFIG, "ingest.position",
+		    "the target's position knows %s [%d], but not [%d]: somebody changed it. "
+		    "Set another pipeline name and an empty target table",
+		    t->topic, last, at->partition);
+}
+
 static void
 origin_recover_partition(struct origin *o, unsigned p, const struct partition_position *known)
 {
 	struct partition *part = &o->source->partitions[p];
 	struct partition_position *durable = &o->durable[p];
-	*durable = known != NULL ? *known : o->from[p]; /* new since then: from 0 */
+	*durable = known != NULL ? *known : o->from[p];
 	o->from[p].start = o->from[p].next = durable->start;
 	origin_check_limits(o, p);
 	if (durable->hash == 0 || durable->next == 0)
@@ -431,34 +480,33 @@ origin_recover_partition(struct origin *o, unsigned p, const struct partition_po
 	part->check_hash = durable->hash;
 }
 
-/* False when the position says nothing of this server: its first start is still to come. */
-static bool
-origin_recover(struct origin *o, const struct board_durable *position)
+/* From the position in the target, which has a batch. */
+static void
+origin_recover(struct origin *o, const char *position, size_t len)
 {
 	struct source *s = o->source;
 	struct partition_position *known = NULL;
 	unsigned count = 0;
 	const char *error = NULL;
-	if (position_parse(position->position, position->len, o->stage->pipeline, o->stage->server,
-			   &known, &count, &o->transaction, &error) != 0)
+	if (position_parse(position, len, o->stage->pipeline, o->stage->server, &known, &count,
+			   &o->transaction, &error) != 0)
 		stage_fail(o->stage, EXIT_CONFIG, "ingest.position",
 			   "the position in the target cannot be read: %s", error);
-	origin_check_known(o, known, count);
-	if (count > 0) {
-		o->durable = xcalloc(s->count, sizeof(*o->durable));
-		for (unsigned p = 0; p < s->count; p++)
-			origin_recover_partition(o, p, origin_find(known, count, &o->from[p]));
-		log_info("ingest.recover", "reading history again up to batch %llu",
-			 (unsigned long long)position->batch);
-	}
-	free(known);
 	/* Egress has refused it already; a first start now would count all again. */
-	if (count == 0 && position->batch > 0)
+	if (count == 0)
 		stage_fail(o->stage, EXIT_CONFIG, "ingest.position",
 			   "the position in the target knows no server \"%s\": give the server its "
-			   "old name back",
+			   "old name back, or set another pipeline name and empty target tables",
 			   s->server->name);
-	return count > 0;
+	origin_check_known(o, known, count);
+	o->durable = xcalloc(s->count, sizeof(*o->durable));
+	for (unsigned p = 0; p < s->count; p++) {
+		const struct partition_position *at = origin_find(known, count, &o->from[p]);
+		if (at == NULL)
+			origin_check_unknown(o, &o->from[p], known, count);
+		origin_recover_partition(o, p, at);
+	}
+	free(known);
 }
 
 /* ---- the three ways ------------------------------------------------------------------------ */
@@ -525,19 +573,47 @@ origin_resume(struct origin *o, const uint8_t *token, size_t token_len)
 	log_info("ingest.resume", "going on from the resume token");
 }
 
+/* `position`: the target's; len 0: it has none. */
 static void
-origin_discover(struct origin *o)
+origin_discover(struct origin *o, const char *position, size_t len)
 {
-	struct source *s = o->source;
-	struct board_durable *position = xcalloc(1, sizeof(*position));
 	origin_find_partitions(o);
-	if (!board_durable(o->stage->board, position) || position->len == 0 ||
-	    !origin_recover(o, position))
+	if (len > 0)
+		origin_recover(o, position, len);
+	else
 		origin_first_start(o);
-	free(position);
-	if (s->mode == ORDER_METADATA)
+	if (o->source->mode == ORDER_METADATA)
 		origin_find_transactions(o);
 	origin_make_order(o);
+}
+
+static void
+origin_start(struct origin *o)
+{
+	struct board_durable *durable = xcalloc(1, sizeof(*durable));
+	if (!board_durable(o->stage->board, durable))
+		durable->len = 0;
+	origin_discover(o, durable->position, durable->len);
+	if (durable->len > 0)
+		log_info("ingest.recover", "reading history again up to batch %llu",
+			 (unsigned long long)durable->batch);
+	free(durable);
+}
+
+static void
+origin_check_firsts(struct origin *o)
+{
+	for (unsigned p = 0; o->check_first != NULL && p < o->source->count; p++)
+		if (o->check_first[p])
+			origin_check_first(o, p);
+}
+
+static void
+origin_free(struct origin *o)
+{
+	free(o->from);
+	free(o->durable);
+	free(o->check_first);
 }
 
 void
@@ -549,11 +625,9 @@ origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t 
 	if (token_len > 0)
 		origin_resume(&o, token, token_len);
 	else
-		origin_discover(&o);
+		origin_start(&o);
 	origin_assign(s);
-	for (unsigned p = 0; o.check_first != NULL && p < s->count; p++)
-		if (o.check_first[p])
-			origin_check_first(&o, p);
+	origin_check_firsts(&o);
 	(void)FAULT("ingest.assigned");
 	log_info("ingest.start", "server %s: %u partition%s, mode %s%s", s->server->name, s->count,
 		 s->count == 1 ? "" : "s", source_mode_name(s->mode),
@@ -561,7 +635,44 @@ origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t 
 	if (order_is_replaying(s->order))
 		board_set_state(stage->self, STAGE_REPLAY, "");
 	stage_ready(stage);
-	free(o.from);
-	free(o.durable);
-	free(o.check_first);
+	origin_free(&o);
+}
+
+/* ---- check --------------------------------------------------------------------------------- */
+
+/* The record that the target's position was made from, if it is there still. */
+static void
+origin_check_record(struct origin *o, unsigned p)
+{
+	struct source *s = o->source;
+	struct kafka_message m;
+	enum kafka_next next;
+	int64_t end;
+	while ((next = kafka_peek(s->kafka, p, &m, &end)) == KAFKA_NOTHING)
+		origin_pause(o, ORIGIN_PAUSE_MS);
+	if (next == KAFKA_MESSAGE)
+		source_check_hash(s, p, m.offset, source_hash(&m));
+}
+
+void
+origin_check(struct stage *stage, const char *position, size_t len, int64_t deadline_ms)
+{
+	struct source s = {.stage = stage, .server = &stage->pipeline->servers[stage->server]};
+	struct origin o = {.source = &s, .stage = stage, .deadline_ms = deadline_ms};
+	s.kafka = origin_connect(stage, origin_guess(stage));
+	origin_discover(&o, position, len);
+	for (unsigned p = 0; p < s.count; p++) {
+		int64_t offset = s.partitions[p].check_offset;
+		kafka_start_at(s.kafka, p, offset >= 0 ? offset : o.from[p].next);
+	}
+	if (s.mode == ORDER_METADATA)
+		kafka_start_at(s.kafka, s.count, o.transaction.next);
+	if (kafka_assign(s.kafka) != 0)
+		source_check_failure(&s);
+	origin_check_firsts(&o);
+	for (unsigned p = 0; p < s.count; p++)
+		if (s.partitions[p].check_offset >= 0)
+			origin_check_record(&o, p);
+	origin_free(&o);
+	source_close(&s);
 }

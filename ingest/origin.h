@@ -22,6 +22,14 @@ struct stage;
  */
 void origin_open(struct source *, struct stage *, const uint8_t *token, size_t token_len);
 
+/*
+ * What a start would find, as far as it can be told without reading all history. `position`: the
+ * target's, as JSON; len 0: none, so this would be a first start. All topics of the tables must be
+ * there. Ends the process, having said why, when a start would refuse, or at the deadline (on the
+ * monotonic clock).
+ */
+void origin_check(struct stage *, const char *position, size_t len, int64_t deadline_ms);
+
 /* Whether an unopened source's transaction topic has come to exist; looks, blocking for 200 ms. */
 void origin_look_for_transactions(struct source *);
 

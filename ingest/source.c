@@ -1,6 +1,7 @@
 #include "ingest/source.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -63,6 +64,17 @@ source_check_failure(struct source *s)
 	int code = kafka_failure(s->kafka, &text);
 	if (code != 0)
 		stage_fail(s->stage, (enum exit_code)code, "kafka.failed", "%s", text);
+}
+
+void
+source_close(struct source *s)
+{
+	for (unsigned p = 0; p < s->count; p++)
+		decoder_free(s->partitions[p].decoder);
+	free(s->partitions);
+	order_free(s->order);
+	kafka_free(s->kafka);
+	*s = (struct source){.count = 0};
 }
 
 /* ---- from a message to an event ------------------------------------------------------------ */
@@ -139,19 +151,18 @@ source_poison(struct source *s, unsigned queue, const struct kafka_message *m, c
 	log_warn("ingest.malformed", "%s; finishing what came before it", s->poison.text);
 }
 
-/* The record before the position that the target holds must be the one that was read then. */
-static void
-source_check_hash(struct source *s, unsigned p, const struct event_place *place)
+void
+source_check_hash(struct source *s, unsigned p, int64_t offset, uint64_t hash)
 {
 	struct partition *part = &s->partitions[p];
-	if (place->offset < part->check_offset)
+	if (offset < part->check_offset)
 		return;
-	if (place->offset == part->check_offset && place->hash != part->check_hash)
+	if (offset == part->check_offset && hash != part->check_hash)
 		stage_fail(s->stage, EXIT_CONFIG, "ingest.history",
 			   "%s [%d] offset %lld is not the record that the target's position was "
 			   "made from: the topic was created anew. Set another pipeline name and "
 			   "an empty target table, or bring the old topic back",
-			   source_topic(s, p), part->partition, (long long)place->offset);
+			   source_topic(s, p), part->partition, (long long)offset);
 	part->check_offset = -1;
 }
 
@@ -206,7 +217,7 @@ source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 	if (!source_decode(s, p, m))
 		return false;
 	if (part->check_offset >= 0)
-		source_check_hash(s, p, &part->event.place);
+		source_check_hash(s, p, m->offset, part->event.place.hash);
 	source_check_sequences(s, part);
 	order_offer(s->order, (int)p, &part->event.place);
 	part->offered = true;

@@ -84,6 +84,15 @@ bool source_offer_transaction(struct source *, const struct kafka_message *);
 /* Of a whole record; never 0. It is kept in the target: never change how it is made. */
 uint64_t source_hash(const struct kafka_message *);
 
+/*
+ * The record before the position that the target holds must be the one that was read then: ends the
+ * process when the one at check_offset is another.
+ */
+void source_check_hash(struct source *, unsigned p, int64_t offset, uint64_t hash);
+
+/* Free all that is in it. */
+void source_close(struct source *);
+
 /* Ends the process with what kafka_failure() says, if it says something. */
 void source_check_failure(struct source *);
 
