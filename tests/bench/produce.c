@@ -290,26 +290,27 @@ number(const char *text)
 	return n;
 }
 
+static const struct option option_names[] = {
+    {"brokers", 1, NULL, 'b'},
+    {"topic", 1, NULL, 't'},
+    {"shape", 1, NULL, 's'},
+    {"schema", 1, NULL, 'S'},
+    {"count", 1, NULL, 'n'},
+    {"first", 1, NULL, 'f'},
+    {"partitions", 1, NULL, 'P'},
+    {"keys", 1, NULL, 'k'},
+    {"per-transaction", 1, NULL, 'p'},
+    {"rate", 1, NULL, 'r'},
+    {"transaction-topic", 1, NULL, 'T'},
+    {"templates", 1, NULL, 'd'},
+    {NULL, 0, NULL, 0},
+};
+
 static void
 read_options(int argc, char **argv)
 {
-	static const struct option names[] = {
-	    {"brokers", 1, NULL, 'b'},
-	    {"topic", 1, NULL, 't'},
-	    {"shape", 1, NULL, 's'},
-	    {"schema", 1, NULL, 'S'},
-	    {"count", 1, NULL, 'n'},
-	    {"first", 1, NULL, 'f'},
-	    {"partitions", 1, NULL, 'P'},
-	    {"keys", 1, NULL, 'k'},
-	    {"per-transaction", 1, NULL, 'p'},
-	    {"rate", 1, NULL, 'r'},
-	    {"transaction-topic", 1, NULL, 'T'},
-	    {"templates", 1, NULL, 'd'},
-	    {NULL, 0, NULL, 0},
-	};
 	int c;
-	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "", option_names, NULL)) != -1) {
 		switch (c) {
 		case 'b':
 			options.brokers = optarg;
