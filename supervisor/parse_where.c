@@ -238,6 +238,17 @@ constant_number(enum type type, const char *text, struct expr *out)
 	return constant_parse(TYPE_NUMERIC, text, out);
 }
 
+/* Of a text that is a timestamptz: does it name its zone, or need none? */
+static bool
+names_zone(const char *text)
+{
+	const char *time = strchr(text, ':');
+
+	if (strpbrk(text, "0123456789") == NULL) /* infinity */
+		return true;
+	return time != NULL && strpbrk(time, "+-Zz") != NULL;
+}
+
 static bool
 where_constant(struct where *w, const PgQuery__Node *node, const struct column *column,
 	       struct expr *out)
@@ -273,6 +284,11 @@ where_constant(struct where *w, const PgQuery__Node *node, const struct column *
 		return parse_error(w->p, literal.location,
 				   "this literal is no value of type %s, which column \"%s\" has",
 				   type_name(column->type), column->name);
+	if (column->type == TYPE_TIMESTAMPTZ && !names_zone(literal.text))
+		return parse_error(w->p, literal.location,
+				   "a timestamptz without a zone is another instant in each "
+				   "session of PostgreSQL: "
+				   "write time and zone, '2026-01-31 12:00:00+00'");
 	return true;
 }
 
