@@ -39,6 +39,8 @@ struct kafka {
 	struct stage *stage;
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *main;
+	rd_kafka_queue_t *group; /* only tells why the group may not be used; NULL: no group.id */
+	bool group_denied;
 	struct queue *queues;
 	unsigned count;
 	unsigned batch_max;
@@ -408,6 +410,7 @@ kafka_new(struct stage *s, unsigned partitions)
 		kafka_free(k);
 		return NULL;
 	}
+	k->group = rd_kafka_queue_get_consumer(k->rk);
 	k->main = rd_kafka_queue_get_main(k->rk);
 	rd_kafka_queue_io_event_enable(k->main, k->fd, &one, sizeof(one));
 	return k;
@@ -438,6 +441,8 @@ kafka_free(struct kafka *k)
 		rd_kafka_queue_io_event_enable(k->main, -1, NULL, 0);
 		rd_kafka_queue_destroy(k->main);
 	}
+	if (k->group != NULL)
+		rd_kafka_queue_destroy(k->group);
 	if (k->rk != NULL)
 		rd_kafka_destroy_flags(k->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	close(k->fd);
@@ -542,6 +547,22 @@ kafka_list(const struct kafka *k, unsigned count)
 	return list;
 }
 
+/*
+ * librdkafka lets a request wait for the group's coordinator in vain, and says once, elsewhere, that
+ * it may not be looked up.
+ */
+static bool
+kafka_group_is_denied(struct kafka *k)
+{
+	rd_kafka_message_t *m;
+	while (k->group != NULL && (m = rd_kafka_consume_queue(k->group, 0)) != NULL) {
+		if (m->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+			k->group_denied = true;
+		rd_kafka_message_destroy(m);
+	}
+	return k->group_denied;
+}
+
 enum kafka_result
 kafka_group_offsets(struct kafka *k, int timeout_ms, int64_t *offsets, unsigned count)
 {
@@ -554,7 +575,11 @@ kafka_group_offsets(struct kafka *k, int timeout_ms, int64_t *offsets, unsigned 
 		offsets[i] = p != NULL && p->offset >= 0 ? p->offset : -1;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
-	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? kafka_answered(k) : kafka_unanswered(k, err, "");
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return kafka_answered(k);
+	if (kafka_group_is_denied(k))
+		err = RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+	return kafka_unanswered(k, err, "");
 }
 
 const char *

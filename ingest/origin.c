@@ -103,7 +103,10 @@ origin_wait_limits(struct origin *o, const char *topic, int32_t partition, int64
 	}
 }
 
-/* All -1 when the group may not be used: its offsets are for lag tools, nothing depends on them. */
+/*
+ * All -1 when the group may not be used: its offsets are for lag tools, and nothing depends on them
+ * unless the user says so.
+ */
 static void
 origin_wait_group(struct origin *o, int64_t *offsets, unsigned count)
 {
@@ -114,6 +117,11 @@ origin_wait_group(struct origin *o, int64_t *offsets, unsigned count)
 		if (r == KAFKA_OK)
 			return;
 		if (r == KAFKA_DENIED && kafka_failure(o->source->kafka, NULL) == 0) {
+			if (o->source->server->start == START_COMMITTED)
+				stage_fail(o->stage, EXIT_DENIED, "ingest.group",
+					   "option start is 'committed', but group %s may not be "
+					   "used: grant READ on it",
+					   kafka_group(o->source->kafka));
 			origin_say(o, LOG_WARN, "ingest.group",
 				   "group %s may not be used, lag tools will show nothing: %s",
 				   kafka_group(o->source->kafka), kafka_trouble(o->source->kafka));
