@@ -34,16 +34,17 @@ const char *
 convert_excerpt(struct slice s, char buf[EXCERPT_SIZE])
 {
 	size_t len = s.len < 60 ? s.len : 57;
-
 	size_t at = 0;
+
 	while (at < len) {
 		const unsigned char *c = (const unsigned char *)s.s + at;
-		size_t n = *c < 0x80 ? 1 : json_sequence(c, s.len - at);
-		if (n > 1 && at + n > len)
+		size_t n = *c < 0x80 ? 0 : json_sequence(c, s.len - at);
+		if (at + n > len)
 			break; /* cut between two characters, not inside one */
-		bool shown = n > 1 || (*c >= ' ' && *c <= '~');
-		for (size_t i = 0; i < (n > 1 ? n : 1); i++)
-			buf[at++] = shown ? (char)c[i] : '?';
+		bool control = n > 0 ? c[0] == 0xC2 && c[1] < 0xA0 : *c < ' ' || *c > '~';
+		size_t end = at + (n > 0 ? n : 1);
+		for (; at < end; at++)
+			buf[at] = control ? '?' : s.s[at];
 	}
 	memcpy(buf + at, s.len < 60 ? "" : "...", s.len < 60 ? 1 : 4);
 	return buf;

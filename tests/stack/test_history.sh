@@ -118,6 +118,21 @@ passes 'a partition more' 'goes on where the target is'
 runs_to 'a partition more' 14
 obeys sums '' sum
 
+# ---- a transaction topic that does not exist yet ------------------------------------------------
+
+stack_topic "$NAME.young"
+for snapshot in first last; do
+	printf '{"before":null,"after":{"value":1},"source":{"ts_ms":1700000000000,"snapshot":"%s","sequence":"[null,\\"9\\"]","schema":"public","table":"t","txId":9,"lsn":9},"op":"r"}\n' $snapshot
+done | stack_produce "$NAME.young"
+sql 'DROP TABLE sums; CREATE TABLE sums (sum bigint, time bigint, diff integer)'
+declare_view "$NAME.young" "transaction_topic '$NAME.to_come'"
+sed -i "s/SET pipeline = '$NAME'/SET pipeline = '$NAME.young'/" "$WORK/pipeline.sql"
+tallyd_start young
+await 20 sum_is 2 && ok 'a snapshot does not wait for it' || not_ok 'a snapshot does not wait for it'
+sleep 2 # offsets are committed once a second
+tallyd_stop
+log_has young event=kafka.commit && not_ok 'no offset of it is committed' || ok 'no offset of it is committed'
+
 # ---- what cannot be asked ----------------------------------------------------------------------
 
 sed -i "s/$BOOTSTRAP/127.0.0.1:9/" "$WORK/pipeline.sql"

@@ -629,6 +629,8 @@ Test(debezium, excerpts_keep_whole_characters)
 	check_row_refused("a:integer", "{\"ünïcode\":1}", "ünïcode");
 	check_row_refused("a:integer", "{\"a\":\"xyzżółw żółw żółw żółw żółw żółw żółw żółw\"}",
 			  "żółw żó...");
+	/* Control characters of either kind, and bytes that are no UTF-8. */
+	check_row_refused("a:integer", "{\"a\":\"x\xC2\x85y\x1Bz\xC3\"}", "\"x??y?z?\"");
 }
 
 Test(debezium, an_event_without_source_is_refused)
