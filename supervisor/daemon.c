@@ -28,6 +28,7 @@
 #include "supervisor/status.h"
 #include "supervisor/supervise.h"
 
+#define STOPPING       "%s: tallyd is stopping, nothing is reloaded\n"
 #define DAEMON_FDS_MAX (2 + 2 * BOARD_STAGES_MAX + CONTROL_FDS_MAX)
 
 struct child { /* -1: none */
@@ -49,7 +50,6 @@ struct daemon {
 	struct reload reload;
 	struct tally tally;
 	int64_t started_ms;
-	bool asked;                      /* the stop was asked for by a signal */
 	char why[BOARD_WORDS_MAX + 128]; /* of the stage that stopped the daemon; else empty */
 };
 
@@ -390,12 +390,12 @@ daemon_reload(struct daemon *d, FILE *answer)
 	int code = EXIT_TEMPORARY;
 	if (!out)
 		return code;
-	if (supervise_stopping(&d->supervise))
-		fputs("tallyd is stopping: nothing is reloaded\n", out);
-	else if (d->reload.pid > 0) /* the file may have changed again since it was read */
-		reload_cancel(&d->reload);
-	if (!supervise_stopping(&d->supervise))
+	if (supervise_stopping(&d->supervise)) {
+		fprintf(out, STOPPING, d->pipeline->file);
+	} else {
+		reload_cancel(&d->reload); /* the file may have changed again since it was read */
 		code = reload_begin(&d->reload, d->pipeline, out);
+	}
 	fclose(out);
 	if (code != 0) {
 		daemon_tell_reload(d, code, text);
@@ -419,7 +419,12 @@ daemon_reload_end(struct daemon *d)
 		return;
 	}
 	int code = reload_end(&d->reload, &source, &pipeline, out);
-	if (code == 0) {
+	if (code == 0 && supervise_stopping(&d->supervise)) {
+		code = EXIT_TEMPORARY;
+		fprintf(out, STOPPING, pipeline->file);
+		source_free(&source);
+		pipeline_free(pipeline);
+	} else if (code == 0) {
 		/* Rings belong to the servers of the old one; their number is the same. */
 		source_free(&d->source);
 		pipeline_free(d->pipeline);
