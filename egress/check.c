@@ -142,7 +142,6 @@ check_views(struct check *c, bool present)
 	struct postgres_params params = {.count = 1, .values = values};
 	struct postgres *pg = c->target.pg;
 	uint64_t batch = 0;
-	bool *known;
 	char *holder;
 
 	if (present) {
@@ -155,9 +154,7 @@ check_views(struct check *c, bool present)
 		/* For the check of ingest, see check.h of the supervisor: jsonb is one line. */
 		if (batch > 0 && postgres_get(pg, 0, 1) != NULL)
 			printf("position\t0\t0\t%s\n", postgres_get(pg, 0, 1));
-		known = xcalloc(c->stage->pipeline->view_count + 1, sizeof(*known));
-		check_result(c, plan_check(c->stage, pg, c->target.tables, batch, known));
-		free(known);
+		check_result(c, plan_check(c->stage, pg, c->target.tables, batch));
 	}
 	if (batch == 0)
 		check_result(c, plan_clear(c->stage, pg, c->target.tables, false));

@@ -160,19 +160,18 @@ plan_check_servers(struct stage *s, struct postgres *pg, uint64_t batch)
 }
 
 static enum inspect_result
-plan_check_views(struct stage *s, struct postgres *pg, const struct target_table *tables,
-		 uint64_t batch, bool *known)
+plan_check_views(struct stage *s, struct postgres *pg, const struct target_table *tables)
 {
 	const struct pipeline *p = s->pipeline;
 	const char *values[1] = {p->name};
 	struct postgres_params params = {.count = 1, .values = values};
-	bool ok = true;
+	bool *known, ok = true;
 
-	memset(known, 0, p->view_count * sizeof(*known));
 	if (postgres_query(
 		pg, "SELECT view, plan, target FROM tallyd.view WHERE pipeline = $1 ORDER BY view",
 		&params) < 0)
 		return INSPECT_LOST;
+	known = xcalloc(p->view_count + 1, sizeof(*known));
 	for (int row = 0; row < postgres_rows(pg); row++) {
 		int i = plan_find(p, postgres_get(pg, row, 0));
 
@@ -192,7 +191,7 @@ plan_check_views(struct stage *s, struct postgres *pg, const struct target_table
 		ok = false;
 	}
 	for (unsigned i = 0; i < p->view_count; i++) {
-		if (known[i] || batch == 0)
+		if (known[i])
 			continue;
 		stage_report(
 		    s, LOG_ERROR, &p->views[i].place,
@@ -200,14 +199,17 @@ plan_check_views(struct stage *s, struct postgres *pg, const struct target_table
 		    p->views[i].name, p->name);
 		ok = false;
 	}
+	free(known);
 	return ok ? INSPECT_OK : INSPECT_REFUSED;
 }
 
 enum inspect_result
-plan_check(struct stage *s, struct postgres *pg, const struct target_table *tables, uint64_t batch,
-	   bool *known)
+plan_check(struct stage *s, struct postgres *pg, const struct target_table *tables, uint64_t batch)
 {
-	enum inspect_result views = plan_check_views(s, pg, tables, batch, known);
+	/* Nothing was written yet: what an earlier start, perhaps a refused one, noted binds nobody. */
+	if (batch == 0)
+		return INSPECT_OK;
+	enum inspect_result views = plan_check_views(s, pg, tables);
 
 	if (views == INSPECT_LOST)
 		return views;
@@ -293,24 +295,24 @@ plan_clear(struct stage *s, struct postgres *pg, const struct target_table *tabl
 }
 
 int
-plan_register(struct stage *s, struct postgres *pg, const struct target_table *tables,
-	      const bool *known)
+plan_register(struct stage *s, struct postgres *pg, const struct target_table *tables)
 {
 	const struct pipeline *p = s->pipeline;
+	const char *name[1] = {p->name};
+	struct postgres_params all = {.count = 1, .values = name};
 
+	if (postgres_query(pg, "DELETE FROM tallyd.view WHERE pipeline = $1", &all) < 0)
+		return -1;
 	for (unsigned i = 0; i < p->view_count; i++) {
-		char *name = inspect_view_name(&p->views[i]);
-		const char *values[4] = {p->name, name, p->views[i].plan, tables[i].name};
+		char *view = inspect_view_name(&p->views[i]);
+		const char *values[4] = {p->name, view, p->views[i].plan, tables[i].name};
 		struct postgres_params params = {.count = 4, .values = values};
-		int done =
-		    known[i]
-			? 0
-			: postgres_query(pg,
-					 "INSERT INTO tallyd.view (pipeline, view, plan, target)"
-					 " VALUES ($1, $2, $3, $4)",
-					 &params);
+		int done = postgres_query(pg,
+					  "INSERT INTO tallyd.view (pipeline, view, plan, target)"
+					  " VALUES ($1, $2, $3, $4)",
+					  &params);
 
-		free(name);
+		free(view);
 		if (done < 0)
 			return -1;
 	}

@@ -19,13 +19,12 @@ struct stage;
 bool plan_check_distinct(struct stage *, const struct target_table *);
 
 /*
- * Compare. known[i] tells whether tallyd.view has view i of the pipeline. `batch` is the target's
- * durable one: once it has one, views and servers may neither change, come nor go, and a position
- * must be there. Reports each difference with what to do. The name below which the views are kept is
- * the pipeline's.
+ * Compare. `batch` is the target's durable one: once it has one, views and servers may neither
+ * change, come nor go, and a position must be there; before, anything goes. Reports each difference
+ * with what to do. The name below which the views are kept is the pipeline's.
  */
 enum inspect_result plan_check(struct stage *, struct postgres *, const struct target_table *,
-			       uint64_t batch, bool *known);
+			       uint64_t batch);
 
 /*
  * Before anything is written: the tables must be empty, or the view says what to do with rows that
@@ -34,8 +33,10 @@ enum inspect_result plan_check(struct stage *, struct postgres *, const struct t
 enum inspect_result plan_clear(struct stage *, struct postgres *, const struct target_table *,
 			       bool change);
 
-/* Write the views that are not known. Returns 0, or -1: see the connection. */
-int plan_register(struct stage *, struct postgres *, const struct target_table *,
-		  const bool *known);
+/*
+ * Before the first commit: note the file's views in place of any that an earlier start noted.
+ * Returns 0, or -1: see the connection.
+ */
+int plan_register(struct stage *, struct postgres *, const struct target_table *);
 
 #endif

@@ -648,15 +648,14 @@ target_take_over_failed(struct target *t)
 static enum inspect_result
 target_check_views(struct target *t)
 {
-	bool *known = xcalloc(t->stage->pipeline->view_count + 1, sizeof(*known));
-	enum inspect_result result = plan_check(t->stage, t->pg, t->tables, t->batch, known);
+	enum inspect_result result = plan_check(t->stage, t->pg, t->tables, t->batch);
 
+	if (result != INSPECT_OK || t->batch > 0)
+		return result;
 	/* Until the first commit the tables must stay empty, also over several starts. */
-	if (result == INSPECT_OK && t->batch == 0)
-		result = plan_clear(t->stage, t->pg, t->tables, true);
-	if (result == INSPECT_OK && plan_register(t->stage, t->pg, t->tables, known) < 0)
+	result = plan_clear(t->stage, t->pg, t->tables, true);
+	if (result == INSPECT_OK && plan_register(t->stage, t->pg, t->tables) < 0)
 		result = INSPECT_LOST;
-	free(known);
 	return result;
 }
 
