@@ -32,12 +32,7 @@ void
 log_init(const char *stage)
 {
 	log_stage = stage;
-}
-
-void
-log_set_debug(bool on)
-{
-	log_debug_on = on;
+	log_debug_on = getenv("TALLYD_LOG_DEBUG") != NULL;
 }
 
 int64_t

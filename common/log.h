@@ -21,9 +21,11 @@ enum log_level {
 	LOG_ERROR,
 };
 
-/* Name the process in each line ("ingest", "supervisor", ...). `stage` is borrowed. */
+/*
+ * Name the process in each line ("ingest", "supervisor", ...). `stage` is borrowed. Debug lines,
+ * librdkafka's own among them, are shown when TALLYD_LOG_DEBUG is set.
+ */
 void log_init(const char *stage);
-void log_set_debug(bool on);
 
 /* `event` is a stable dotted name; the rest is a printf message. errno is kept. */
 void log_line(enum log_level, const char *event, const char *fmt, ...)

@@ -160,7 +160,6 @@ order_number(const struct order *o, const struct order_partition *p)
 bool order_is_silent(const struct order *, int64_t floor_ms, int64_t need_ms, int64_t *deadline_ms);
 
 /* order_snapshot.c */
-bool order_snapshot_table(const struct order *, uint16_t table); /* has an open attempt */
 struct todo order_snapshot_row(struct order *, const struct order_partition *);
 struct todo order_snapshot_choose(struct order *);
 struct todo order_snapshot_close(struct order *);

@@ -177,13 +177,6 @@ groups_count(const struct groups *groups)
 	return groups->hash.count;
 }
 
-size_t
-groups_overhead(const struct groups *groups)
-{
-	return sizeof(struct group) + groups->argument_count * sizeof(struct aggregate) +
-	       sizeof(struct hash_entry *);
-}
-
 /* Numerics without the zeros at their end: equal values are equal bytes. */
 static struct value
 key_normal(const struct value *v)

@@ -21,7 +21,6 @@ struct groups;
 struct groups *groups_new(const struct view *, const struct table *); /* borrows both */
 void groups_free(struct groups *);
 size_t groups_count(const struct groups *);
-size_t groups_overhead(const struct groups *); /* bytes of one group beside key and shown row */
 
 /* Add (diff 1) or take away (diff -1) one row of the table, if the view's WHERE holds for it. */
 void groups_apply(struct groups *, const struct value *row, int diff);
