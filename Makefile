@@ -33,6 +33,7 @@ COMMON := \
 	common/decimal.c \
 	common/expr.c \
 	common/fault.c \
+	common/image.c \
 	common/json.c \
 	common/log.c \
 	common/pack.c \

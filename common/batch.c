@@ -208,6 +208,76 @@ batch_get_row(const struct ring_record *record, uint16_t *view, int *diff, const
 	return record_whole(&u) && v <= UINT16_MAX && (d == 1 || d == -1);
 }
 
+/* VIEW: [view, step, rows] */
+int
+batch_put_view(struct ring *r, uint16_t view, enum view_step step, uint64_t rows)
+{
+	struct pack p;
+
+	if (record_open(r, &p, HEAD_MAX) == -1)
+		return -1;
+	pack_array(&p, 3);
+	pack_uint(&p, view);
+	pack_uint(&p, step);
+	pack_uint(&p, rows);
+	return record_close(r, &p, RECORD_VIEW);
+}
+
+bool
+batch_get_view(const struct ring_record *record, uint16_t *view, enum view_step *step,
+	       uint64_t *rows)
+{
+	struct unpack u;
+	uint64_t v, s;
+
+	if (!record_read(record, &u, 3))
+		return false;
+	v = unpack_uint(&u);
+	s = unpack_uint(&u);
+	*rows = unpack_uint(&u);
+	*view = (uint16_t)v;
+	*step = (enum view_step)s;
+	return record_whole(&u) && v <= UINT16_MAX && s <= VIEW_LIVE;
+}
+
+/* CHECKPOINT: [step, number, part, batch, bin data] */
+int
+batch_put_checkpoint(struct ring *r, const struct checkpoint *c)
+{
+	struct pack p;
+
+	if (record_open(r, &p, HEAD_MAX + c->len) == -1)
+		return -1;
+	pack_array(&p, 5);
+	pack_uint(&p, c->step);
+	pack_uint(&p, c->number);
+	pack_uint(&p, c->part);
+	pack_uint(&p, c->batch);
+	pack_bin(&p, c->data, c->len);
+	return record_close(r, &p, RECORD_CHECKPOINT);
+}
+
+bool
+batch_get_checkpoint(const struct ring_record *record, struct checkpoint *c)
+{
+	struct unpack u;
+	uint64_t step, part;
+	uint32_t len;
+
+	if (!record_read(record, &u, 5))
+		return false;
+	step = unpack_uint(&u);
+	c->number = unpack_uint(&u);
+	part = unpack_uint(&u);
+	c->batch = unpack_uint(&u);
+	c->data = unpack_bin(&u, &len);
+	c->len = len;
+	c->step = (enum checkpoint_step)step;
+	c->part = (uint32_t)part;
+	return record_whole(&u) && step <= CHECKPOINT_FORGET && part <= INT32_MAX &&
+	       c->number > 0 && c->number <= INT64_MAX;
+}
+
 /* BATCH: [number, rows, source_ms, clean_stop, str position] */
 int
 batch_put_batch(struct ring *r, const struct batch *b)

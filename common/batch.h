@@ -3,8 +3,8 @@
  *
  *   ingest -> reduce   CHANGE..., SNAPSHOT, then END after a whole source transaction; CUT once
  *                      when a replay has reached the durable position; BAD (reserved)
- *   reduce -> egress   ROW... view by view, then BATCH: one batch is one commit in the target;
- *                      CHECKPOINT parts (reserved)
+ *   reduce -> egress   VIEW..., ROW... view by view, CHECKPOINT..., then BATCH: one batch is one
+ *                      commit in the target
  *
  * Writers put one record into the ring (visible at ring_commit()); they return 0, or -1 with errno
  * EAGAIN (no room now: commit, wait, call again) or EMSGSIZE (never fits: "SET ring_bytes").
@@ -29,7 +29,8 @@ enum record_kind {
 	RECORD_BAD, /* reserved: a message for the dead-letter table */
 	RECORD_ROW,
 	RECORD_BATCH,
-	RECORD_CHECKPOINT, /* reserved: a part of a checkpoint */
+	RECORD_CHECKPOINT,
+	RECORD_VIEW,
 };
 
 enum change_kind {
@@ -84,7 +85,38 @@ int batch_put_row(struct ring *, uint16_t view, int diff, const uint8_t *row, si
 bool batch_get_row(const struct ring_record *, uint16_t *view, int *diff, const uint8_t **row,
 		   size_t *len);
 
-struct batch {                /* closes the ROWs before it */
+enum view_step {
+	VIEW_FILL,    /* the target does not know it: the ROWs of this batch are all of it */
+	VIEW_REBUILD, /* likewise, but its table has rows: only the difference is to be written */
+	VIEW_DROP,    /* it is in the pipeline no more: the target is to forget it, not its table */
+	VIEW_LIVE,    /* `rows` of it are shown: the target should fold to so many */
+};
+
+/* Before the ROWs of a batch. `rows` is meant for VIEW_LIVE only. */
+int batch_put_view(struct ring *, uint16_t view, enum view_step, uint64_t rows);
+bool batch_get_view(const struct ring_record *, uint16_t *view, enum view_step *, uint64_t *rows);
+
+enum checkpoint_step {
+	CHECKPOINT_PART,   /* store `data` as part `part` of checkpoint `number` */
+	CHECKPOINT_FLIP,   /* from this commit on `number` is the checkpoint: it has `part` parts,
+			    * state and position (`data`, JSON) of batch `batch` */
+	CHECKPOINT_FORGET, /* delete part `part` of checkpoint `number` */
+};
+
+struct checkpoint {
+	enum checkpoint_step step;
+	uint64_t number; /* 1, 2, ... */
+	uint32_t part;   /* from 0 */
+	uint64_t batch;  /* FLIP */
+	const uint8_t *data;
+	size_t len;
+};
+
+/* After the ROWs of a batch. */
+int batch_put_checkpoint(struct ring *, const struct checkpoint *);
+bool batch_get_checkpoint(const struct ring_record *, struct checkpoint *);
+
+struct batch {                /* closes the records before it */
 	uint64_t number;      /* durable batch + 1, + 2, ... */
 	uint64_t rows;        /* how many ROWs it has: checked by the reader */
 	int64_t source_ms;    /* as in END */

@@ -12,7 +12,7 @@
 #include "common/log.h"
 
 #define BOARD_MAGIC   UINT64_C(0x4452414f424c4c54) /* "TLLBOARD" */
-#define BOARD_VERSION 1u
+#define BOARD_VERSION 2u
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
 _Static_assert(sizeof(struct board_stage) % 128 == 0, "stages must not share cache lines");
@@ -38,6 +38,10 @@ static const char *const counter_names[] = {
     [COUNTER_TAKEOVERS] = "takeovers",
     [COUNTER_LAG_MS] = "lag_ms",
     [COUNTER_SOURCE_MS] = "source_ms",
+    [COUNTER_CHECKPOINTS] = "checkpoints",
+    [COUNTER_CHECKPOINT_BYTES] = "checkpoint_bytes",
+    [COUNTER_CHECKPOINT_US] = "checkpoint_us",
+    [COUNTER_LOADED] = "loaded",
 };
 _Static_assert(sizeof(counter_names) / sizeof(counter_names[0]) == COUNTER_MAX, "every counter");
 
@@ -112,10 +116,26 @@ board_attach(int memfd)
 	return b;
 }
 
+/* No atomics: its reader is started after its writer has said READY. */
+void
+board_set_origin(struct board *b, const char *position, size_t len)
+{
+	b->origin.len = (uint32_t)len;
+	if (len > 0)
+		memcpy(b->origin.position, position, len);
+}
+
+const struct board_origin *
+board_origin(const struct board *b)
+{
+	return &b->origin;
+}
+
 void
 board_clear(struct board *b)
 {
 	atomic_store_explicit(&b->released, 0, memory_order_relaxed);
+	b->origin.len = 0;
 	atomic_store_explicit(&b->durable, 0, memory_order_release);
 }
 

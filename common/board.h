@@ -4,6 +4,7 @@
  * One memfd, made by the supervisor. Every word has exactly one writing process, named beside it.
  * The durable position is the only thing that moves from right to left: egress publishes it after
  * each commit, ingest reads it (offsets for Kafka, and D of a recovery), reduce reads its batch.
+ * The origin is said once in each full recovery: the position of the state that reduce has loaded.
  */
 #ifndef BOARD_H
 #define BOARD_H
@@ -40,6 +41,10 @@ enum board_counter {
 	COUNTER_TAKEOVERS,      /* egress */
 	COUNTER_LAG_MS,    /* egress: commit time minus source time of the newest event in it */
 	COUNTER_SOURCE_MS, /* ingest: source time (ms since 1970) of the newest event or heartbeat */
+	COUNTER_CHECKPOINTS,      /* egress: flips committed */
+	COUNTER_CHECKPOINT_BYTES, /* reduce: bytes of all parts handed to egress */
+	COUNTER_CHECKPOINT_US,    /* reduce: the longest copying of one, microseconds */
+	COUNTER_LOADED,           /* reduce: entries loaded from the checkpoint */
 	COUNTER_MAX
 };
 
@@ -69,6 +74,11 @@ struct board_durable {
 	char position[BOARD_POSITION_MAX]; /* JSON text, see position.h */
 };
 
+struct board_origin {
+	uint32_t len; /* 0: the start of history */
+	char position[BOARD_POSITION_MAX];
+};
+
 struct board {
 	uint64_t magic;
 	uint32_t version, size;
@@ -80,6 +90,7 @@ struct board {
 	alignas(
 	    128) _Atomic uint64_t durable; /* egress: sequence of the published slot (low bit) */
 	struct board_durable slot[2];
+	struct board_origin origin; /* reduce: written once before it is ready */
 	struct board_stage stage[BOARD_STAGES_MAX];
 };
 
@@ -89,7 +100,7 @@ int board_create(struct board **out);
 /* Stage: map it. NULL with errno (EBADMSG: another version). */
 struct board *board_attach(int memfd);
 
-/* Supervisor: forget the durable position and the released batch (before a full recovery). */
+/* Supervisor: forget durable position, origin and released batch (before a full recovery). */
 void board_clear(struct board *);
 
 /* Egress: publish the durable position; len <= BOARD_POSITION_MAX. */
@@ -101,6 +112,13 @@ void board_publish(struct board *, uint64_t batch, uint64_t time, const char *po
  * retries while the writer overtakes it.
  */
 bool board_durable(const struct board *, struct board_durable *copy);
+
+/*
+ * Reduce, before it says READY in a full recovery: history is to be read from this position on (JSON
+ * text, len <= BOARD_POSITION_MAX; 0: from its start). Ingest, started after that: borrow it.
+ */
+void board_set_origin(struct board *, const char *position, size_t len);
+const struct board_origin *board_origin(const struct board *);
 
 /* Anyone: the durable batch alone, 0 when none. */
 uint64_t board_durable_batch(const struct board *);

@@ -15,7 +15,7 @@
 #include "common/pack.h"
 #include "common/ring.h"
 
-#define PIPELINE_VERSION  1
+#define PIPELINE_VERSION  2
 #define PIPELINE_LIST_MAX 65535u
 
 /* --- memory --- */
@@ -172,7 +172,7 @@ put_output(struct pack *out, const struct output *output)
 static void
 put_view(struct pack *out, const struct view *view)
 {
-	pack_array(out, 9);
+	pack_array(out, 11);
 	pack_cstr(out, view->schema);
 	pack_cstr(out, view->name);
 	pack_uint(out, view->table);
@@ -186,6 +186,8 @@ put_view(struct pack *out, const struct view *view)
 		expr_pack(view->where, out);
 	pack_uint(out, view->existing);
 	pack_cstr(out, view->plan);
+	pack_bool(out, view->dropped);
+	pack_bool(out, view->rebuild);
 	put_place(out, view->place);
 }
 
@@ -194,12 +196,14 @@ pipeline_pack(const struct pipeline *p, enum section section, unsigned server, s
 {
 	unsigned views = section == SECTION_INGEST ? 0 : p->view_count;
 
-	pack_array(out, 12);
+	pack_array(out, 14);
 	pack_uint(out, PIPELINE_VERSION);
 	pack_cstr(out, p->file);
 	pack_cstr(out, p->name);
 	pack_int(out, p->autocommit_duration_ms);
 	pack_int(out, p->commit_interval_ms);
+	pack_int(out, p->checkpoint_interval_ms);
+	pack_bool(out, p->replay);
 	pack_uint(out, p->ring_bytes);
 	pack_array(out, p->server_count);
 	for (unsigned i = 0; i < p->server_count; i++)
@@ -366,7 +370,7 @@ take_view(struct unpack *in, struct view *view, const struct pipeline *p)
 {
 	const struct table *table;
 
-	take_fields(in, 9);
+	take_fields(in, 11);
 	view->schema = unpack_strdup(in);
 	view->name = take_string(in);
 	view->table = take_below(in, p->table_count);
@@ -382,6 +386,8 @@ take_view(struct unpack *in, struct view *view, const struct pipeline *p)
 		view->where = expr_unpack(in, table);
 	view->existing = (enum existing)take_below(in, EXISTING_TRUNCATE + 1);
 	view->plan = take_string(in);
+	view->dropped = unpack_bool(in);
+	view->rebuild = unpack_bool(in);
 	view->place = take_place(in);
 }
 
@@ -410,17 +416,19 @@ pipeline_unpack(struct unpack *in)
 {
 	struct pipeline *p = xcalloc(1, sizeof(*p));
 
-	take_fields(in, 12);
+	take_fields(in, 14);
 	if (unpack_uint(in) != PIPELINE_VERSION)
 		in->bad = true;
 	p->file = take_string(in);
 	p->name = take_string(in);
 	p->autocommit_duration_ms = unpack_int(in);
 	p->commit_interval_ms = unpack_int(in);
+	p->checkpoint_interval_ms = unpack_int(in);
+	p->replay = unpack_bool(in);
 	p->ring_bytes = unpack_uint(in);
 	if (p->autocommit_duration_ms < 1 || p->commit_interval_ms < 0 ||
-	    p->ring_bytes < RING_BYTES_MIN || p->ring_bytes > RING_BYTES_MAX ||
-	    (p->ring_bytes & (p->ring_bytes - 1)) != 0)
+	    p->checkpoint_interval_ms < 1 || p->ring_bytes < RING_BYTES_MIN ||
+	    p->ring_bytes > RING_BYTES_MAX || (p->ring_bytes & (p->ring_bytes - 1)) != 0)
 		in->bad = true;
 	take_lists(in, p);
 	if (in->bad) {

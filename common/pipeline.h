@@ -103,7 +103,9 @@ struct view {
 	unsigned group_count;
 	struct expr *where; /* NULL: all rows */
 	enum existing existing;
-	char *plan; /* what its rows depend on: compared with the target's at each start */
+	char *plan;   /* what its rows depend on: compared with the target's at each start */
+	bool dropped; /* a reload has taken it out: its index stays, nothing is shown of it */
+	bool rebuild; /* its table is to be brought to what it should say, see VIEW_REBUILD */
 	struct place place;
 };
 
@@ -112,7 +114,9 @@ struct pipeline {
 	char *name;
 	int64_t autocommit_duration_ms; /* default 100 */
 	int64_t commit_interval_ms;     /* default 0 */
+	int64_t checkpoint_interval_ms; /* default 10000 */
 	size_t ring_bytes;              /* default 4 MiB */
+	bool replay;                    /* this once: no checkpoint is used; not from the file */
 	struct server *servers;
 	unsigned server_count;
 	struct table *tables;

@@ -377,8 +377,9 @@ pipeline_print(const struct pipeline *p)
 	sql_string(out, p->name, strlen(p->name));
 	fprintf(out,
 		";\nSET autocommit_duration_ms = %" PRId64 ";\nSET commit_interval_ms = %" PRId64
-		";\nSET ring_bytes = %zu;\n",
-		p->autocommit_duration_ms, p->commit_interval_ms, p->ring_bytes);
+		";\nSET checkpoint_interval_ms = %" PRId64 ";\nSET ring_bytes = %zu;\n",
+		p->autocommit_duration_ms, p->commit_interval_ms, p->checkpoint_interval_ms,
+		p->ring_bytes);
 	for (unsigned i = 0; i < p->server_count; i++)
 		print_server(out, &p->servers[i]);
 	print_target(out, p);

@@ -97,27 +97,40 @@ stage_arguments(struct stage *s, int argc, char **argv)
 	return slot;
 }
 
+/* NULL, and why in *error. */
+static struct pipeline *
+stage_map_section(int fd, const char **error)
+{
+	struct stat st;
+	struct unpack u;
+	*error = "its descriptor is not there";
+	if (fstat(fd, &st) < 0 || st.st_size <= 0)
+		return NULL;
+	*error = "is not sealed";
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) != (F_SEAL_WRITE | F_SEAL_SHRINK))
+		return NULL;
+	size_t size = (size_t)st.st_size;
+	void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	*error = "cannot be mapped";
+	if (bytes == MAP_FAILED)
+		return NULL;
+	unpack_init(&u, bytes, size);
+	struct pipeline *pipeline = pipeline_unpack(&u);
+	munmap(bytes, size);
+	*error = "was written by another version of tallyd";
+	return pipeline;
+}
+
 /* The section may hold a password: it is read once, and its descriptor and mapping are dropped. */
 static void
 stage_read_section(struct stage *s)
 {
-	struct stat st;
-	if (fstat(STAGE_FD_SECTION, &st) < 0 || st.st_size <= 0)
-		stage_refuse("section of the pipeline", "descriptor 5 is not there");
-	if ((fcntl(STAGE_FD_SECTION, F_GET_SEALS) & (F_SEAL_WRITE | F_SEAL_SHRINK)) !=
-	    (F_SEAL_WRITE | F_SEAL_SHRINK))
-		stage_refuse("section of the pipeline", "is not sealed");
-	size_t size = (size_t)st.st_size;
-	void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, STAGE_FD_SECTION, 0);
-	if (bytes == MAP_FAILED)
-		stage_refuse("section of the pipeline", strerror(errno));
-	struct unpack u;
-	unpack_init(&u, bytes, size);
-	s->pipeline = pipeline_unpack(&u);
-	munmap(bytes, size);
+	const char *error = NULL;
+	s->pipeline = stage_map_section(STAGE_FD_SECTION, &error);
 	close(STAGE_FD_SECTION);
 	if (!s->pipeline)
-		stage_refuse("section of the pipeline", "was written by another version of tallyd");
+		stage_refuse("section of the pipeline", error);
 	if (s->role == ROLE_INGEST && s->server >= s->pipeline->server_count)
 		stage_refuse("--server", "the pipeline has no such server");
 }
@@ -137,6 +150,9 @@ static void
 stage_take_rings(struct stage *s)
 {
 	int fd = STAGE_FD_RINGS;
+	s->image = s->role == ROLE_INGEST ? -1 : STAGE_FD_IMAGE;
+	if (s->image >= 0 && fcntl(s->image, F_SETFD, FD_CLOEXEC) < 0)
+		stage_refuse("image", "its descriptor is not there");
 	if (s->role != ROLE_EGRESS)
 		s->out = stage_take_ring(&fd);
 	if (s->role == ROLE_EGRESS)
@@ -210,6 +226,7 @@ stage_open(struct stage *s, enum stage_role role, int argc, char **argv)
 	memset(s, 0, sizeof *s);
 	memset(&life, 0, sizeof life);
 	s->role = role;
+	s->image = s->section = -1;
 	log_init(stage_role_name(role));
 	unsigned slot = stage_arguments(s, argc, argv);
 	stage_ignore_signals();
@@ -232,15 +249,38 @@ stage_beat(struct stage *s)
 	atomic_fetch_add_explicit(&s->self->heartbeat, 1, memory_order_relaxed);
 }
 
+static void
+stage_keep_section(struct stage *s, struct msghdr *m)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return;
+	if (s->section >= 0)
+		close(s->section);
+	memcpy(&s->section, CMSG_DATA(c), sizeof s->section);
+}
+
 /* End-of-file or an error: the supervisor is gone, and the kernel is about to kill us anyway. */
 static void
 stage_hear(struct stage *s)
 {
 	char message;
-	ssize_t n = recv(STAGE_FD_CONTROL, &message, 1, MSG_DONTWAIT);
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec io = {.iov_base = &message, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &io,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof control};
+	ssize_t n = recvmsg(STAGE_FD_CONTROL, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n == 1) {
 		if (message == CONTROL_STOP)
 			s->stopping = true;
+		else if (message == CONTROL_SECTION)
+			stage_keep_section(s, &m);
 		return;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -326,6 +366,32 @@ stage_waiting(struct stage *s, const char *note)
 		return;
 	life.waiting_ms = now;
 	stage_tell(s, CONTROL_WAITING);
+}
+
+void
+stage_filled(struct stage *s)
+{
+	stage_tell(s, CONTROL_FILLED);
+}
+
+void
+stage_taken(struct stage *s)
+{
+	stage_tell(s, CONTROL_TAKEN);
+}
+
+struct pipeline *
+stage_take_section(struct stage *s)
+{
+	const char *error;
+	if (s->section < 0)
+		return NULL;
+	struct pipeline *pipeline = stage_map_section(s->section, &error);
+	close(s->section);
+	s->section = -1;
+	if (!pipeline)
+		log_error("stage.section", "the new section of the pipeline %s", error);
+	return pipeline;
 }
 
 static void

@@ -5,8 +5,9 @@
  * descriptors, and does everything in one event loop around stage_poll():
  *
  *   0 null, 1 and 2 the supervisor's, 3 control socket, 4 board, 5 its section of the pipeline,
- *   run: 6 7 8 its output ring (ingest, reduce), then each input ring in threes;
- *   check of ingest: 6 a sealed memfd with the position in the target, as JSON; empty: there is
+ *   run: 6 the image (egress, reduce), 7 8 9 its output ring (ingest, reduce), then each input ring
+ *   in threes;
+ *   check of ingest: 7 a sealed memfd with the position in the target, as JSON; empty: there is
  *   none, a first start; closed: not known.
  *
  * It dies with the supervisor: PR_SET_PDEATHSIG, and end-of-file on the control socket.
@@ -51,13 +52,17 @@ enum control_message {
 	CONTROL_WAITING =
 	    'W',            /* stage: waits for a server that is away; renews the ready timeout */
 	CONTROL_STOP = 'T', /* supervisor: finish what is whole, then exit 0 */
+	CONTROL_SECTION = 'V', /* supervisor, with a descriptor: here is another section */
+	CONTROL_TAKEN = 'v',   /* stage: the new section is in force */
+	CONTROL_FILLED = 'F',  /* egress: views that were to be filled or rebuilt are committed */
 };
 
 enum stage_fd {
 	STAGE_FD_CONTROL = 3,
 	STAGE_FD_BOARD = 4,
 	STAGE_FD_SECTION = 5,
-	STAGE_FD_RINGS = 6,
+	STAGE_FD_IMAGE = 6,
+	STAGE_FD_RINGS = 7,
 };
 
 struct stage {
@@ -71,7 +76,9 @@ struct stage {
 	struct ring_fds out;
 	struct ring_fds in[BOARD_STAGES_MAX];
 	unsigned ins;
+	int image;     /* see image.h; -1: none (ingest, check) */
 	bool stopping; /* CONTROL_STOP has come */
+	int section;   /* CONTROL_SECTION has brought it: for stage_take_section(); else -1 */
 };
 
 /*
@@ -97,6 +104,15 @@ void stage_beat(struct stage *);
 void stage_ready(struct stage *);
 void stage_standby(struct stage *, const char *note);
 void stage_waiting(struct stage *, const char *note);
+void stage_filled(struct stage *);
+
+/*
+ * The newest section that the supervisor has sent since, NULL when none. The stage's own pipeline
+ * stays as it is: the caller adopts what it can, then says so by stage_taken(). Heap, never freed
+ * by stage.
+ */
+struct pipeline *stage_take_section(struct stage *);
+void stage_taken(struct stage *);
 
 /*
  * End the process: log one line (event and message), leave the message as last words on the

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/fault.h"
+#include "common/image.h"
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/ring.h"
@@ -45,6 +46,7 @@ struct daemon {
 	struct ring_fds out;                  /* reduce -> egress */
 	struct ring_fds in[BOARD_STAGES_MAX]; /* ingest i -> reduce */
 	bool has_rings;
+	int image; /* see image.h; -1: given away, or none */
 	struct child children[BOARD_STAGES_MAX];
 	struct control control;
 	struct reload reload;
@@ -75,6 +77,7 @@ static void
 daemon_give_rings(const struct daemon *d, const struct proc *p, struct spawn *x)
 {
 	unsigned n = STAGE_FD_RINGS;
+	x->fds[STAGE_FD_IMAGE] = p->role == ROLE_INGEST ? -1 : d->image;
 	if (p->role == ROLE_INGEST)
 		n = daemon_give_ring(x, n, &d->in[p->server]);
 	else
@@ -195,6 +198,14 @@ daemon_create_rings(struct daemon *d)
 	return false;
 }
 
+static void
+daemon_close_image(struct daemon *d)
+{
+	if (d->image >= 0)
+		close(d->image);
+	d->image = -1;
+}
+
 /* Another owner than any before, on any host: what an old one still writes is refused. */
 static void
 daemon_draw_owner(struct daemon *d)
@@ -211,7 +222,9 @@ daemon_renew(void *context)
 {
 	struct daemon *d = context;
 	daemon_close_rings(d);
-	if (!daemon_create_rings(d)) {
+	daemon_close_image(d);
+	d->image = image_create();
+	if (d->image < 0 || !daemon_create_rings(d)) {
 		log_error("recovery.rings", "cannot make the rings (%zu bytes each): %s",
 			  d->pipeline->ring_bytes, strerror(errno));
 		return false;
@@ -637,6 +650,7 @@ daemon_close(struct daemon *d)
 	reload_cancel(&d->reload);
 	control_close(&d->control);
 	daemon_close_rings(d);
+	daemon_close_image(d);
 	if (d->board)
 		munmap(d->board, sizeof *d->board);
 	const int fds[] = {d->board_fd, d->null_fd, d->signal_fd};
@@ -656,7 +670,7 @@ daemon_run(struct source *source, struct pipeline *pipeline)
 	d->source = *source;
 	*source = (struct source){0};
 	d->pipeline = pipeline;
-	d->board_fd = d->null_fd = d->signal_fd = -1;
+	d->board_fd = d->null_fd = d->signal_fd = d->image = -1;
 	d->reload = (struct reload){.pidfd = -1, .output = -1};
 	d->started_ms = clock_monotonic_ms();
 	log_info("start", "tallyd %s runs pipeline \"%s\" of %s as pid %d", TALLYD_VERSION,

@@ -20,6 +20,7 @@ enum setting {
 	SETTING_PIPELINE,
 	SETTING_AUTOCOMMIT_DURATION,
 	SETTING_COMMIT_INTERVAL,
+	SETTING_CHECKPOINT_INTERVAL,
 	SETTING_RING_BYTES,
 	SETTING_COUNT
 };
@@ -31,6 +32,7 @@ static const struct setting_row {
     [SETTING_PIPELINE] = {"pipeline", 0, 0},
     [SETTING_AUTOCOMMIT_DURATION] = {"autocommit_duration_ms", 1, 3600000},
     [SETTING_COMMIT_INTERVAL] = {"commit_interval_ms", 0, 3600000},
+    [SETTING_CHECKPOINT_INTERVAL] = {"checkpoint_interval_ms", 1, 3600000},
     [SETTING_RING_BYTES] = {"ring_bytes", RING_BYTES_MIN, RING_BYTES_MAX},
 };
 
@@ -84,6 +86,8 @@ set_number(struct parse *p, enum setting setting, const char *text, int location
 		p->pipeline->autocommit_duration_ms = v;
 	} else if (setting == SETTING_COMMIT_INTERVAL) {
 		p->pipeline->commit_interval_ms = v;
+	} else if (setting == SETTING_CHECKPOINT_INTERVAL) {
+		p->pipeline->checkpoint_interval_ms = v;
 	} else {
 		if ((v & (v - 1)) != 0)
 			return parse_error(p, location,
@@ -103,7 +107,7 @@ find_setting(struct parse *p, const char *name, int location, enum setting *sett
 		}
 	return parse_error(p, location,
 			   "unknown setting \"%s\": known are pipeline, autocommit_duration_ms, "
-			   "commit_interval_ms and ring_bytes",
+			   "commit_interval_ms, checkpoint_interval_ms and ring_bytes",
 			   name);
 }
 

@@ -78,6 +78,7 @@ pipeline_totals(unsigned views)
 	struct pipeline p = {.file = TEXT("test.sql"),
 			     .name = name_buffer,
 			     .autocommit_duration_ms = 100,
+			     .checkpoint_interval_ms = 10000,
 			     .ring_bytes = 64 * 1024,
 			     .servers = &source_server,
 			     .server_count = 1,

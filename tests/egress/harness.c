@@ -17,6 +17,7 @@
 #include <bsd/string.h>
 
 #include "common/batch.h"
+#include "common/image.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/stage.h"
@@ -58,6 +59,8 @@ harness_open(struct harness *h, struct pipeline *p)
 	h->pipeline = p;
 	h->control = -1;
 	h->next = 1;
+	if ((h->image = image_create()) < 0)
+		harness_die("image");
 	if ((h->board_fd = board_create(&h->board)) < 0)
 		harness_die("board");
 	snprintf(h->board->owner, sizeof(h->board->owner), "test/%d/%u", (int)getpid(), ++lives);
@@ -88,6 +91,7 @@ harness_close(struct harness *h)
 	ring_close_fds(&h->ring_fds);
 	munmap(h->board, sizeof(*h->board));
 	close(h->board_fd);
+	close(h->image);
 }
 
 static int
@@ -113,6 +117,7 @@ harness_exec(struct harness *h, int control, int section, int out, const char *c
 	int from[] = {control,
 		      h->board_fd,
 		      section,
+		      h->image,
 		      h->ring_fds.memory,
 		      h->ring_fds.data_bell,
 		      h->ring_fds.room_bell};

@@ -19,7 +19,7 @@
 struct harness {                   /* one tallyd, as far as egress can see it */
 	struct pipeline *pipeline; /* borrowed */
 	struct board *board;
-	int board_fd, control;
+	int board_fd, control, image;
 	struct ring_fds ring_fds;
 	struct ring ring; /* we are the producer */
 	pid_t pid;        /* of egress, 0: none */

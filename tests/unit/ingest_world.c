@@ -24,6 +24,7 @@ open_pipeline(struct world *w, const char *columns, size_t ring_bytes)
 	w->pipeline = (struct pipeline){
 	    .name = name,
 	    .autocommit_duration_ms = AUTOCOMMIT_MS,
+	    .checkpoint_interval_ms = 10000,
 	    .ring_bytes = ring_bytes,
 	    .servers = &w->server,
 	    .server_count = 1,

@@ -133,6 +133,7 @@ model_pipeline(void)
 	pipeline->name = xstrdup("model");
 	pipeline->target_name = xstrdup("target");
 	pipeline->autocommit_duration_ms = 100;
+	pipeline->checkpoint_interval_ms = 10000;
 	pipeline->ring_bytes = RING_BYTES_MIN;
 	pipeline->server_count = pipeline->table_count = 2;
 	pipeline->servers = xcalloc(2, sizeof(*pipeline->servers));

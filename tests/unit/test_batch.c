@@ -209,3 +209,45 @@ Test(batch, damaged_records_are_refused)
 	}
 	cr_assert_gt(refused, 1000);
 }
+
+Test(batch, views_and_checkpoints_come_back_as_they_were)
+{
+	static const uint8_t data[] = "part";
+	const struct checkpoint put[] = {
+	    {.step = CHECKPOINT_PART, .number = 3, .part = 70000, .data = data, .len = 4},
+	    {.step = CHECKPOINT_FLIP,
+	     .number = 3,
+	     .part = 2,
+	     .batch = 1u << 31,
+	     .data = data,
+	     .len = 4},
+	    {.step = CHECKPOINT_FORGET, .number = 1, .part = 0},
+	};
+	struct ring_record record;
+	enum view_step step;
+	uint16_t view;
+	uint64_t rows;
+
+	cr_assert_eq(batch_put_view(&producer, 65535, VIEW_LIVE, UINT64_MAX), 0);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_eq(batch_put_checkpoint(&producer, &put[i]), 0);
+	cr_assert_eq(batch_put_checkpoint(&producer, &(struct checkpoint){.number = 0}), 0);
+	ring_commit(&producer, NULL, 0);
+	cr_assert_eq(ring_next(&consumer, &record), 1);
+	cr_assert_eq(record.kind, RECORD_VIEW);
+	cr_assert(batch_get_view(&record, &view, &step, &rows));
+	cr_assert(view == 65535 && step == VIEW_LIVE && rows == UINT64_MAX);
+	for (unsigned i = 0; i < 3; i++) {
+		struct checkpoint got;
+		cr_assert_eq(ring_next(&consumer, &record), 1);
+		cr_assert_eq(record.kind, RECORD_CHECKPOINT);
+		cr_assert_not(batch_get_view(&record, &view, &step, &rows));
+		cr_assert(batch_get_checkpoint(&record, &got));
+		cr_assert(got.step == put[i].step && got.number == put[i].number &&
+			  got.part == put[i].part && got.batch == put[i].batch &&
+			  got.len == put[i].len && memcmp(got.data, data, got.len) == 0);
+	}
+	cr_assert_eq(ring_next(&consumer, &record), 1);
+	struct checkpoint none;
+	cr_assert_not(batch_get_checkpoint(&record, &none), "checkpoints are counted from 1");
+}

@@ -31,6 +31,7 @@ make_section(bool sealed)
 	struct pipeline p = {.file = (char[]){"some.sql"},
 			     .name = (char[]){"some"},
 			     .autocommit_duration_ms = 100,
+			     .checkpoint_interval_ms = 10000,
 			     .ring_bytes = RING_BYTES_MIN,
 			     .servers = servers,
 			     .server_count = 2,
@@ -130,9 +131,9 @@ nothing(struct stage *s)
 static void
 check_reduce(struct stage *s)
 {
-	bool good = s->role == ROLE_REDUCE && !s->check && s->ins == 2 && s->out.memory == 6 &&
-		    s->out.data_bell == 7 && s->out.room_bell == 8 && s->in[0].memory == 9 &&
-		    s->in[1].memory == 12 && s->in[1].room_bell == 14 &&
+	bool good = s->role == ROLE_REDUCE && !s->check && s->ins == 2 && s->out.memory == 7 &&
+		    s->out.data_bell == 8 && s->out.room_bell == 9 && s->in[0].memory == 10 &&
+		    s->in[1].memory == 13 && s->in[1].room_bell == 15 &&
 		    strcmp(s->pipeline->name, "some") == 0;
 	_exit(good ? 21 : 22);
 }
@@ -145,7 +146,7 @@ Test(stage, reduce_gets_its_rings)
 static void
 check_egress(struct stage *s)
 {
-	_exit(s->ins == 1 && s->in[0].memory == 6 && s->in[0].room_bell == 8 ? 21 : 22);
+	_exit(s->ins == 1 && s->in[0].memory == 7 && s->in[0].room_bell == 9 ? 21 : 22);
 }
 
 Test(stage, egress_gets_its_ring)
@@ -156,7 +157,7 @@ Test(stage, egress_gets_its_ring)
 static void
 check_ingest(struct stage *s)
 {
-	_exit(s->ins == 0 && s->out.memory == 6 && s->server == 1 ? 21 : 22);
+	_exit(s->ins == 0 && s->out.memory == 7 && s->server == 1 ? 21 : 22);
 }
 
 Test(stage, ingest_gets_its_server)
@@ -373,4 +374,43 @@ Test(stage, check_mode_speaks_to_the_supervisor)
 	cr_assert_str_eq(text, "warning\t12\t5\ta b c 7\n"
 			       "info\t0\t0\twhole transactions, offline\n"
 			       "error\t0\t0\tno such property\n");
+}
+
+static void
+take_a_section(struct stage *s)
+{
+	stage_ready(s);
+	for (int i = 0; i < 200 && s->section < 0; i++)
+		stage_poll(s, NULL, 0, 50);
+	struct pipeline *p = stage_take_section(s);
+	bool good = p != NULL && strcmp(p->name, s->pipeline->name) == 0 && s->section < 0 &&
+		    stage_take_section(s) == NULL;
+	stage_taken(s);
+	_exit(good ? 21 : 22);
+}
+
+Test(stage, another_section_comes_with_a_message)
+{
+	pid_t pid = start(ROLE_REDUCE, RUN_REDUCE, -1, take_a_section);
+	char byte = CONTROL_SECTION;
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec io = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &io,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof control};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	*c = (struct cmsghdr){
+	    .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(c), &section_fd, sizeof section_fd);
+	cr_assert_eq(sendmsg(supervisor_end, &m, 0), 1);
+	cr_assert_eq(recv(supervisor_end, &byte, 1, 0), 1);
+	cr_assert_eq(byte, CONTROL_READY);
+	cr_assert_eq(recv(supervisor_end, &byte, 1, 0), 1);
+	cr_assert_eq(byte, CONTROL_TAKEN);
+	cr_assert_eq(status_of(pid), 21);
 }
