@@ -69,6 +69,14 @@ struct commit {
 	char number_text[24], time_text[24], epoch_text[24];
 };
 
+#ifdef TALLYD_FAULTS
+bool
+commit_splits(void)
+{
+	return getenv("TALLYD_SPLIT_POSITION") != NULL;
+}
+#endif
+
 struct commit *
 commit_new(struct target *t)
 {
@@ -536,6 +544,9 @@ commit_stream_close(struct commit *c, const struct batch *b)
 		return -1;
 	if (FAULT("egress.before_check"))
 		return commit_break(c);
+	if (commit_splits() &&
+	    postgres_script(pg, "COMMIT; SELECT pg_catalog.pg_sleep(0.003); BEGIN") < 0)
+		return commit_failed(c, "commit the rows alone");
 	commit_set_params(c, b);
 	if (postgres_query(pg, COMPARE_AND_SET COMPARED, &params) < 0)
 		return commit_refused(c, "commit");

@@ -51,4 +51,14 @@ int commit_stream_flush(struct commit *);
 int commit_finish(struct commit *, const struct batch *);
 bool commit_streams(const struct commit *);
 
+/*
+ * The mistake that tests/crash must find, only in a build for tests and with TALLYD_SPLIT_POSITION
+ * set: every batch is streamed, and the position has a transaction of its own after the rows.
+ */
+#ifdef TALLYD_FAULTS
+bool commit_splits(void);
+#else
+#define commit_splits() false
+#endif
+
 #endif

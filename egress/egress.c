@@ -192,7 +192,8 @@ egress_row(struct egress *e, const struct ring_record *record)
 		size_t small =
 		    e->ring.capacity / 4 < SMALL_BYTES ? e->ring.capacity / 4 : SMALL_BYTES;
 
-		if (commit_rows(e->commit) < SMALL_ROWS && ring_pending(&e->ring) <= small) {
+		if (commit_rows(e->commit) < SMALL_ROWS && ring_pending(&e->ring) <= small &&
+		    !commit_splits()) {
 			if (!commit_gather(e->commit, view, diff, row, len))
 				egress_corrupt(e, "a row that is none of its view");
 			return EGRESS_DONE;

@@ -608,18 +608,18 @@ daemon_name_stages(struct daemon *d)
 						: xstrdup("ingest");
 }
 
-/* TALLYD_HANG_MS, for tests. */
-static void
-daemon_limits(struct supervise *s)
+/* The environment, for tests: a limit as it says, else as it was. */
+static int64_t
+daemon_limit(const char *name, int64_t usual)
 {
-	const char *error, *text = getenv("TALLYD_HANG_MS");
+	const char *error, *text = getenv(name);
 	if (!text)
-		return;
-	long long hang_ms = strtonum(text, 1, INT32_MAX, &error);
-	if (error)
-		log_warn("supervisor.env", "TALLYD_HANG_MS is %s and is not used", error);
-	else
-		s->hang_ms = hang_ms;
+		return usual;
+	long long ms = strtonum(text, 1, INT32_MAX, &error);
+	if (!error)
+		return ms;
+	log_warn("supervisor.env", "%s is %s and is not used", name, error);
+	return usual;
 }
 
 static int
@@ -639,7 +639,8 @@ daemon_open(struct daemon *d)
 		d->children[i] = (struct child){-1, -1};
 	supervise_init(&d->supervise, &daemon_ops, d, d->pipeline->server_count,
 		       (const char *const *)d->names);
-	daemon_limits(&d->supervise);
+	d->supervise.hang_ms = daemon_limit("TALLYD_HANG_MS", d->supervise.hang_ms);
+	d->supervise.long_ms = daemon_limit("TALLYD_READY_LONG_MS", d->supervise.long_ms);
 	atomic_store(&d->board->stages, d->supervise.count);
 	return 0;
 }

@@ -70,11 +70,11 @@ static int64_t
 proc_next_backoff(struct supervise *s, struct proc *p)
 {
 	int64_t ready_for = p->ready_ms ? s->now_ms - p->ready_ms : 0;
-	if (ready_for >= READY_LONG_MS)
+	if (ready_for >= s->long_ms)
 		p->backoff_ms = 0;
 	if (p->ready_ms && p->backoff_ms == 0) {
 		/* The first early death is forgiven, but remembered: the next one waits. */
-		p->backoff_ms = ready_for >= READY_LONG_MS ? 0 : BACKOFF_BASE_MS;
+		p->backoff_ms = ready_for >= s->long_ms ? 0 : BACKOFF_BASE_MS;
 		return 0;
 	}
 	int64_t before = p->backoff_ms > BACKOFF_BASE_MS ? p->backoff_ms : BACKOFF_BASE_MS;
@@ -303,6 +303,7 @@ supervise_init(struct supervise *s, const struct supervise_ops *ops, void *conte
 	s->context = context;
 	s->ready_ms = READY_MS;
 	s->hang_ms = HANG_MS;
+	s->long_ms = READY_LONG_MS;
 	s->stop_ms = STOP_MS;
 	s->count = SLOT_INGEST + servers;
 	for (unsigned i = 0; i < s->count; i++) {

@@ -110,6 +110,7 @@ struct supervise {
 	const struct supervise_ops *ops;
 	void *context;
 	int64_t ready_ms, hang_ms, stop_ms; /* limits; supervise_init() sets the usual ones */
+	int64_t long_ms;                    /* READY_LONG_MS; so too */
 	enum supervise_phase phase;
 	int exit_code;
 	unsigned recoveries;
