@@ -163,6 +163,14 @@ check:
 	@$(MAKE) --no-print-directory check-build
 	@tests/run.sh
 
+# KILLS, SEED, CONTROL, WORKERS, PAUSE: see the script.
+.PHONY: crash
+crash:
+	@tests/setup.sh build check demo jars
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release all
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=fault all
+	@tests/crash/run.sh
+
 .PHONY: clean
 clean:
 	rm -rf build

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #
 # run.sh [NAME...] - the stack tests (all, or those named), two at a time, on one shared stack; those that stop
-# servers start one of their own. Ends with "N passed, N failed".
+# servers start one of their own. A test may take 300 s, or what its line "# limit: N s" says. Ends
+# with "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 . tests/stack/stack.sh
@@ -28,14 +29,16 @@ export SHARED_STACK=$STACK
 
 run_test()
 {
-	local name=$1 started=$SECONDS status
+	local name=$1 started=$SECONDS status limit
+	limit=$(sed -n 's/^# limit: \([0-9]*\) s$/\1/p' "tests/stack/test_$name.sh")
+	limit=${TEST_LIMIT:-${limit:-300}}
 	rm -f "$logs/$name.log" # another run may be writing its own ones beside
 	# A shared stack dies with this shell; a test's own stack with the test.
-	timeout -k 20 "${TEST_LIMIT:-300}" bash "tests/stack/test_$name.sh" >"$logs/$name.log" 2>&1 </dev/null
+	timeout -k 20 "$limit" bash "tests/stack/test_$name.sh" >"$logs/$name.log" 2>&1 </dev/null
 	status=$?
 	if ((status != 0)) || ! grep -q '^[0-9]* passed, 0 failed$' "$logs/$name.log"; then
 		sed "s/^/$name: /" "$logs/$name.log"
-		((status != 124 && status != 137)) || echo "$name: not ok - ends within ${TEST_LIMIT:-300} s"
+		((status != 124 && status != 137)) || echo "$name: not ok - ends within $limit s"
 	fi
 	printf '  %-20s %s (%d s)\n' "$name" "$(tail -n 1 "$logs/$name.log")" $((SECONDS - started))
 }

@@ -189,6 +189,7 @@ stack_configure_pg()
 		max_wal_senders = 32
 		shared_buffers = 64MB
 		fsync = off
+		track_commit_timestamp = on
 		log_line_prefix = '%m [%p] %u@%d %a: '
 	END
 }
