@@ -9,6 +9,7 @@
 
 #include <bsd/string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 
 #define BOARD_MAGIC   UINT64_C(0x4452414f424c4c54) /* "TLLBOARD" */
@@ -157,6 +158,7 @@ board_publish(struct board *b, uint64_t batch, uint64_t time, const char *positi
 	d->len = (uint32_t)len;
 	if (len > 0)
 		memcpy(d->position, position, len);
+	(void)FAULT("board.before_publish");
 	/* Release: pairs with the acquire in board_durable(). */
 	atomic_store_explicit(&b->durable, next, memory_order_release);
 }

@@ -14,6 +14,8 @@
 
 enum {
 	POINTS_MAX = 128,
+	RULES_MAX = 256,
+	RULES_BYTES = 32 * 1024,
 };
 
 static struct point {
@@ -21,17 +23,87 @@ static struct point {
 	unsigned hits;
 } points[POINTS_MAX];
 
+static struct rule {
+	const char *name, *action; /* in rules_text */
+	unsigned hit;
+} rules[RULES_MAX];
+
+static char rules_text[RULES_BYTES];
+static unsigned rules_count;
+static bool rules_read;
+static const char *rules_from; /* the variable's value as it was read */
+static char role[64];          /* "egress" in tallyd-egress, "tallyd" in tallyd */
+
+static void
+fault_read_role(void)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	const char *base;
+
+	path[n > 0 ? n : 0] = '\0';
+	base = strrchr(path, '/');
+	base = base != NULL ? base + 1 : path;
+	strlcpy(role, strncmp(base, "tallyd-", 7) == 0 ? base + 7 : base, sizeof(role));
+}
+
+/* A rule for another role than this process's is none of ours. */
+static void
+fault_read_rule(char *text)
+{
+	char *name = strsep(&text, ":"), *hit = strsep(&text, ":"), *slash = strchr(name, '/');
+	const char *error = NULL;
+	struct rule *rule = &rules[rules_count];
+
+	if (hit == NULL || text == NULL)
+		return;
+	if (slash != NULL) {
+		*slash = '\0';
+		if (strcmp(name, role) != 0)
+			return;
+		name = slash + 1;
+	}
+	*rule = (struct rule){.name = name, .action = text};
+	rule->hit = (unsigned)strtonum(hit, 1, 1000000000, &error);
+	if (error == NULL)
+		rules_count++;
+}
+
+/* Once for each value of the variable: a test may set it anew. */
+static void
+fault_read_rules(void)
+{
+	const char *value = getenv("TALLYD_FAULT");
+	char *next = rules_text, *rule;
+
+	if (rules_read && value == rules_from)
+		return;
+	rules_read = true;
+	rules_from = value;
+	rules_count = 0;
+	if (role[0] == '\0')
+		fault_read_role();
+	if (value == NULL)
+		return;
+	if (strlcpy(rules_text, value, sizeof(rules_text)) >= sizeof(rules_text)) {
+		fprintf(stderr, "TALLYD_FAULT is longer than %d bytes\n", RULES_BYTES);
+		abort();
+	}
+	while ((rule = strsep(&next, ",")) != NULL && rules_count < RULES_MAX)
+		fault_read_rule(rule);
+}
+
 static void
 fault_list(const char *name)
 {
 	const char *path = getenv("TALLYD_FAULT_LIST");
-	char line[80];
+	char line[160];
 	int fd, n;
 
 	if (path == NULL ||
 	    (fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) == -1)
 		return;
-	n = snprintf(line, sizeof(line), "%s\n", name);
+	n = snprintf(line, sizeof(line), "%s/%s\n", role, name);
 	if (write(fd, line, (size_t)n) != n)
 		fprintf(stderr, "fault list: short write\n");
 	close(fd);
@@ -53,15 +125,15 @@ fault_count(const char *name)
 
 /* True when this is the first process to fire this rule, or when that does not matter. */
 static bool
-fault_first(const char *name)
+fault_first(const struct rule *rule)
 {
 	const char *base = getenv("TALLYD_FAULT_ONCE");
 	char path[4096];
 	int fd;
 
-	if (base == NULL)
+	if (base == NULL || strchr(rule->action, '*') != NULL)
 		return true;
-	snprintf(path, sizeof(path), "%s.%s", base, name);
+	snprintf(path, sizeof(path), "%s.%s.%u.%s", base, rule->name, rule->hit, rule->action);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd == -1)
 		return false;
@@ -78,28 +150,20 @@ fault_act(const char *action)
 		raise(SIGSTOP);
 	else if (strcmp(action, "exit") == 0)
 		_exit(75);
-	return strcmp(action, "error") == 0;
+	return strncmp(action, "error", 5) == 0;
 }
 
 bool
 fault_hit(const char *name)
 {
-	const char *rules = getenv("TALLYD_FAULT");
-	unsigned hits = fault_count(name);
-	char copy[1024], *rule, *next = copy;
+	unsigned hits;
 
-	if (rules == NULL || strlcpy(copy, rules, sizeof(copy)) >= sizeof(copy))
-		return false;
-	while ((rule = strsep(&next, ",")) != NULL) {
-		char *at = strsep(&rule, ":"), *hit = strsep(&rule, ":");
-		const char *error = NULL;
-
-		if (hit == NULL || rule == NULL || strcmp(at, name) != 0)
-			continue;
-		if ((unsigned)strtonum(hit, 1, 1000000000, &error) == hits && error == NULL &&
-		    fault_first(name))
-			return fault_act(rule);
-	}
+	fault_read_rules();
+	hits = fault_count(name);
+	for (unsigned i = 0; i < rules_count; i++)
+		if (rules[i].hit == hits && strcmp(rules[i].name, name) == 0 &&
+		    fault_first(&rules[i]))
+			return fault_act(rules[i].action);
 	return false;
 }
 

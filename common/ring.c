@@ -169,6 +169,10 @@ ring_attach(struct ring *r, const struct ring_fds *fds, enum ring_end end)
 		errno = EBADMSG;
 		return -1;
 	}
+	if (FAULT("ring.attach")) {
+		errno = ENOMEM;
+		return -1;
+	}
 	if (ring_map(r, capacity) == -1)
 		return -1;
 	/* Relaxed: our own word, written by a predecessor that was reaped before we started. */

@@ -262,7 +262,7 @@ commit_stream_begin(struct commit *c)
 		return commit_break(c);
 	if (postgres_script(c->target->pg, "BEGIN") < 0)
 		return commit_failed(c, "begin");
-	return 0;
+	return FAULT("egress.begun") ? commit_break(c) : 0;
 }
 
 int
@@ -290,6 +290,8 @@ commit_copy_close(struct commit *c)
 		return -1;
 	snprintf(what, sizeof(what), "copy into %s", c->views[c->copying].table->name);
 	c->copying = NO_VIEW;
+	if (FAULT("egress.copy_end"))
+		return commit_break(c);
 	return postgres_copy_end(c->target->pg) < 0 ? commit_failed(c, what) : 0;
 }
 
@@ -315,7 +317,7 @@ commit_copy_open(struct commit *c, unsigned view)
 	c->copying = view;
 	encode_clear(&c->copy);
 	encode_bytes(&c->copy, head, 19);
-	return 0;
+	return FAULT("egress.copying") ? commit_break(c) : 0;
 }
 
 bool
@@ -520,6 +522,8 @@ commit_send(struct commit *c, const struct batch *b)
 		if (postgres_prepare(pg, s->name, s->sql) < 0)
 			return commit_failed(c, "prepare the commit");
 		s->prepared = true;
+		if (FAULT("egress.prepared"))
+			return commit_break(c);
 	}
 	s->used = ++c->uses;
 	if (FAULT("egress.before_commit"))

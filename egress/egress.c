@@ -81,8 +81,10 @@ egress_settle(struct egress *e)
 		stage_fail(s, EXIT_CONFIG, "target.position",
 			   "the position in tallyd.pipeline is"
 			   " too long");
+	(void)FAULT("egress.before_settle");
 	egress_commit_ring(e, token);
 	board_publish(s->board, t->batch, t->time, t->position, len);
+	(void)FAULT("egress.in_settle");
 	atomic_store(&s->board->released, 0);
 	t->taken = true;
 	log_info("target.taken",
@@ -140,6 +142,7 @@ egress_skip(struct egress *e)
 
 		if (step != EGRESS_DONE)
 			return step;
+		(void)FAULT("egress.skip");
 		if (record.kind == RECORD_BATCH)
 			break;
 		if (record.kind != RECORD_ROW)
@@ -175,6 +178,7 @@ egress_release(struct egress *e)
 	if (FAULT("egress.before_release"))
 		return EGRESS_AGAIN;
 	egress_commit_ring(e, e->done);
+	(void)FAULT("egress.after_release");
 	return EGRESS_DONE;
 }
 
@@ -188,6 +192,7 @@ egress_row(struct egress *e, const struct ring_record *record)
 
 	if (!batch_get_row(record, &view, &diff, &row, &len))
 		egress_corrupt(e, "a malformed row");
+	(void)FAULT("egress.row");
 	if (!commit_streams(e->commit)) {
 		size_t small =
 		    e->ring.capacity / 4 < SMALL_BYTES ? e->ring.capacity / 4 : SMALL_BYTES;
@@ -244,6 +249,7 @@ egress_close_batch(struct egress *e, const struct ring_record *record)
 	if (FAULT("egress.after_publish"))
 		return EGRESS_AGAIN;
 	egress_commit_ring(e, b.number);
+	(void)FAULT("egress.after_room");
 	atomic_store(&e->stage.board->released, 0);
 	return EGRESS_DONE;
 }

@@ -315,6 +315,16 @@ target_connect(struct target *t, int timeout_ms)
 				     (const char *const *)t->values, timeout_ms);
 }
 
+/* A fault point asks for the error path: as if the connection had broken here. */
+static enum target_step
+target_fault(struct target *t, bool fault)
+{
+	if (!fault)
+		return TARGET_DONE;
+	postgres_close(t->pg);
+	return TARGET_AGAIN;
+}
+
 static enum target_step
 target_start_session(struct target *t)
 {
@@ -336,10 +346,8 @@ target_start_session(struct target *t)
 	case POSTGRES_CONNECTED:
 		break;
 	}
-	if (FAULT("egress.connected")) {
-		postgres_close(t->pg);
+	if (target_fault(t, FAULT("egress.connected")) != TARGET_DONE)
 		return TARGET_AGAIN;
-	}
 	if (postgres_version(t->pg) < 120000)
 		stage_fail(
 		    s, EXIT_CONFIG, "target.version",
@@ -347,7 +355,7 @@ target_start_session(struct target *t)
 		    postgres_where(t->pg));
 	if (target_set_session(t) < 0)
 		return target_again(t, "session settings");
-	return TARGET_DONE;
+	return target_fault(t, FAULT("egress.session"));
 }
 
 /* --- the lock ------------------------------------------------------------------------------ */
@@ -469,7 +477,7 @@ target_check_lock(struct target *t)
 		    " cannot keep the lock of the pipeline: connect to the server itself, or set"
 		    " the pooler to session mode",
 		    postgres_where(t->pg));
-	return TARGET_DONE;
+	return target_fault(t, FAULT("egress.locked"));
 }
 
 static enum target_step
@@ -691,6 +699,8 @@ target_take_over_anew(struct target *t)
 			   "the target does not fit the views of pipeline \"%s\"",
 			   t->stage->pipeline->name);
 	}
+	if (target_fault(t, FAULT("egress.in_takeover")) != TARGET_DONE)
+		return TARGET_AGAIN;
 	if (postgres_script(t->pg, "COMMIT") < 0)
 		return target_take_over_failed(t);
 	return TARGET_DONE;
@@ -701,21 +711,15 @@ target_take_over(struct target *t)
 {
 	enum target_step step;
 
-	if (FAULT("egress.before_takeover")) {
-		postgres_close(t->pg);
+	if (target_fault(t, FAULT("egress.before_takeover")) != TARGET_DONE)
 		return TARGET_AGAIN;
-	}
 	if (!t->taken)
 		step = target_take_over_anew(t);
 	else if (target_update_row(t, true) < 0)
 		step = target_take_over_failed(t);
 	else
 		step = TARGET_DONE;
-	if (step == TARGET_DONE && FAULT("egress.after_takeover")) {
-		postgres_close(t->pg);
-		return TARGET_AGAIN;
-	}
-	return step;
+	return step == TARGET_DONE ? target_fault(t, FAULT("egress.after_takeover")) : step;
 }
 
 static enum target_step
@@ -751,6 +755,10 @@ target_open(struct target *t)
 int
 target_ping(struct target *t)
 {
+	if (FAULT("egress.ping")) {
+		postgres_close(t->pg);
+		return -1;
+	}
 	if (postgres_query(t->pg, "SELECT pg_catalog.pg_backend_pid()", NULL) < 0)
 		return target_failed(t, "ping");
 	if (strtonum(postgres_get(t->pg, 0, 0), 0, INT32_MAX, NULL) != t->backend)
@@ -766,6 +774,7 @@ target_release(struct target *t)
 	struct postgres_params params = {.count = 2, .values = values};
 
 	snprintf(epoch, sizeof(epoch), "%" PRIu64, t->epoch);
+	(void)FAULT("egress.release");
 	if (postgres_is_open(t->pg) &&
 	    postgres_query(t->pg,
 			   "UPDATE tallyd.pipeline SET backend = NULL, backend_start = NULL"

@@ -287,6 +287,7 @@ _Noreturn static void
 ingest_stop(struct ingest *in)
 {
 	struct source *s = &in->source;
+	(void)FAULT("ingest.stopping");
 	writer_commit(&in->writer);
 	if (s->poison.set)
 		stage_fail(in->stage, EXIT_DATA, "ingest.malformed", "%s", s->poison.text);
@@ -358,6 +359,7 @@ ingest_act(struct ingest *in, const struct order_action *a)
 	}
 	if (a->step == ORDER_END && a->reason[0] != '\0')
 		log_warn("ingest.incomplete", "%s", a->reason);
+	(void)FAULT("ingest.before_done");
 	order_done(s->order);
 	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
 		source_taken(s, (unsigned)a->partition);

@@ -689,8 +689,10 @@ kafka_fill(struct kafka *k, struct queue *q)
 	ssize_t n = rd_kafka_consume_batch_queue(q->queue, 0, q->batch, k->batch_max);
 	q->at = 0;
 	q->count = n > 0 ? (unsigned)n : 0;
-	if (q->count > 0)
+	if (q->count > 0) {
+		(void)FAULT("ingest.polled");
 		k->nudge_due = true;
+	}
 	kafka_nudge(k, q->count == 0);
 	return q->count > 0;
 }
@@ -750,6 +752,7 @@ kafka_on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partitio
 	struct kafka *k = opaque;
 	(void)rk;
 	k->committing = false;
+	(void)FAULT("ingest.offsets_done");
 	for (int i = 0; offsets != NULL && i < offsets->cnt && err == 0; i++)
 		err = offsets->elems[i].err;
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != k->commit_error && !k->away)
@@ -771,8 +774,11 @@ kafka_commit(struct kafka *k, const int64_t *next)
 			rd_kafka_topic_partition_list_add(list, k->queues[i].topic,
 							  k->queues[i].partition)
 			    ->offset = next[i];
-	if (list->cnt > 0 && rd_kafka_commit_queue(k->rk, list, k->main, kafka_on_commit, k) == 0)
+	if (list->cnt > 0 && !FAULT("ingest.before_offsets") &&
+	    rd_kafka_commit_queue(k->rk, list, k->main, kafka_on_commit, k) == 0) {
 		k->committing = true;
+		(void)FAULT("ingest.offsets_sent");
+	}
 	rd_kafka_topic_partition_list_destroy(list);
 }
 

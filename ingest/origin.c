@@ -634,6 +634,7 @@ origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t 
 		origin_resume(&o, token, token_len);
 	else
 		origin_start(&o);
+	(void)FAULT("ingest.discovered");
 	origin_assign(s);
 	origin_check_firsts(&o);
 	(void)FAULT("ingest.assigned");

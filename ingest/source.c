@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/pipeline.h"
@@ -220,6 +221,7 @@ source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 		source_check_hash(s, p, m->offset, part->event.place.hash);
 	source_check_sequences(s, part);
 	order_offer(s->order, (int)p, &part->event.place);
+	(void)FAULT("ingest.offered");
 	part->offered = true;
 	return true;
 }
@@ -258,6 +260,7 @@ source_taken(struct source *s, unsigned p)
 	s->bytes += part->message_bytes;
 	part->offered = false;
 	kafka_take(s->kafka, p);
+	(void)FAULT("ingest.taken");
 }
 
 bool
@@ -273,6 +276,7 @@ source_offer_transaction(struct source *s, const struct kafka_message *m)
 	event.offset = m->offset;
 	event.hash = source_hash(m);
 	order_offer_transaction(s->order, &event);
+	(void)FAULT("ingest.transaction");
 	return true;
 }
 

@@ -96,6 +96,7 @@ reduce_go_live(struct reduce *r)
 		reduce_fail(r);
 	if (!r->stage.stopping)
 		board_set_state(r->stage.self, STAGE_RUNNING, "");
+	(void)FAULT("reduce.live");
 	log_info("reduce.live",
 		 "memory is the state of batch %" PRIu64 ": %" PRIu64 " changes, %" PRIu64
 		 " rows, %" PRIu64 " groups",
@@ -138,8 +139,10 @@ reduce_absorb_input(struct reduce *r, unsigned input, int64_t now_ms)
 		if (core_due(r->core, reduce_durable(r), now_ms))
 			break;
 	}
-	if (taken > 0)
+	if (taken > 0) {
+		(void)FAULT("reduce.before_room");
 		ring_commit(ring, NULL, 0);
+	}
 	return taken;
 }
 
@@ -196,6 +199,7 @@ reduce_drain_begin(struct reduce *r, int64_t now_ms)
 	for (unsigned i = 0; i < r->ins; i++)
 		r->ends[i] = reduce_count_ends(r, i);
 	r->draining = true;
+	(void)FAULT("reduce.draining");
 	r->drain_deadline_ms = now_ms + DRAIN_MS;
 	board_set_state(r->stage.self, STAGE_DRAINING, "");
 }

@@ -141,6 +141,7 @@ daemon_spawn(void *context, const struct proc *p, bool alone)
 			  strerror(saved));
 		return -1;
 	}
+	(void)FAULT("supervisor.spawned");
 	d->children[p->slot].control = control[0];
 	atomic_store(&daemon_words(d, p)->pid, pid);
 	log_info("stage.start", "%s pid=%d start=%u%s", p->name, (int)pid, p->starts,
@@ -162,6 +163,7 @@ daemon_ask_stop(void *context, const struct proc *p)
 {
 	struct daemon *d = context;
 	const char byte = CONTROL_STOP;
+	(void)FAULT("supervisor.ask_stop");
 	/* Gone already or not listening: its exit or its deadline says so. */
 	if (send(d->children[p->slot].control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("stage.stop", "%s: %s", p->name, strerror(errno));
@@ -224,7 +226,7 @@ daemon_renew(void *context)
 	daemon_close_rings(d);
 	daemon_close_image(d);
 	d->image = image_create();
-	if (d->image < 0 || !daemon_create_rings(d)) {
+	if (d->image < 0 || FAULT("supervisor.renew") || !daemon_create_rings(d)) {
 		log_error("recovery.rings", "cannot make the rings (%zu bytes each): %s",
 			  d->pipeline->ring_bytes, strerror(errno));
 		return false;
@@ -285,6 +287,7 @@ daemon_hear(struct daemon *d, struct proc *p, int64_t now_ms)
 	char byte;
 	ssize_t n;
 	while ((n = recv(c->control, &byte, 1, MSG_DONTWAIT)) == 1) {
+		(void)FAULT("supervisor.heard");
 		if (byte == CONTROL_READY)
 			supervise_event(&d->supervise, p, EVENT_READY, now_ms);
 		else if (byte == CONTROL_STANDBY)
@@ -330,6 +333,7 @@ daemon_reap(struct daemon *d, struct proc *p, int64_t now_ms)
 	siginfo_t info = {0};
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return;
+	(void)FAULT("supervisor.reaped");
 	if (c->control >= 0)
 		daemon_hear(d, p, now_ms); /* READY, then died: in that order */
 	close(c->pidfd);
@@ -622,6 +626,16 @@ daemon_limit(const char *name, int64_t usual)
 	return usual;
 }
 
+static void
+daemon_limits(struct supervise *s)
+{
+	s->hang_ms = daemon_limit("TALLYD_HANG_MS", s->hang_ms);
+	s->long_ms = daemon_limit("TALLYD_READY_LONG_MS", s->long_ms);
+	s->backoff_cap_ms = daemon_limit("TALLYD_BACKOFF_MS", s->backoff_cap_ms);
+	if (s->abort_ms > s->hang_ms)
+		s->abort_ms = s->hang_ms;
+}
+
 static int
 daemon_open(struct daemon *d)
 {
@@ -639,8 +653,7 @@ daemon_open(struct daemon *d)
 		d->children[i] = (struct child){-1, -1};
 	supervise_init(&d->supervise, &daemon_ops, d, d->pipeline->server_count,
 		       (const char *const *)d->names);
-	d->supervise.hang_ms = daemon_limit("TALLYD_HANG_MS", d->supervise.hang_ms);
-	d->supervise.long_ms = daemon_limit("TALLYD_READY_LONG_MS", d->supervise.long_ms);
+	daemon_limits(&d->supervise);
 	atomic_store(&d->board->stages, d->supervise.count);
 	return 0;
 }

@@ -80,7 +80,7 @@ proc_next_backoff(struct supervise *s, struct proc *p)
 	int64_t before = p->backoff_ms > BACKOFF_BASE_MS ? p->backoff_ms : BACKOFF_BASE_MS;
 	uint32_t span = (uint32_t)(3 * before - BACKOFF_BASE_MS + 1);
 	int64_t wait = BACKOFF_BASE_MS + (int64_t)s->ops->random(s->context, span);
-	p->backoff_ms = wait < BACKOFF_CAP_MS ? wait : BACKOFF_CAP_MS;
+	p->backoff_ms = wait < s->backoff_cap_ms ? wait : s->backoff_cap_ms;
 	return p->backoff_ms;
 }
 
@@ -194,7 +194,7 @@ proc_hang(struct supervise *s, struct proc *p)
 	log_error("stage.hang", "%s pid=%d has not moved for %lld ms: aborted", p->name,
 		  (int)p->pid, (long long)(s->now_ms - p->beat_ms));
 	p->state = PROC_STOPPING;
-	p->deadline_ms = s->now_ms + ABORT_MS;
+	p->deadline_ms = s->now_ms + s->abort_ms;
 	s->ops->kill(s->context, p, SIGABRT);
 }
 
@@ -305,6 +305,8 @@ supervise_init(struct supervise *s, const struct supervise_ops *ops, void *conte
 	s->hang_ms = HANG_MS;
 	s->long_ms = READY_LONG_MS;
 	s->stop_ms = STOP_MS;
+	s->abort_ms = ABORT_MS;
+	s->backoff_cap_ms = BACKOFF_CAP_MS;
 	s->count = SLOT_INGEST + servers;
 	for (unsigned i = 0; i < s->count; i++) {
 		struct proc *p = &s->procs[i];

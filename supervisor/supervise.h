@@ -109,8 +109,9 @@ struct supervise_ops {
 struct supervise {
 	const struct supervise_ops *ops;
 	void *context;
-	int64_t ready_ms, hang_ms, stop_ms; /* limits; supervise_init() sets the usual ones */
-	int64_t long_ms;                    /* READY_LONG_MS; so too */
+	/* Limits; supervise_init() sets the usual ones. */
+	int64_t ready_ms, hang_ms, stop_ms, abort_ms, backoff_cap_ms;
+	int64_t long_ms; /* READY_LONG_MS; so too */
 	enum supervise_phase phase;
 	int exit_code;
 	unsigned recoveries;

@@ -36,7 +36,7 @@ for point in "${points[@]}"; do
 			tallyd_start "$point-$hit-$action"
 			load
 			await 30 same_answer by_k k,n "$answer" || not_ok "$rule: by_k becomes equal"
-			if [[ -e $TALLYD_FAULT_ONCE.$point ]]; then
+			if [[ -e $TALLYD_FAULT_ONCE.$point.$hit.$action ]]; then
 				ok "$rule: happened, and by_k is equal"
 			elif ((hit == 1)); then
 				not_ok "$rule: never happened"

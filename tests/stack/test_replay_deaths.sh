@@ -1,6 +1,5 @@
-# A death at every fault point of every stage, and deaths of egress and ingest while history is
-# replayed: before and after CUT, one alone, both, one that has just replaced another. They are
-# replaced alone, and every end is PostgreSQL's answer.
+# Deaths of egress and ingest while history is replayed: before and after CUT, one alone, both, one
+# that has just replaced another. They are replaced alone, and every end is PostgreSQL's answer.
 . "$(dirname "$0")/lib.sh"
 BIN=$ROOT/build/fault
 own_database
@@ -95,34 +94,13 @@ load() # [GROUPS]: small commits, and one of so many groups
 	next=$((next + ${1-400}))
 }
 
-load_large() # a commit of more rows than the ring holds
-{
-	sql 'UPDATE items SET k = k + 100000 WHERE id > 50; INSERT INTO "values" VALUES (7)'
-}
-
-# deaths LOAD RUN RULE...: under load; every one must happen.
-deaths()
-{
-	local load=$1 rule
-	shift
-	begin "$@"
-	shift
-	$load
-	for rule; do
-		rule=${rule%%:*}
-		await 5 test -e "$WORK/$run.$rule" || $load
-		await 10 test -e "$WORK/$run.$rule" || not_ok "$run: $rule happens"
-	done
-	end
-}
-
 export TALLYD_FAULT=''
 tallyd_start first
 load 3000
 await 30 all_equal && ok 'the history is made' || not_ok 'the history is made'
 tallyd_stop
 
-# ---- while history is replayed: alone --------------------------------------------------------
+# ---- alone -----------------------------------------------------------------------------------
 
 declare -A before
 note_pids() # STAGE: what runs, while this one is stopped in mid-replay
@@ -155,11 +133,12 @@ kill -CONT "$victim"
 end
 
 begin egress_twice_in_replay ingest.before_change:1500:stop egress.after_takeover:1:kill
-: >"$WORK/$run.egress.after_takeover" # not the first one
+once=$WORK/$run.egress.after_takeover.1.kill
+: >"$once" # not the first one
 note_pids ingest
-rm "$WORK/$run.egress.after_takeover"
+rm "$once"
 kill -KILL ${before[egress]}
-await 10 test -e "$WORK/$run.egress.after_takeover" || not_ok "$run: again before READY"
+await 10 test -e "$once" || not_ok "$run: again before READY"
 await 10 replaced egress ${before[egress]} || not_ok "$run: replaced"
 same_as_before reduce ingest
 kill -CONT "$victim"
@@ -170,10 +149,11 @@ end
 # `status` shows, and is stopped there as its predecessor was.
 begin ingest_in_replay ingest.before_change:1500:stop ingest.load:1:kill order.load:1:kill
 note_pids ingest
-rm "$WORK/$run.ingest.before_change"
+once=$WORK/$run.ingest.before_change.1500.stop
+rm "$once"
 kill -KILL "$victim"
 await 10 replaced ingest "$victim" || not_ok "$run: replaced"
-await 10 test -e "$WORK/$run.ingest.before_change" || not_ok "$run: goes on in the replay"
+await 10 test -e "$once" || not_ok "$run: goes on in the replay"
 await 5 stopped ingest >/dev/null
 contains "$run: status shows the replay" "$("$BIN/tallyd" status "$NAME" | grep "^ingest.*$(stopped ingest)")" replay
 kill -CONT "$(stopped ingest)"
@@ -202,36 +182,9 @@ end
 
 # Ingest fills the ring of a reduce that stands still.
 begin ingest_without_room reduce.change:10:stop ingest.wait_room:1:kill
-await 10 test -e "$WORK/$run.ingest.wait_room" || not_ok "$run: waits for room"
+await 10 test -e "$WORK/$run.ingest.wait_room.1.kill" || not_ok "$run: waits for room"
 kill -CONT "$(stopped reduce)"
 end
 
-# ---- at every point --------------------------------------------------------------------------
-
-deaths load boot egress.connected:1:kill egress.before_takeover:1:kill reduce.ready:1:kill \
-    ingest.assign:1:kill ingest.assigned:1:kill ingest.snapshot_begin:1:kill \
-    reduce.snapshot:1:kill
-deaths load replay egress.after_takeover:1:kill reduce.change:500:kill reduce.cut:1:kill \
-    ingest.before_cut:1:kill
-deaths load records ingest.before_commit:1:kill ingest.after_commit:2:kill \
-    ingest.between_records:2:kill ingest.decode:450:kill reduce.end:3:kill reduce.row:9:kill
-deaths load small reduce.batch:2:kill reduce.before_commit:3:kill \
-    egress.before_insert:2:kill egress.commit_sent:2:kill egress.after_commit:1:kill \
-    ring.before_commit:20:kill ingest.snapshot_end:1:kill ingest.before_end:5:kill
-deaths load_large large egress.before_check:1:kill \
-    egress.before_release:1:kill egress.before_commit:1:kill reduce.after_commit:2:kill \
-    ring.after_commit:20:kill
-# With room for the whole batch it is COPY's own buffer that is flushed.
-sed -i 's/^SET ring_bytes = .*/SET ring_bytes = 1048576;/' "$WORK/pipeline.sql"
-deaths load_large copy egress.in_copy:2:kill egress.after_publish:1:kill
-
-begin drained reduce.drained:1:kill
-await 10 log_has drained event=reduce.live || not_ok 'drained: it goes live'
-end
-
-for point in $(grep -h 'FAULT(' ingest/*.c reduce/*.c egress/*.c common/ring.c |
-    grep -oE '"[a-z]+\.[a-z_]+"' | tr -d '"' | sort -u); do
-	compgen -G "$WORK/*.$point" >/dev/null && ok "death at $point" || not_ok "death at $point"
-done
 obeys by_k k n
 obeys sum_table '' sum

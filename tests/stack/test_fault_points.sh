@@ -1,0 +1,373 @@
+# A death at every fault point of every process: from a poll of Kafka to the offsets given back to
+# it, at the first three hits, by SIGKILL, by SIGSTOP until the stage is judged hung, and by an error
+# where the call can fail. The list of points is what the sources hold; one that was never hit fails.
+#
+# Several workers side by side, each with tables, topics and a pipeline of its own. A worker starts
+# tallyd with all of its rules, each of which happens once, and goes on with load, cut connections,
+# stops and first starts until all have happened. Again and again it lets the load rest: then the
+# fold of each output is PostgreSQL's own answer, and at no time was there a total that never was.
+. "$(dirname "$0")/lib.sh"
+BIN=$ROOT/build/fault
+export TALLYD_HANG_MS=400 TALLYD_BACKOFF_MS=100
+limit=${LIMIT:-150} # seconds that a worker may take
+
+# ---- the points ------------------------------------------------------------------------------
+
+# STAGE/POINT HIT: what cannot be, and why. A hit stands for itself and all beyond.
+cannot='
+ingest/ingest.discovered 2  once in the life of a process, as all up to the next blank line
+ingest/ingest.assign 2
+ingest/ingest.assigned 2
+ingest/ingest.load 2
+ingest/order.load 2
+ingest/ingest.before_cut 2
+ingest/ingest.stopping 2
+reduce/reduce.ready 2
+reduce/reduce.cut 2
+reduce/reduce.live 2
+reduce/reduce.draining 2
+reduce/reduce.drained 2
+egress/egress.release 2
+
+ingest/ring.attach 2  one ring
+egress/ring.attach 2  one ring
+reduce/ring.attach 3  two rings: one in, one out
+ingest/board.before_publish 1  only egress publishes
+reduce/board.before_publish 1  only egress publishes
+'
+
+# points: STAGE/POINT, one a line; `tallyd` is the supervisor.
+points()
+{
+	local file stage stages
+	for file in common/*.c ingest/*.c reduce/*.c egress/*.c supervisor/*.c; do
+		case $file in
+		common/*) stages='ingest reduce egress' ;;
+		supervisor/*) stages=tallyd ;;
+		*) stages=${file%%/*} ;;
+		esac
+		for stage in $stages; do
+			grep 'FAULT(' "$file" | grep -oE '"[a-z]+\.[a-z_]+"' | tr -d '"' | sed "s|^|$stage/|"
+		done
+	done | sort -u
+}
+
+can_fail() # POINT: somewhere its value is looked at
+{
+	grep -hE "FAULT\(.*\"$1\"" {common,ingest,reduce,egress,supervisor}/*.c | grep -qv '(void)FAULT'
+}
+
+possible() # STAGE/POINT HIT
+{
+	local first
+	first=$(awk -v point="$1" '$1 == point { print $2 }' <<<"$cannot")
+	[[ -z $first ]] || (($2 < first))
+}
+
+# rules ACTIONS: for the points on standard input.
+rules()
+{
+	local point hit action
+	while read -r point; do
+		for hit in 1 2 3; do
+			possible "$point" $hit || continue
+			for action in $1; do
+				[[ $action != error ]] || can_fail "${point#*/}" || continue
+				echo "$point:$hit:$action"
+			done
+		done
+	done
+}
+
+# ---- a worker --------------------------------------------------------------------------------
+
+tables()
+{
+	echo "CREATE TABLE items_$1 (id integer PRIMARY KEY, k text);
+	    CREATE TABLE vals_$1 (value integer);
+	    ALTER TABLE vals_$1 REPLICA IDENTITY FULL;
+	    CREATE TABLE accounts_$1 (id integer PRIMARY KEY, balance bigint);
+	    CREATE TABLE by_k_$1 (k text, n bigint, time bigint, diff integer);
+	    CREATE TABLE total_$1 (total bigint, time bigint, diff integer);
+	    CREATE TABLE balances_$1 (id integer, balance numeric, time bigint, diff integer);
+	    INSERT INTO items_$1 SELECT i, 'k' || i % 7 FROM generate_series(1, 20) i;
+	    INSERT INTO vals_$1 SELECT generate_series(1, 5);
+	    INSERT INTO accounts_$1 SELECT i, 100 FROM generate_series(1, 10) i;"
+}
+
+worker_pipeline() # RING_BYTES
+{
+	# The group has offsets when the target has no position any more: first_start.
+	pipeline "transaction_topic '$NAME.transaction', start 'earliest'" <<-END
+		SET ring_bytes = $1;
+		CREATE FOREIGN TABLE items_$me (id integer PRIMARY KEY, k text)
+		  SERVER kafka OPTIONS (topic '$NAME.public.items_$me');
+		CREATE FOREIGN TABLE vals_$me (value integer) SERVER kafka OPTIONS (topic '$NAME.public.vals_$me');
+		CREATE FOREIGN TABLE accounts_$me (id integer PRIMARY KEY, balance bigint)
+		  SERVER kafka OPTIONS (topic '$NAME.public.accounts_$me');
+		CREATE MATERIALIZED VIEW by_k_$me AS SELECT k, count(*) AS n FROM items_$me GROUP BY k;
+		CREATE MATERIALIZED VIEW total_$me AS SELECT sum(value) AS total FROM vals_$me;
+		CREATE MATERIALIZED VIEW balances_$me AS
+		  SELECT id, sum(balance) AS balance FROM accounts_$me GROUP BY id;
+	END
+	sed -i "s/^SET pipeline = .*/SET pipeline = '${NAME}_$me';/" "$WORK/pipeline.sql"
+}
+
+next=100
+load_small() # small commits: inserts, updates of a keyless row, transfers
+{
+	local i
+	for i in 1 2 3 4; do
+		echo "INSERT INTO items_$me SELECT $next + i, 'k' || i % 7 FROM generate_series(1, 5) i;
+		    UPDATE vals_$me SET value = value + 1 WHERE value % 4 = $i - 1;
+		    BEGIN; UPDATE accounts_$me SET balance = balance - $i WHERE id = $i;
+		    UPDATE accounts_$me SET balance = balance + $i WHERE id = $i + 5; COMMIT;"
+		next=$((next + 5))
+	done | stack_psql
+	next=$((next + 20))
+}
+
+load_large() # commits of more rows than the ring holds: COPY, and room given back before COMMIT
+{
+	sql "DELETE FROM items_$me WHERE length(k) = 200;
+	    INSERT INTO items_$me SELECT $next + i, rpad($next + i || 'g', 200, 'x') FROM generate_series(1, 700) i"
+	next=$((next + 700))
+}
+
+start()
+{
+	"$BIN/tallyd" run "$WORK/pipeline.sql" >>"$WORK/tallyd.log" 2>&1 </dev/null &
+	tallyd=$!
+	tallyds+=("$tallyd")
+	disown
+}
+
+# tend: whoever is dead or stopped: the supervisor of tallyd is the test's to look after.
+tend()
+{
+	if [[ -z $(stack_started_at "$tallyd") ]]; then
+		[[ -n $stopping ]] || start
+	elif grep -qs '^State:[[:space:]]*T' "/proc/$tallyd/status"; then
+		sleep 0.5
+		kill -CONT "$tallyd"
+	fi
+}
+
+rest() # SECONDS, tending
+{
+	local end=$((${EPOCHREALTIME/[.,]/} + ${1/./}00000))
+	while ((${EPOCHREALTIME/[.,]/} < end)); do
+		tend
+		sleep 0.05
+	done
+}
+
+stop()
+{
+	local end=$((SECONDS + 30)) stopping=1
+	kill -TERM "$tallyd" 2>/dev/null
+	while [[ -n $(stack_started_at "$tallyd") ]]; do
+		((SECONDS < end)) || { not_ok "$me: tallyd ends"; kill -KILL "$tallyd"; return; }
+		tend
+		sleep 0.05
+	done
+}
+
+all_equal()
+{
+	tend
+	same_answer "by_k_$me" k,n "SELECT k, count(*) AS n FROM items_$me GROUP BY k" &&
+	    same_answer "total_$me" total "SELECT sum(value) AS total FROM vals_$me" &&
+	    same_answer "balances_$me" id,balance "SELECT id, balance FROM accounts_$me"
+}
+
+# quietly COMMAND...: what it shows is counted only if it fails.
+quietly()
+{
+	local before=$failed passes=$passed text
+	"$@" >"$WORK/quiet"
+	passed=$passes
+	((failed == before)) || cat "$WORK/quiet"
+}
+
+obeyed()
+{
+	obeys "by_k_$me" k n
+	obeys "total_$me" '' total
+	obeys "balances_$me" id balance
+	is "balances_$me: every commit leaves the sum of all balances as it was" \
+	    "$(sql "SELECT count(*) FROM (SELECT sum(balance * diff) AS moved, min(time) OVER (ORDER BY time)
+	        AS first, time FROM balances_$me GROUP BY time) t WHERE moved <> 0 AND time <> first")" 0
+}
+
+# verify: while rules happen, it takes its time.
+verify()
+{
+	local left='' now end=0
+	until all_equal; do
+		now=$(pending | wc -l)
+		[[ $now == "$left" ]] || end=$((SECONDS + 30))
+		left=$now
+		((SECONDS < end)) || { not_ok "$me: the outputs are PostgreSQL's answer"; break; }
+		sleep 0.1
+	done
+	quietly obeyed
+	verified=$((verified + 1))
+}
+
+first_start()
+{
+	stop
+	sql "DELETE FROM tallyd.checkpoint WHERE pipeline = '${NAME}_$me';
+	    DELETE FROM tallyd.view WHERE pipeline = '${NAME}_$me';
+	    DELETE FROM tallyd.pipeline WHERE name = '${NAME}_$me';
+	    TRUNCATE by_k_$me, total_$me, balances_$me" 2>/dev/null
+	start
+}
+
+cut()
+{
+	sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+	    WHERE application_name = 'tallyd/${NAME}_$me'" >/dev/null
+}
+
+pending() # the rules that have not happened
+{
+	local rule
+	for rule in "${mine[@]}"; do
+		[[ -e $WORK/once.$(tr : . <<<"${rule#*/}") ]] || echo "$rule"
+	done
+}
+
+# worker NAME TURN RING_BYTES ALWAYS: the rules come on standard input; TURN is what it does again
+# and again; rules ALWAYS happen in every process.
+worker()
+{
+	local turns=0 end=$((SECONDS + limit)) stopping='' verified=0 began=$SECONDS
+	me=$1
+	mapfile -t mine
+	WORK=$WORK/$me
+	mkdir -p -m 700 "$WORK" "$WORK/run"
+	export RUNTIME_DIRECTORY=$WORK/run TALLYD_FAULT TALLYD_FAULT_ONCE=$WORK/once
+	TALLYD_FAULT=$(IFS=,; echo "${mine[*]}")${4:+,$4}
+	worker_pipeline "$3"
+	start
+	while [[ -n $(pending) ]] && ((SECONDS < end)); do
+		$2
+		turns=$((turns + 1))
+		((turns % 5 > 0)) || verify
+	done
+	verify
+	for rule in "${mine[@]}"; do
+		[[ -e $WORK/once.$(tr : . <<<"${rule#*/}") ]] && ok "$rule happens" || not_ok "$rule happens"
+	done
+	stop
+	ok "$me: $verified times the outputs were PostgreSQL's answer, and at every time whole"
+	echo "$me: ${#mine[@]} rules, $turns turns, $((SECONDS - began)) s," \
+	    "$(grep -c event=stage.death "$WORK/tallyd.log") deaths, $(grep -c event=stage.hang "$WORK/tallyd.log") hung"
+	echo "$passed $failed" >"$WORK/count"
+}
+
+turn_busy()
+{
+	load_small
+	((turns % 2)) || load_large
+	rest 0.6
+	case $((turns % 4)) in
+	1) cut ;;
+	2) stop && start ;;
+	3) first_start ;;
+	esac
+	rest 0.3
+}
+
+turn_recoveries() # the supervisor's own points: full recoveries in one life of it
+{
+	load_small
+	rest 0.3
+	for _ in 1 2; do
+		kill -KILL "$(stage_pid reduce)" 2>/dev/null
+		rest 0.6
+	done
+	((turns % 2)) || { stop && start; }
+}
+
+turn_calm() # a process lives for long
+{
+	load_small
+	rest 1.2
+}
+
+turn_copy()
+{
+	load_large
+	rest 0.4
+	((turns % 4)) || cut
+}
+
+turn_idle() # so that there are pings
+{
+	load_small
+	rest 10.0
+}
+
+# ---- all of them -----------------------------------------------------------------------------
+
+start_worker() # NAME TURN RING_BYTES ALWAYS ACTIONS PATTERN [BUT]
+{
+	[[ -z ${ONLY-} || " $ONLY " == *" $1 "* ]] || return 0
+	workers+=("$1")
+	(
+		trap - EXIT
+		passed=0 failed=0
+		points | grep -E "$6" | grep -vE "${7:-^$}" | rules "$5" >"$WORK/$1.rules"
+		worker "$1" "$2" "$3" "$4" <"$WORK/$1.rules"
+	) >"$WORK/$1.out" 2>&1 &
+}
+
+workers=()
+names=(boot settle egress egress_stop copy copy_stop ingest ingest_stop1 ingest_stop2 offsets reduce
+    reduce_stop1 reduce_stop2 supervisor ping ping_stop ping_error)
+own_database
+sql "$(for name in "${names[@]}"; do tables "$name"; done)"
+captured=()
+for name in "${names[@]}"; do
+	captured+=("public.items_$name" "public.vals_$name" "public.accounts_$name")
+done
+stack_connector "$NAME" "${captured[@]}" >/dev/null || not_ok 'connector'
+
+again=egress/egress.after_takeover:1:error*,egress/egress.after_takeover:2:error*
+lost=egress/egress.after_commit:1:error*,egress/egress.after_commit:2:error*,egress/egress.after_commit:3:error*
+boot='egress/(egress\.(connected|session|locked|before_takeover|in_takeover|after_takeover)|ring\.attach)$'
+settle='egress\.(before_settle|in_settle|skip)$'
+copy='egress\.(begun|copying|copy_end|in_copy|before_check|before_release|after_release)$'
+but="$boot|$settle|$copy|ping"
+start_worker boot turn_busy 65536 "$again" 'kill stop error' "$boot"
+start_worker settle turn_calm 65536 "$lost" 'kill stop error' "$settle"
+start_worker copy turn_copy 262144 '' 'kill error' "$copy"
+start_worker copy_stop turn_copy 262144 '' stop "$copy"
+start_worker egress turn_busy 65536 '' 'kill error' ^egress/ "$but"
+start_worker egress_stop turn_busy 65536 '' stop ^egress/ "$but"
+start_worker ingest turn_busy 65536 '' 'kill error' ^ingest/ offsets
+start_worker ingest_stop1 turn_busy 65536 '' stop '^ingest/ingest\.[ab]' offsets
+start_worker ingest_stop2 turn_busy 65536 '' stop ^ingest/ '^ingest/ingest\.[ab]|offsets'
+start_worker offsets turn_calm 65536 '' 'kill stop error' ingest.*offsets
+start_worker reduce turn_busy 65536 '' 'kill error' ^reduce/
+start_worker reduce_stop1 turn_busy 65536 '' stop '^reduce/reduce\.[a-l]'
+start_worker reduce_stop2 turn_busy 65536 '' stop ^reduce/ '^reduce/reduce\.[a-l]'
+start_worker supervisor turn_recoveries 65536 '' 'kill stop error' ^tallyd/
+start_worker ping turn_idle 65536 '' kill egress.ping
+start_worker ping_stop turn_idle 65536 '' stop egress.ping
+start_worker ping_error turn_idle 65536 '' error egress.ping
+wait
+for name in "${workers[@]}"; do
+	cat "$WORK/$name.out"
+	read -r p f <"$WORK/$name/count" || { not_ok "worker $name ends"; p=0 f=0; }
+	passed=$((passed + p)) failed=$((failed + f))
+done
+covered=$(cat "$WORK"/*.rules | sed 's/:.*//' | sort -u)
+if [[ -z ${ONLY-} ]]; then
+	is 'every point that can be hit has rules' \
+	    "$(comm -3 <(points | while read -r point; do possible "$point" 1 && echo "$point"; done) \
+	        <(echo "$covered"))" ''
+fi
