@@ -91,9 +91,12 @@ EGRESS := \
 	egress/ddl.c \
 	egress/egress.c \
 	egress/encode.c \
+	egress/handover.c \
 	egress/inspect.c \
 	egress/plan.c \
 	egress/postgres.c \
+	egress/store.c \
+	egress/stream.c \
 	egress/target.c
 
 PROGRAMS := tallyd tallyd-ingest tallyd-reduce tallyd-egress

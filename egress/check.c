@@ -96,40 +96,48 @@ check_tables(struct check *c)
 		check_note(c, EXIT_CONFIG);
 }
 
+/* May we do with schema tallyd what is to be done: write, add what is missing, create it? */
+static const char *const check_schema_sql[] = {
+    [DDL_ABSENT] = "SELECT coalesce((SELECT has_schema_privilege(n.oid, 'CREATE')"
+		   " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tallyd'),"
+		   " has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
+    [DDL_EARLIER] = "SELECT bool_and(pg_has_role(c.relowner, 'USAGE')) FROM pg_catalog.pg_class c"
+		    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		    " WHERE n.nspname = 'tallyd'"
+		    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status')",
+    [DDL_PRESENT] = "SELECT has_schema_privilege('tallyd', 'USAGE') AND"
+		    " (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"
+		    " pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"
+		    " 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"
+		    " AND c.relname IN ('pipeline', 'view', 'checkpoint'))",
+};
+
 /* Schema tallyd is there and ours to use, or may be created. False: nothing is in it yet. */
 static bool
 check_schema(struct check *c)
 {
+	static const char *const verbs[] = {[DDL_ABSENT] = "create",
+					    [DDL_EARLIER] = "upgrade",
+					    [DDL_PRESENT] = "write to the tables of"};
 	const struct place *place = &c->stage->pipeline->target_place;
 	struct postgres *pg = c->target.pg;
-	bool present, allowed;
+	enum ddl_state found;
 	char *hint;
 	int error;
 
-	present = ddl_present(pg, &error);
-	if (error < 0 ||
-	    postgres_query(
-		pg,
-		present ? "SELECT has_schema_privilege('tallyd', 'USAGE') AND"
-			  " (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"
-			  " pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"
-			  " 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"
-			  " AND c.relname IN ('pipeline', 'view', 'checkpoint'))"
-			: "SELECT coalesce((SELECT has_schema_privilege(n.oid, 'CREATE')"
-			  " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tallyd'),"
-			  " has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
-		NULL) < 0)
+	found = ddl_look(pg, &error);
+	if (error < 0 || postgres_query(pg, check_schema_sql[found], NULL) < 0)
 		check_result(c, INSPECT_LOST);
-	allowed = postgres_get(pg, 0, 0)[0] == 't';
-	if (allowed) {
-		if (!present)
-			stage_report(c->stage, LOG_INFO, place,
-				     "schema tallyd will be created at the first start");
-		return present;
+	if (postgres_get(pg, 0, 0)[0] == 't') {
+		if (found != DDL_PRESENT)
+			stage_report(c->stage, LOG_INFO, place, "schema tallyd will be %s start",
+				     found == DDL_ABSENT ? "created at the first"
+							 : "upgraded at the next");
+		return found != DDL_ABSENT;
 	}
-	hint = ddl_hint(pg);
+	hint = ddl_hint(pg, found);
 	stage_report(c->stage, LOG_ERROR, place, "user \"%s\" may not %s schema tallyd: %s",
-		     postgres_user(pg), present ? "write to the tables of" : "create", hint);
+		     postgres_user(pg), verbs[found], hint);
 	free(hint);
 	check_note(c, EXIT_DENIED);
 	return false;
@@ -156,8 +164,7 @@ check_views(struct check *c, bool present)
 			printf("position\t0\t0\t%s\n", postgres_get(pg, 0, 1));
 		check_result(c, plan_check(c->stage, pg, c->target.tables, batch));
 	}
-	if (batch == 0)
-		check_result(c, plan_clear(c->stage, pg, c->target.tables, false));
+	check_result(c, plan_clear(c->stage, pg, c->target.tables, batch, false));
 	holder = target_holder(&c->target);
 	if (holder != NULL)
 		stage_report(c->stage, LOG_INFO, &c->stage->pipeline->target_place,

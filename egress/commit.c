@@ -12,11 +12,13 @@
 #include "common/pipeline.h"
 #include "common/stage.h"
 #include "egress/postgres.h"
+#include "egress/store.h"
+#include "egress/stream.h"
 #include "egress/target.h"
 
-#define COPY_BYTES (128u * 1024) /* handed to libpq at a time */
 #define STATEMENTS 16
 #define NO_VIEW    UINT_MAX
+#define PARTS      (UINT_MAX - 1) /* as a view that is copied: parts of the checkpoint */
 
 /* The parameters that every commit has; the columns of the views come after them. */
 enum {
@@ -26,15 +28,29 @@ enum {
 	PARAM_NAME,
 	PARAM_EPOCH,
 	PARAMS,
+	PARAM_CHECKPOINT = PARAMS, /* of a flip, which has no columns */
+	PARAM_CHECKPOINT_BATCH,
+	PARAM_CHECKPOINT_POSITION,
+	PARAM_CHECKPOINT_PARTS,
+	PARAMS_FLIP,
 };
 
 /* I4. The division makes the transaction fail when no row was matched. */
-#define COMPARE_AND_SET                                                                            \
+#define COMPARE_AND_SET_WITH(set, condition)                                                       \
 	"WITH u AS (UPDATE tallyd.pipeline SET batch = $1::bigint, \"time\" = $2::bigint,"         \
-	" position = coalesce($3::text::jsonb, position), updated = pg_catalog.clock_timestamp()"  \
+	" position = coalesce($3::text::jsonb, position)," set                                     \
+	" updated = pg_catalog.clock_timestamp()"                                                  \
 	" WHERE name = $4::text AND epoch = $5::bigint AND batch = $1::bigint - 1"                 \
-	" AND \"time\" < $2::bigint RETURNING 1)"
-#define COMPARED " SELECT 1 / count(*) FROM u"
+	" AND \"time\" < $2::bigint" condition " RETURNING 1)"
+#define COMPARE_AND_SET COMPARE_AND_SET_WITH("", "")
+#define COMPARED        " SELECT 1 / count(*) FROM u"
+
+/* I8. A checkpoint counts from the commit on that finds all of its parts. */
+#define COMPARE_AND_FLIP                                                                           \
+	COMPARE_AND_SET_WITH(" checkpoint = $6::bigint, checkpoint_batch = $7::bigint,"            \
+			     " checkpoint_position = $8::text::jsonb,",                            \
+			     " AND $9::bigint = (SELECT count(*) FROM tallyd.checkpoint c"         \
+			     " WHERE c.pipeline = $4::text AND c.number = $6::bigint)")
 
 struct commit_view {
 	const struct view *view;
@@ -59,8 +75,9 @@ struct commit {
 	struct value *values; /* of one row; as many as the widest view has */
 	uint64_t number, time, rows;
 	bool streaming;
-	unsigned copying; /* view whose COPY is open, or NO_VIEW */
-	struct encode_buffer copy;
+	unsigned copying; /* view whose COPY is open, PARTS, or NO_VIEW */
+	struct stream stream;
+	struct store *store;
 	struct statement statements[STATEMENTS];
 	uint64_t uses;
 	uint8_t *set; /* scratch: views of this batch */
@@ -83,9 +100,10 @@ commit_new(struct target *t)
 	const struct pipeline *p = t->stage->pipeline;
 	struct commit *c = xcalloc(1, sizeof(*c));
 	unsigned widest = 0;
-	size_t params = PARAMS;
+	size_t params = PARAMS_FLIP;
 
-	c->target = t;
+	c->target = c->stream.target = t;
+	c->store = store_new(t);
 	c->view_count = p->view_count;
 	c->views = xcalloc(p->view_count + 1, sizeof(*c->views));
 	for (unsigned i = 0; i < p->view_count; i++) {
@@ -125,7 +143,8 @@ commit_free(struct commit *c)
 		free(c->statements[i].set);
 		free(c->statements[i].sql);
 	}
-	encode_free(&c->copy);
+	stream_free(&c->stream);
+	store_free(c->store);
 	free(c->views);
 	free(c->values);
 	free(c->set);
@@ -148,6 +167,9 @@ commit_forget(struct commit *c)
 	for (unsigned i = 0; i < c->view_count; i++)
 		c->views[i].rows = 0;
 	c->rows = 0;
+	c->copying = NO_VIEW;
+	store_begin(c->store);
+	stream_reset(&c->stream);
 }
 
 void
@@ -159,7 +181,6 @@ commit_begin(struct commit *c, uint64_t number, int64_t time_ms)
 	c->number = number;
 	c->time = now > c->target->time ? now : c->target->time + 1; /* I6 */
 	c->streaming = false;
-	c->copying = NO_VIEW;
 }
 
 uint64_t
@@ -177,7 +198,6 @@ commit_streams(const struct commit *c)
 static int
 commit_failed(struct commit *c, const char *what)
 {
-	c->copying = NO_VIEW;
 	return target_failed(c->target, what);
 }
 
@@ -186,7 +206,7 @@ static int
 commit_break(struct commit *c)
 {
 	postgres_close(c->target->pg);
-	c->copying = NO_VIEW;
+	stream_reset(&c->stream);
 	return -1;
 }
 
@@ -268,56 +288,29 @@ commit_stream_begin(struct commit *c)
 int
 commit_stream_flush(struct commit *c)
 {
-	if (c->copying == NO_VIEW || c->copy.len == 0)
-		return 0;
-	/* A server that takes all at once never makes us wait, so the heartbeat needs this. */
-	stage_poll(c->target->stage, NULL, 0, 0);
-	if (postgres_copy_put(c->target->pg, c->copy.data, c->copy.len) < 0)
-		return commit_failed(c, "copy");
-	encode_clear(&c->copy);
-	return 0;
+	return stream_flush(&c->stream);
 }
 
+/* One after the other: the COPY before is closed by the next. */
 static int
-commit_copy_close(struct commit *c)
+commit_copy_open(struct commit *c, unsigned what)
 {
-	char what[200];
-
-	if (c->copying == NO_VIEW)
-		return 0;
-	encode_int16(&c->copy, -1);
-	if (commit_stream_flush(c) < 0)
-		return -1;
-	snprintf(what, sizeof(what), "copy into %s", c->views[c->copying].table->name);
-	c->copying = NO_VIEW;
-	if (FAULT("egress.copy_end"))
-		return commit_break(c);
-	return postgres_copy_end(c->target->pg) < 0 ? commit_failed(c, what) : 0;
-}
-
-static int
-commit_copy_open(struct commit *c, unsigned view)
-{
-	static const char head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"; /* and the array's own 0 */
-	const struct target_table *table = c->views[view].table;
-	char *sql;
+	char *into;
 	int done;
 
-	if (commit_copy_close(c) < 0)
+	if (c->copying == what)
+		return 0;
+	c->copying = NO_VIEW;
+	if (stream_close(&c->stream) < 0)
 		return -1;
-	sql = xasprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", table->name, table->columns);
-	done = postgres_copy_begin(c->target->pg, sql);
-	free(sql);
-	if (done < 0) {
-		char what[200];
-
-		snprintf(what, sizeof(what), "copy into %s", table->name);
-		return commit_failed(c, what);
-	}
-	c->copying = view;
-	encode_clear(&c->copy);
-	encode_bytes(&c->copy, head, 19);
-	return FAULT("egress.copying") ? commit_break(c) : 0;
+	into = what == PARTS ? xstrdup(STORE_INTO)
+			     : xasprintf("%s (%s)", c->views[what].table->name,
+					 c->views[what].table->columns);
+	done = stream_open(&c->stream, into);
+	free(into);
+	if (done == 0)
+		c->copying = what;
+	return done;
 }
 
 bool
@@ -331,22 +324,44 @@ commit_stream(struct commit *c, uint16_t view, int diff, const uint8_t *row, siz
 	if (cv == NULL)
 		return false;
 	n = cv->view->output_count;
-	if (c->copying != view && (*result = commit_copy_open(c, view)) < 0)
+	if ((*result = commit_copy_open(c, view)) < 0)
 		return true;
-	encode_int16(&c->copy, (int16_t)(n + 2));
+	encode_int16(&c->stream.buffer, (int16_t)(n + 2));
 	for (unsigned o = 0; o < n; o++) {
 		enum encode_result encoded =
-		    encode_value(&c->copy, &cv->table->encode[o], &c->values[o]);
+		    encode_value(&c->stream.buffer, &cv->table->encode[o], &c->values[o]);
 
 		if (encoded != ENCODE_OK)
 			commit_refuse_value(c, cv, o, encoded);
 	}
-	encode_integer(&c->copy, ENCODE_INT8, (int64_t)c->time);
-	encode_integer(&c->copy, cv->table->diff, diff);
+	encode_integer(&c->stream.buffer, ENCODE_INT8, (int64_t)c->time);
+	encode_integer(&c->stream.buffer, cv->table->diff, diff);
 	c->rows++;
-	if (c->copy.len >= COPY_BYTES)
-		*result = FAULT("egress.in_copy") ? commit_break(c) : commit_stream_flush(c);
+	if (stream_is_full(&c->stream))
+		*result = FAULT("egress.in_copy") ? commit_break(c) : stream_flush(&c->stream);
 	return true;
+}
+
+bool
+commit_checkpoint(struct commit *c, const struct checkpoint *p, int *result)
+{
+	*result = 0;
+	if (p->step != CHECKPOINT_PART)
+		return store_note(c->store, p);
+	if ((*result = commit_copy_open(c, PARTS)) < 0)
+		return true;
+	store_put(c->store, &c->stream, p);
+	if (FAULT("egress.part"))
+		*result = commit_break(c);
+	else if (stream_is_full(&c->stream))
+		*result = stream_flush(&c->stream);
+	return true;
+}
+
+bool
+commit_flips(const struct commit *c)
+{
+	return store_flip(c->store) != NULL;
 }
 
 /* --- the statement of a small batch --------------------------------------------------------- */
@@ -464,7 +479,7 @@ commit_set_arrays(struct commit *c)
 
 /*
  * The compare-and-set did not match: another has taken over, or, if the row is as it should be,
- * somebody else's division in a trigger of the target.
+ * parts of a checkpoint are missing, or it was a division in a trigger of the target.
  */
 static int
 commit_fenced(struct commit *c)
@@ -484,12 +499,15 @@ commit_fenced(struct commit *c)
 	epoch = postgres_get(t->pg, 0, 0);
 	batch = postgres_get(t->pg, 0, 1);
 	if (epoch != NULL && batch != NULL && strtoull(epoch, NULL, 10) == t->epoch &&
-	    strtoull(batch, NULL, 10) == c->number - 1)
+	    strtoull(batch, NULL, 10) == c->number - 1) {
+		if (store_check_parts(c->store) < 0)
+			return -1;
 		stage_fail(t->stage, EXIT_DATA, "target.refused",
 			   "batch %" PRIu64
 			   ": a division by zero in a trigger or a constraint of a target"
 			   " table: mend it, then start again",
 			   c->number);
+	}
 	if (epoch != NULL)
 		snprintf(by, sizeof(by), "tallyd %s", postgres_get(t->pg, 0, 2));
 	stage_fail(t->stage, EXIT_RECOVER, "target.fenced",
@@ -535,25 +553,49 @@ commit_send(struct commit *c, const struct batch *b)
 	return 0;
 }
 
+/* Compare and set, and flip when the batch says so. */
 static int
-commit_stream_close(struct commit *c, const struct batch *b)
+commit_compare(struct commit *c, const struct batch *b)
 {
-	struct postgres *pg = c->target->pg;
+	const struct store_flip *flip = store_flip(c->store);
 	struct postgres_params params = {.count = PARAMS,
 					 .values = c->param_values,
 					 .lengths = c->param_lengths,
 					 .formats = c->param_formats};
 
-	if (commit_copy_close(c) < 0)
+	commit_set_params(c, b);
+	if (flip != NULL) {
+		if (FAULT("egress.before_flip"))
+			return commit_break(c);
+		commit_set_param(c, PARAM_CHECKPOINT, flip->number, 0, 0);
+		commit_set_param(c, PARAM_CHECKPOINT_BATCH, flip->batch, 0, 0);
+		commit_set_param(c, PARAM_CHECKPOINT_POSITION, flip->position, flip->position_len,
+				 1);
+		commit_set_param(c, PARAM_CHECKPOINT_PARTS, flip->parts, 0, 0);
+		params.count = PARAMS_FLIP;
+	}
+	if (postgres_query(c->target->pg,
+			   flip != NULL ? COMPARE_AND_FLIP COMPARED : COMPARE_AND_SET COMPARED,
+			   &params) < 0)
+		return commit_refused(c, "commit");
+	return 0;
+}
+
+static int
+commit_stream_close(struct commit *c, const struct batch *b)
+{
+	struct postgres *pg = c->target->pg;
+
+	c->copying = NO_VIEW;
+	if (stream_close(&c->stream) < 0 || store_forget(c->store) < 0)
 		return -1;
 	if (FAULT("egress.before_check"))
 		return commit_break(c);
 	if (commit_splits() &&
 	    postgres_script(pg, "COMMIT; SELECT pg_catalog.pg_sleep(0.003); BEGIN") < 0)
 		return commit_failed(c, "commit the rows alone");
-	commit_set_params(c, b);
-	if (postgres_query(pg, COMPARE_AND_SET COMPARED, &params) < 0)
-		return commit_refused(c, "commit");
+	if (commit_compare(c, b) < 0)
+		return -1;
 	if (FAULT("egress.before_commit"))
 		return commit_break(c);
 	postgres_committing(pg);

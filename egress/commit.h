@@ -2,8 +2,8 @@
  * commit.h - one batch into the target, in one transaction that also moves the pipeline's row.
  *
  * Two ways. A small batch is gathered in memory and becomes one statement: one round trip, and
- * the compare-and-set is a part of it. A large one is streamed: BEGIN, binary COPY for each view,
- * compare-and-set, COMMIT. In both the compare-and-set fails, and with it the transaction, when
+ * the compare-and-set is a part of it. A large one, and one with parts of a checkpoint, is streamed:
+ * BEGIN, binary COPY for each view and for the parts, compare-and-set, COMMIT. In both the compare-and-set fails, and with it the transaction, when
  * the row is not as this writer left it (I4).
  *
  * Calls return 0, or -1 when the connection is to be opened anew: what was said is said, and
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct batch;
+struct checkpoint;
 struct target;
 struct commit;
 
@@ -38,6 +39,13 @@ void commit_begin(struct commit *, uint64_t number, int64_t time_ms);
 bool commit_gather(struct commit *, uint16_t view, int diff, const uint8_t *row, size_t len);
 bool commit_stream(struct commit *, uint16_t view, int diff, const uint8_t *row, size_t len,
 		   int *result);
+
+/*
+ * A checkpoint record, after the rows of a batch that is streamed. As commit_stream(). flips: the
+ * batch holds a FLIP.
+ */
+bool commit_checkpoint(struct commit *, const struct checkpoint *, int *result);
+bool commit_flips(const struct commit *);
 
 uint64_t commit_rows(const struct commit *); /* since commit_begin() or commit_stream_begin() */
 

@@ -9,7 +9,10 @@
 
 /*
  * One row for each pipeline, updated by every commit: the low fillfactor keeps the update on its
- * page (HOT), where the next one prunes it, so it neither bloats nor needs an index entry.
+ * page (HOT), where the next one prunes it, so it neither bloats nor needs an index entry. Parts of
+ * checkpoints come and go by the megabyte: compressing them would cost more CPU than all else that
+ * a commit does, and what is deleted must be found soon, or the table grows. What the first version
+ * did not have stands in an ALTER of its own, harmless where it is there already.
  */
 #define CREATE_SCHEMA "CREATE SCHEMA IF NOT EXISTS tallyd;\n"
 static const char ddl[] = CREATE_SCHEMA
@@ -26,16 +29,22 @@ static const char ddl[] = CREATE_SCHEMA
     "    checkpoint bigint,\n"
     "    created timestamptz NOT NULL DEFAULT now(),\n"
     "    started timestamptz,\n"
-    "    updated timestamptz\n"
+    "    updated timestamptz,\n"
+    "    checkpoint_batch bigint,\n"
+    "    checkpoint_position jsonb\n"
     ") WITH (fillfactor = 10);\n"
+    "ALTER TABLE tallyd.pipeline ADD COLUMN IF NOT EXISTS checkpoint_batch bigint,\n"
+    "    ADD COLUMN IF NOT EXISTS checkpoint_position jsonb;\n"
     "CREATE TABLE IF NOT EXISTS tallyd.view (\n"
     "    pipeline text NOT NULL REFERENCES tallyd.pipeline ON DELETE CASCADE,\n"
     "    view text NOT NULL,\n"
     "    plan text NOT NULL,\n"
     "    target text NOT NULL,\n"
     "    created timestamptz NOT NULL DEFAULT now(),\n"
+    "    adopted boolean,\n"
     "    PRIMARY KEY (pipeline, view)\n"
     ");\n"
+    "ALTER TABLE tallyd.view ADD COLUMN IF NOT EXISTS adopted boolean;\n"
     "CREATE TABLE IF NOT EXISTS tallyd.checkpoint (\n"
     "    pipeline text NOT NULL REFERENCES tallyd.pipeline ON DELETE CASCADE,\n"
     "    number bigint NOT NULL,\n"
@@ -43,11 +52,15 @@ static const char ddl[] = CREATE_SCHEMA
     "    data bytea NOT NULL,\n"
     "    PRIMARY KEY (pipeline, number, part)\n"
     ");\n"
+    "ALTER TABLE tallyd.checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;\n"
+    "ALTER TABLE tallyd.checkpoint SET (autovacuum_vacuum_threshold = 64,\n"
+    "    autovacuum_vacuum_scale_factor = 0.1, autovacuum_analyze_threshold = 1000,\n"
+    "    toast.autovacuum_vacuum_threshold = 4096, toast.autovacuum_vacuum_scale_factor = 0.1);\n"
     "CREATE OR REPLACE VIEW tallyd.status AS\n"
     "    SELECT p.name, p.batch, p.\"time\", p.updated,\n"
     "        a.pid IS NOT NULL AS running, p.instance, p.epoch, p.owner, p.started,\n"
     "        (SELECT count(*) FROM tallyd.view v WHERE v.pipeline = p.name) AS views,\n"
-    "        p.checkpoint, p.position\n"
+    "        p.checkpoint, p.position, p.checkpoint_batch\n"
     "    FROM tallyd.pipeline p LEFT JOIN pg_catalog.pg_stat_activity a\n"
     "        ON a.pid = p.backend AND a.backend_start IS NOT DISTINCT FROM p.backend_start;\n";
 
@@ -61,20 +74,27 @@ ddl_print(FILE *out, const char *user)
 	fputs(";\nCOMMIT;\n", out);
 }
 
-bool
-ddl_present(struct postgres *pg, int *error)
+enum ddl_state
+ddl_look(struct postgres *pg, int *error)
 {
-	const char *all;
+	const char *tables, *columns;
 
 	/* From the catalog, for to_regclass() fails on a schema that may not be used. */
 	*error = postgres_query(
 	    pg,
-	    "SELECT count(*) = 4 FROM pg_catalog.pg_class c"
-	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tallyd'"
+	    "SELECT count(DISTINCT c.oid), count(a.attname) FROM pg_catalog.pg_class c"
+	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN"
+	    " pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped"
+	    " AND (c.relname, a.attname) IN (('pipeline', 'checkpoint_batch'),"
+	    " ('pipeline', 'checkpoint_position'), ('view', 'adopted'),"
+	    " ('status', 'checkpoint_batch')) WHERE n.nspname = 'tallyd'"
 	    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status')",
 	    NULL);
-	all = *error == 0 ? postgres_get(pg, 0, 0) : NULL;
-	return all != NULL && strcmp(all, "t") == 0;
+	tables = *error == 0 ? postgres_get(pg, 0, 0) : NULL;
+	columns = *error == 0 ? postgres_get(pg, 0, 1) : NULL;
+	if (tables == NULL || columns == NULL || strcmp(tables, "4") != 0)
+		return DDL_ABSENT;
+	return strcmp(columns, "4") == 0 ? DDL_PRESENT : DDL_EARLIER;
 }
 
 int
@@ -100,8 +120,11 @@ ddl_create(struct postgres *pg)
 }
 
 char *
-ddl_hint(const struct postgres *pg)
+ddl_hint(const struct postgres *pg, enum ddl_state state)
 {
+	if (state != DDL_ABSENT)
+		return xstrdup("let the owner of the tables in schema tallyd run what `tallyd check"
+			       " --ddl FILE` prints");
 	return xasprintf("let the owner of the database run what `tallyd check --ddl FILE` prints,"
 			 " or: CREATE SCHEMA IF NOT EXISTS tallyd AUTHORIZATION %s;",
 			 postgres_role(pg));

@@ -129,11 +129,11 @@ egress_next(struct egress *e, struct ring_record *record)
 	}
 }
 
-/* A batch that the target has already: give its room back, row by row if it is a large one. */
+/* A batch that the target has already: give its room back, bit by bit if it is a large one. */
 static enum egress_step
 egress_skip(struct egress *e)
 {
-	uint64_t rows = 0;
+	uint64_t records = 0;
 	struct ring_record record;
 	struct batch b;
 
@@ -145,9 +145,9 @@ egress_skip(struct egress *e)
 		(void)FAULT("egress.skip");
 		if (record.kind == RECORD_BATCH)
 			break;
-		if (record.kind != RECORD_ROW)
+		if (record.kind != RECORD_ROW && record.kind != RECORD_CHECKPOINT)
 			egress_corrupt(e, "a record of a kind that does not belong here");
-		if (++rows % BEAT_ROWS == 0)
+		if (++records % BEAT_ROWS == 0)
 			stage_poll(&e->stage, NULL, 0, 0);
 		if (ring_pending(&e->ring) > e->ring.capacity / 4)
 			egress_commit_ring(e, e->done);
@@ -182,6 +182,14 @@ egress_release(struct egress *e)
 	return EGRESS_DONE;
 }
 
+/* Not to be gathered: once more from its first record, into COPY. */
+static enum egress_step
+egress_stream(struct egress *e)
+{
+	ring_rewind(&e->ring);
+	return commit_stream_begin(e->commit) < 0 ? EGRESS_AGAIN : EGRESS_DONE;
+}
+
 static enum egress_step
 egress_row(struct egress *e, const struct ring_record *record)
 {
@@ -203,12 +211,25 @@ egress_row(struct egress *e, const struct ring_record *record)
 				egress_corrupt(e, "a row that is none of its view");
 			return EGRESS_DONE;
 		}
-		/* Too many to gather: once more from its first row, into COPY. */
-		ring_rewind(&e->ring);
-		return commit_stream_begin(e->commit) < 0 ? EGRESS_AGAIN : EGRESS_DONE;
+		return egress_stream(e);
 	}
 	if (!commit_stream(e->commit, view, diff, row, len, &result))
 		egress_corrupt(e, "a row that is none of its view");
+	if (result < 0)
+		return EGRESS_AGAIN;
+	return egress_release(e);
+}
+
+static enum egress_step
+egress_checkpoint(struct egress *e, const struct ring_record *record)
+{
+	struct checkpoint c;
+	int result;
+
+	if (!commit_streams(e->commit))
+		return egress_stream(e);
+	if (!batch_get_checkpoint(record, &c) || !commit_checkpoint(e->commit, &c, &result))
+		egress_corrupt(e, "a malformed record of a checkpoint");
 	if (result < 0)
 		return EGRESS_AGAIN;
 	return egress_release(e);
@@ -224,6 +245,8 @@ egress_count(struct egress *e, const struct batch *b)
 	board_count(self, COUNTER_OUTPUT, b->rows);
 	if (commit_streams(e->commit))
 		board_count(self, COUNTER_COPIES, 1);
+	if (commit_flips(e->commit))
+		board_count(self, COUNTER_CHECKPOINTS, 1);
 	if (b->source_ms > 0)
 		board_gauge(self, COUNTER_LAG_MS,
 			    now > b->source_ms ? (uint64_t)(now - b->source_ms) : 0);
@@ -243,6 +266,8 @@ egress_close_batch(struct egress *e, const struct ring_record *record)
 	if (commit_finish(e->commit, &b) < 0)
 		return EGRESS_AGAIN;
 	if (FAULT("egress.after_commit"))
+		return EGRESS_AGAIN;
+	if (commit_flips(e->commit) && FAULT("egress.after_flip"))
 		return EGRESS_AGAIN;
 	board_publish(e->stage.board, b.number, e->target.time, b.position, b.position_len);
 	egress_count(e, &b);
@@ -273,9 +298,12 @@ egress_batch(struct egress *e)
 			return step;
 		if (record.kind == RECORD_BATCH)
 			return egress_close_batch(e, &record);
-		if (record.kind != RECORD_ROW)
+		if (record.kind == RECORD_ROW)
+			step = egress_row(e, &record);
+		else if (record.kind == RECORD_CHECKPOINT)
+			step = egress_checkpoint(e, &record);
+		else
 			egress_corrupt(e, "a record of a kind that does not belong here");
-		step = egress_row(e, &record);
 		if (step != EGRESS_DONE)
 			return step;
 	}

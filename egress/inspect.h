@@ -23,6 +23,7 @@ struct target_table {  /* zero-initialised is empty */
 	struct encode_column *encode; /* in the order of view->outputs */
 	enum encode_type diff;        /* of the column diff */
 	bool may_read, may_truncate;  /* privileges that only a first start needs */
+	bool known; /* its view is in tallyd.view and has been committed: plan.h */
 };
 
 enum inspect_result {

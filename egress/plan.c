@@ -10,7 +10,6 @@
 #include "egress/postgres.h"
 
 #define EMPTY "give the pipeline a new name (SET pipeline) and each of its views an empty table"
-#define ANEW  EMPTY ", or put back what the file said before"
 
 /* The row of a view in tallyd.view, as a condition to paste. Heap. */
 static char *
@@ -24,18 +23,39 @@ plan_where(const struct pipeline *p, const char *view)
 	return where;
 }
 
+/* The command that brings a view's table to what it should say, to be pasted into a shell. Heap. */
+static char *
+plan_rebuild(const struct pipeline *p, const struct view *v)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "._-/+:@";
+	char *name = inspect_view_name(v);
+	const char *f = strspn(p->file, plain) == strlen(p->file) ? "" : "'";
+	const char *n = strspn(name, plain) == strlen(name) ? "" : "'";
+	char *command = xasprintf("`tallyd rebuild %s%s%s %s%s%s`", f, p->file, f, n, name, n);
+
+	free(name);
+	return command;
+}
+
 static bool
 plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v,
 	     const struct target_table *table)
 {
 	const char *plan = postgres_get(pg, row, 1), *target = postgres_get(pg, row, 2);
 
+	/* A rebuild leaves in the table what is asked for, whatever it was. */
+	if (v->rebuild)
+		return true;
 	if (strcmp(plan, v->plan) != 0) {
+		char *rebuild = plan_rebuild(s->pipeline, v);
+
 		stage_report(
 		    s, LOG_ERROR, &v->place,
 		    "view %s has changed: the rows in %s are those of `%s`, the file now says `%s`;"
-		    " " ANEW,
-		    v->name, table->name, plan, v->plan);
+		    " %s writes the difference into it; or put back what the file said before",
+		    v->name, table->name, plan, v->plan, rebuild);
+		free(rebuild);
 		return false;
 	}
 	if (strcmp(target, table->name) != 0) {
@@ -55,7 +75,7 @@ plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v
 	return true;
 }
 
-/* The view of the pipeline with this name in tallyd.view, or -1. */
+/* The view of the pipeline with this name in tallyd.view, or -1: it is not, or no more. */
 static int
 plan_find(const struct pipeline *p, const char *name)
 {
@@ -64,7 +84,7 @@ plan_find(const struct pipeline *p, const char *name)
 	for (unsigned i = 0; i < p->view_count && found < 0; i++) {
 		char *own = inspect_view_name(&p->views[i]);
 
-		if (strcmp(own, name) == 0)
+		if (strcmp(own, name) == 0 && !p->views[i].dropped)
 			found = (int)i;
 		free(own);
 	}
@@ -127,11 +147,14 @@ plan_check_servers(struct stage *s, struct postgres *pg, uint64_t batch)
 			   &params) < 0)
 		return INSPECT_LOST;
 	if (postgres_rows(pg) == 0) {
-		stage_report(s, LOG_ERROR, NULL,
-			     "the position of pipeline \"%s\" is gone from tallyd.pipeline, though"
-			     " batch %" PRIu64 " was committed, so nobody knows what is counted"
-			     " already: " EMPTY,
-			     p->name, batch);
+		stage_report(
+		    s, LOG_ERROR, NULL,
+		    "the position of pipeline \"%s\" is gone from tallyd.pipeline, though"
+		    " batch %" PRIu64 " was committed, so nobody knows what is counted"
+		    " already: put it back from a backup; or `tallyd drop %s`, then `tallyd"
+		    " rebuild %s`, which reads history from its start and writes the"
+		    " difference",
+		    p->name, batch, p->file, p->file);
 		return INSPECT_REFUSED;
 	}
 	for (int row = 0; row < postgres_rows(pg); row++) {
@@ -160,60 +183,47 @@ plan_check_servers(struct stage *s, struct postgres *pg, uint64_t batch)
 }
 
 static enum inspect_result
-plan_check_views(struct stage *s, struct postgres *pg, const struct target_table *tables)
+plan_check_views(struct stage *s, struct postgres *pg, struct target_table *tables)
 {
 	const struct pipeline *p = s->pipeline;
 	const char *values[1] = {p->name};
 	struct postgres_params params = {.count = 1, .values = values};
-	bool *known, ok = true;
+	bool ok = true;
 
 	if (postgres_query(
 		pg, "SELECT view, plan, target FROM tallyd.view WHERE pipeline = $1 ORDER BY view",
 		&params) < 0)
 		return INSPECT_LOST;
-	known = xcalloc(p->view_count + 1, sizeof(*known));
 	for (int row = 0; row < postgres_rows(pg); row++) {
 		int i = plan_find(p, postgres_get(pg, row, 0));
 
 		if (i >= 0) {
-			known[i] = true;
+			tables[i].known = true;
 			ok = plan_compare(s, pg, row, &p->views[i], &tables[i]) && ok;
-			continue;
+		} else if (s->check) {
+			stage_report(s, LOG_INFO, NULL,
+				     "view %s is in the file no more: its table %s will be left as"
+				     " it is",
+				     postgres_get(pg, row, 0), postgres_get(pg, row, 2));
 		}
-		char *where = plan_where(p, postgres_get(pg, row, 0));
-		stage_report(
-		    s, LOG_ERROR, NULL,
-		    "the target knows a view %s of pipeline \"%s\" that the file has no more:"
-		    " " ANEW "; to let its table %s stand still from now on:"
-		    " DELETE FROM tallyd.view %s",
-		    postgres_get(pg, row, 0), p->name, postgres_get(pg, row, 2), where);
-		free(where);
-		ok = false;
 	}
-	for (unsigned i = 0; i < p->view_count; i++) {
-		if (known[i])
-			continue;
-		stage_report(
-		    s, LOG_ERROR, &p->views[i].place,
-		    "view %s is new, but pipeline \"%s\" has been running without it: " ANEW,
-		    p->views[i].name, p->name);
-		ok = false;
-	}
-	free(known);
 	return ok ? INSPECT_OK : INSPECT_REFUSED;
 }
 
 enum inspect_result
-plan_check(struct stage *s, struct postgres *pg, const struct target_table *tables, uint64_t batch)
+plan_check(struct stage *s, struct postgres *pg, struct target_table *tables, uint64_t batch)
 {
+	enum inspect_result views, servers;
+
+	for (unsigned i = 0; i < s->pipeline->view_count; i++)
+		tables[i].known = false;
 	/* Nothing was written yet: what an earlier start, perhaps a refused one, noted binds nobody. */
 	if (batch == 0)
 		return INSPECT_OK;
-	enum inspect_result views = plan_check_views(s, pg, tables);
-
+	views = plan_check_views(s, pg, tables);
 	if (views == INSPECT_LOST)
 		return views;
-	enum inspect_result servers = plan_check_servers(s, pg, batch);
+	servers = plan_check_servers(s, pg, batch);
 	return servers != INSPECT_OK ? servers : views;
 }
 
@@ -238,26 +248,39 @@ plan_truncate(struct stage *s, struct postgres *pg, const struct view *v,
 	if (done < 0)
 		return INSPECT_LOST;
 	log_info("target.truncated",
-		 "%s: emptied before the first commit, as existing = truncate"
-		 " says",
+		 "%s: emptied before the first row of its view, as existing = truncate says",
 		 t->name);
 	return INSPECT_OK;
 }
 
 static enum inspect_result
-plan_check_empty(struct stage *s, struct postgres *pg, const struct view *v,
-		 const struct target_table *t)
+plan_check_readable(struct stage *s, struct postgres *pg, const struct view *v,
+		    const struct target_table *t)
 {
-	char *sql;
-	int done;
-
-	if (!t->may_read) {
+	if (t->may_read)
+		return INSPECT_OK;
+	if (v->rebuild)
+		stage_report(s, LOG_ERROR, &v->place,
+			     "a rebuild must read what is in %s: GRANT SELECT ON %s TO %s", t->name,
+			     t->name, postgres_role(pg));
+	else
 		stage_report(s, LOG_ERROR, &v->place,
 			     "a first start must see that %s is empty: GRANT SELECT ON %s TO %s,"
 			     " or say existing = adopt in the view's WITH",
 			     t->name, t->name, postgres_role(pg));
-		return INSPECT_DENIED;
-	}
+	return INSPECT_DENIED;
+}
+
+static enum inspect_result
+plan_check_empty(struct stage *s, struct postgres *pg, const struct view *v,
+		 const struct target_table *t, uint64_t batch)
+{
+	enum inspect_result readable = plan_check_readable(s, pg, v, t);
+	char *sql, *rebuild;
+	int done;
+
+	if (readable != INSPECT_OK)
+		return readable;
 	sql = xasprintf("SELECT EXISTS (SELECT FROM %s)", t->name);
 	done = postgres_query(pg, sql, NULL);
 	free(sql);
@@ -265,16 +288,22 @@ plan_check_empty(struct stage *s, struct postgres *pg, const struct view *v,
 		return INSPECT_LOST;
 	if (postgres_get(pg, 0, 0)[0] != 't')
 		return INSPECT_OK;
+	rebuild = plan_rebuild(s->pipeline, v);
 	stage_report(
 	    s, LOG_ERROR, &v->place,
-	    "%s has rows, but pipeline \"%s\" has never written: empty it (TRUNCATE %s), or say in"
-	    " the view's WITH existing = truncate, or existing = adopt to leave them",
-	    t->name, s->pipeline->name, t->name);
+	    "%s has rows, but %s \"%s\" has never written%s: empty it (TRUNCATE %s); or say in"
+	    " the view's WITH existing = truncate, or existing = adopt to leave them; or, if they"
+	    " are of this view%s, %s writes the difference",
+	    t->name, batch == 0 ? "pipeline" : "this view of pipeline", s->pipeline->name,
+	    batch == 0 ? "" : " into it", t->name,
+	    batch == 0 ? " and only the pipeline's row in schema tallyd was lost" : "", rebuild);
+	free(rebuild);
 	return INSPECT_REFUSED;
 }
 
 enum inspect_result
-plan_clear(struct stage *s, struct postgres *pg, const struct target_table *tables, bool change)
+plan_clear(struct stage *s, struct postgres *pg, const struct target_table *tables, uint64_t batch,
+	   bool change)
 {
 	enum inspect_result all = INSPECT_OK;
 
@@ -282,10 +311,16 @@ plan_clear(struct stage *s, struct postgres *pg, const struct target_table *tabl
 		const struct view *v = &s->pipeline->views[i];
 		enum inspect_result one = INSPECT_OK;
 
-		if (v->existing == EXISTING_TRUNCATE)
+		if (v->dropped)
+			continue;
+		if (v->rebuild)
+			one = plan_check_readable(s, pg, v, &tables[i]);
+		else if (tables[i].known)
+			continue;
+		else if (v->existing == EXISTING_TRUNCATE)
 			one = plan_truncate(s, pg, v, &tables[i], change);
 		else if (v->existing == EXISTING_REFUSE)
-			one = plan_check_empty(s, pg, v, &tables[i]);
+			one = plan_check_empty(s, pg, v, &tables[i], batch);
 		if (one == INSPECT_LOST)
 			return one;
 		if (one != INSPECT_OK)
@@ -294,27 +329,81 @@ plan_clear(struct stage *s, struct postgres *pg, const struct target_table *tabl
 	return all;
 }
 
-int
-plan_register(struct stage *s, struct postgres *pg, const struct target_table *tables)
+/* A view that the file has no more: the target forgets it, and its table stands still. */
+static int
+plan_forget(struct stage *s, struct postgres *pg, const char *view, const char *target)
 {
-	const struct pipeline *p = s->pipeline;
-	const char *name[1] = {p->name};
-	struct postgres_params all = {.count = 1, .values = name};
+	const char *values[2] = {s->pipeline->name, view};
+	struct postgres_params params = {.count = 2, .values = values};
 
-	if (postgres_query(pg, "DELETE FROM tallyd.view WHERE pipeline = $1", &all) < 0)
+	if (postgres_query(pg, "DELETE FROM tallyd.view WHERE pipeline = $1 AND view = $2",
+			   &params) < 0)
 		return -1;
-	for (unsigned i = 0; i < p->view_count; i++) {
-		char *view = inspect_view_name(&p->views[i]);
-		const char *values[4] = {p->name, view, p->views[i].plan, tables[i].name};
-		struct postgres_params params = {.count = 4, .values = values};
-		int done = postgres_query(pg,
-					  "INSERT INTO tallyd.view (pipeline, view, plan, target)"
-					  " VALUES ($1, $2, $3, $4)",
-					  &params);
-
-		free(view);
-		if (done < 0)
-			return -1;
-	}
+	log_info("view.forgotten", "view %s is in the file no more: its table %s stays as it is",
+		 view, target);
 	return 0;
+}
+
+static int
+plan_forget_gone(struct stage *s, struct postgres *pg)
+{
+	const char *values[1] = {s->pipeline->name};
+	struct postgres_params params = {.count = 1, .values = values};
+	unsigned gone = 0;
+	char **names;
+	int done = 0;
+
+	if (postgres_query(pg, "SELECT view, target FROM tallyd.view WHERE pipeline = $1",
+			   &params) < 0)
+		return -1;
+	names = xcalloc((size_t)postgres_rows(pg) * 2 + 1, sizeof(*names));
+	for (int row = 0; row < postgres_rows(pg); row++) {
+		if (plan_find(s->pipeline, postgres_get(pg, row, 0)) >= 0)
+			continue;
+		names[gone++] = xstrdup(postgres_get(pg, row, 0));
+		names[gone++] = xstrdup(postgres_get(pg, row, 1));
+	}
+	for (unsigned i = 0; i < gone; i += 2) {
+		if (done == 0)
+			done = plan_forget(s, pg, names[i], names[i + 1]);
+		free(names[i]);
+		free(names[i + 1]);
+	}
+	free(names);
+	return done;
+}
+
+int
+plan_note(struct stage *s, struct postgres *pg, const struct view *v, const struct target_table *t)
+{
+	char *view = inspect_view_name(v);
+	const char *values[4] = {s->pipeline->name, view, v->plan, t->name};
+	struct postgres_params params = {.count = 4, .values = values};
+	int done = postgres_query(
+	    pg,
+	    "INSERT INTO tallyd.view AS v (pipeline, view, plan, target) VALUES ($1, $2, $3, $4)"
+	    " ON CONFLICT (pipeline, view) DO UPDATE SET plan = excluded.plan,"
+	    " target = excluded.target, created = excluded.created, adopted = NULL",
+	    &params);
+
+	free(view);
+	return done;
+}
+
+enum inspect_result
+plan_settle(struct stage *s, struct postgres *pg, struct target_table *tables, uint64_t batch,
+	    bool anew)
+{
+	enum inspect_result result = plan_check(s, pg, tables, batch);
+
+	if (result == INSPECT_OK)
+		result = plan_clear(s, pg, tables, batch, true);
+	if (result != INSPECT_OK)
+		return result;
+	if (plan_forget_gone(s, pg) < 0)
+		return INSPECT_LOST;
+	for (unsigned i = 0; batch == 0 && anew && i < s->pipeline->view_count; i++)
+		if (plan_note(s, pg, &s->pipeline->views[i], &tables[i]) < 0)
+			return INSPECT_LOST;
+	return INSPECT_OK;
 }

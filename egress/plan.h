@@ -11,6 +11,7 @@
 
 struct postgres;
 struct stage;
+struct view;
 
 /*
  * False when two views have one table, by whatever names: reported at the place of the second.
@@ -19,24 +20,30 @@ struct stage;
 bool plan_check_distinct(struct stage *, const struct target_table *);
 
 /*
- * Compare. `batch` is the target's durable one: once it has one, views and servers may neither
- * change, come nor go, and a position must be there; before, anything goes. Reports each difference
- * with what to do. The name below which the views are kept is the pipeline's.
+ * Compare, and set `known` of each table: its view has been committed. `batch` is the target's
+ * durable one: once it has one, servers may neither change, come nor go, a position must be there,
+ * and a view that is known must be what it was, unless it is to be rebuilt; views may come and go.
+ * Before, anything goes. Reports each difference with what to do.
  */
-enum inspect_result plan_check(struct stage *, struct postgres *, const struct target_table *,
+enum inspect_result plan_check(struct stage *, struct postgres *, struct target_table *,
 			       uint64_t batch);
 
 /*
- * Before anything is written: the tables must be empty, or the view says what to do with rows that
- * are there. `change` false only looks (for `check`); true truncates where asked to.
+ * Before a view's first row: its table must be empty, or the view says what to do with rows that
+ * are there. After plan_check(), for those that are not known. `change` false only looks (for
+ * `check`); true truncates where asked to.
  */
 enum inspect_result plan_clear(struct stage *, struct postgres *, const struct target_table *,
-			       bool change);
+			       uint64_t batch, bool change);
 
 /*
- * Before the first commit: note the file's views in place of any that an earlier start noted.
- * Returns 0, or -1: see the connection.
+ * At a take-over, in its transaction: both of the above, and forget the views that the file has no
+ * more. Before the first commit one that takes over `anew` also notes the file's views.
  */
-int plan_register(struct stage *, struct postgres *, const struct target_table *);
+enum inspect_result plan_settle(struct stage *, struct postgres *, struct target_table *,
+				uint64_t batch, bool anew);
+
+/* Note a view with what it is now. Returns 0, or -1: see the connection. */
+int plan_note(struct stage *, struct postgres *, const struct view *, const struct target_table *);
 
 #endif

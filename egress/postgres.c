@@ -24,6 +24,7 @@ struct postgres {
 	struct stage *stage;
 	PGconn *conn;
 	PGresult *result; /* of the last statement */
+	char *copied;     /* of libpq's heap: what postgres_copy_get() gave */
 	bool lost, committing;
 	int64_t deadline_ms; /* monotonic, 0: none */
 	int64_t stop_ms;     /* monotonic, 0: not asked to stop yet */
@@ -118,6 +119,8 @@ postgres_forget(struct postgres *pg)
 {
 	PQclear(pg->result);
 	pg->result = NULL;
+	PQfreemem(pg->copied);
+	pg->copied = NULL;
 	pg->error[0] = pg->state[0] = '\0';
 }
 
@@ -219,7 +222,8 @@ postgres_collect(struct postgres *pg)
 		if (result == NULL)
 			break;
 		postgres_keep(pg, result);
-		if (pg->result == result && PQresultStatus(result) == PGRES_COPY_IN)
+		if (pg->result == result && (PQresultStatus(result) == PGRES_COPY_IN ||
+					     PQresultStatus(result) == PGRES_COPY_OUT))
 			return 0;
 	}
 	pg->used_ms = clock_monotonic_ms();
@@ -355,6 +359,43 @@ postgres_copy_end(struct postgres *pg)
 		if (postgres_wait(pg, POLLIN | POLLOUT) < 0 || postgres_flush(pg) < 0)
 			return -1;
 	return postgres_answer(pg, done > 0);
+}
+
+int
+postgres_copy_out(struct postgres *pg, const char *sql)
+{
+	if (postgres_script(pg, sql) < 0)
+		return -1;
+	if (pg->result == NULL || PQresultStatus(pg->result) != PGRES_COPY_OUT)
+		return postgres_set_lost(pg, "the server did not enter COPY");
+	return 0;
+}
+
+int
+postgres_copy_get(struct postgres *pg, const void **data, size_t *len)
+{
+	int got;
+
+	PQfreemem(pg->copied);
+	pg->copied = NULL;
+	if (pg->conn == NULL || pg->lost)
+		return postgres_set_lost(pg, "not connected");
+	/* A server that sends all at once never makes us wait, so the heartbeat needs this. */
+	stage_poll(pg->stage, NULL, 0, 0);
+	while ((got = PQgetCopyData(pg->conn, &pg->copied, 1)) == 0) {
+		if (postgres_wait(pg, POLLIN) < 0)
+			return -1;
+		if (!PQconsumeInput(pg->conn))
+			return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	}
+	if (got > 0) {
+		*data = pg->copied;
+		*len = (size_t)got;
+		return 1;
+	}
+	if (got < -1)
+		return postgres_set_lost(pg, PQerrorMessage(pg->conn));
+	return postgres_collect(pg);
 }
 
 int
@@ -592,6 +633,8 @@ postgres_close(struct postgres *pg)
 {
 	PQclear(pg->result);
 	pg->result = NULL;
+	PQfreemem(pg->copied);
+	pg->copied = NULL;
 	PQfreemem(pg->role);
 	pg->role = NULL;
 	PQfinish(pg->conn);

@@ -84,6 +84,14 @@ int postgres_copy_begin(struct postgres *, const char *sql);
 int postgres_copy_put(struct postgres *, const void *data, size_t len);
 int postgres_copy_end(struct postgres *);
 
+/*
+ * COPY ... TO STDOUT: begin, then get until it says 0. get: 1 with bytes that are borrowed until the
+ * next call, -1 as above. Never more than one message of the server is held (a row, as PostgreSQL
+ * sends them), and the heart beats however fast they come.
+ */
+int postgres_copy_out(struct postgres *, const char *sql);
+int postgres_copy_get(struct postgres *, const void **data, size_t *len);
+
 /* While idle: the descriptor to poll for POLLIN, and what to do when it is readable. */
 int postgres_fd(const struct postgres *);
 int postgres_input(struct postgres *);

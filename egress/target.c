@@ -16,6 +16,7 @@
 #include "common/pipeline.h"
 #include "common/stage.h"
 #include "egress/ddl.h"
+#include "egress/handover.h"
 #include "egress/plan.h"
 #include "egress/postgres.h"
 
@@ -520,23 +521,25 @@ static enum target_step
 target_create_schema(struct target *t)
 {
 	int error;
+	enum ddl_state found = ddl_look(t->pg, &error);
 	char *hint;
 
-	if (ddl_present(t->pg, &error))
-		return TARGET_DONE;
 	if (error < 0)
 		return target_again(t, "look for schema tallyd");
+	if (found == DDL_PRESENT)
+		return TARGET_DONE;
 	if (ddl_create(t->pg) == 0) {
-		log_info("target.schema", "created schema tallyd in database %s",
-			 postgres_database(t->pg));
+		log_info("target.schema", "%s schema tallyd in database %s",
+			 found == DDL_ABSENT ? "created" : "upgraded", postgres_database(t->pg));
 		return TARGET_DONE;
 	}
 	if (!postgres_state_is(t->pg, "42501"))
 		return target_again(t, "create schema tallyd");
-	hint = ddl_hint(t->pg);
+	hint = ddl_hint(t->pg, found);
 	stage_fail(t->stage, EXIT_DENIED, "target.schema",
-		   "user \"%s\" may not create schema tallyd in database \"%s\": %s",
-		   postgres_user(t->pg), postgres_database(t->pg), hint);
+		   "user \"%s\" may not %s schema tallyd in database \"%s\": %s",
+		   postgres_user(t->pg), found == DDL_ABSENT ? "create" : "upgrade",
+		   postgres_database(t->pg), hint);
 }
 
 static void
@@ -588,7 +591,7 @@ target_check_tables(struct target *t)
 
 	/* In one process the answer of the first time stands: a change shows as a refused row. */
 	for (unsigned i = 0; i < t->stage->pipeline->view_count && step == TARGET_DONE; i++)
-		if (t->tables[i].columns == NULL)
+		if (t->tables[i].columns == NULL && !t->stage->pipeline->views[i].dropped)
 			step = target_check_table(t, i);
 	if (step == TARGET_DONE && !plan_check_distinct(t->stage, t->tables))
 		stage_fail(t->stage, EXIT_CONFIG, "target.table", "two views have one table");
@@ -652,74 +655,54 @@ target_take_over_failed(struct target *t)
 	return target_again(t, "take over");
 }
 
-/* The row exists for sure, is ours from here on, and so are the views. Ends the process if not. */
+/*
+ * In one transaction: the row is ours from here on, and so are the views; and what the target knows
+ * goes into the image. One that replaces a dead egress finds the image done.
+ */
 static enum inspect_result
-target_check_views(struct target *t)
+target_take_all(struct target *t)
 {
-	enum inspect_result result = plan_check(t->stage, t->pg, t->tables, t->batch);
+	const char *values[1] = {t->stage->pipeline->name};
+	struct postgres_params params = {.count = 1, .values = values};
+	const bool anew = !t->taken;
+	enum inspect_result result;
 
-	if (result != INSPECT_OK || t->batch > 0)
-		return result;
-	/* Until the first commit the tables must stay empty, also over several starts. */
-	result = plan_clear(t->stage, t->pg, t->tables, true);
-	if (result == INSPECT_OK && plan_register(t->stage, t->pg, t->tables) < 0)
+	if (postgres_script(t->pg, "BEGIN") < 0 ||
+	    (anew &&
+	     postgres_query(t->pg,
+			    "INSERT INTO tallyd.pipeline (name) VALUES ($1) ON CONFLICT DO NOTHING",
+			    &params) < 0) ||
+	    target_update_row(t, !anew) < 0)
+		return INSPECT_LOST;
+	result = plan_settle(t->stage, t->pg, t->tables, t->batch, anew);
+	if (result == INSPECT_OK && anew)
+		result = handover_write(t);
+	if (result == INSPECT_OK && postgres_script(t->pg, "COMMIT") < 0)
 		result = INSPECT_LOST;
 	return result;
 }
 
 static enum target_step
-target_take_over_anew(struct target *t)
+target_take_over(struct target *t)
 {
-	const char *values[1] = {t->stage->pipeline->name};
-	struct postgres_params params = {.count = 1, .values = values};
-
-	if (postgres_script(t->pg, "BEGIN") < 0 ||
-	    postgres_query(t->pg,
-			   "INSERT INTO tallyd.pipeline (name) VALUES ($1) ON CONFLICT DO NOTHING",
-			   &params) < 0 ||
-	    target_update_row(t, false) < 0 ||
-	    postgres_query(
-		t->pg,
-		"DELETE FROM tallyd.checkpoint c USING tallyd.pipeline p WHERE p.name = $1"
-		" AND c.pipeline = p.name AND c.number > coalesce(p.checkpoint, 0)",
-		&params) < 0)
-		return target_take_over_failed(t);
-	switch (target_check_views(t)) {
+	if (target_fault(t, FAULT("egress.before_takeover")) != TARGET_DONE)
+		return TARGET_AGAIN;
+	switch (target_take_all(t)) {
 	case INSPECT_LOST:
 		return target_take_over_failed(t);
 	case INSPECT_DENIED:
 		stage_fail(t->stage, EXIT_DENIED, "target.views",
-			   "a privilege is missing for the first start of pipeline \"%s\"",
+			   "a privilege is missing for the views of pipeline \"%s\"",
 			   t->stage->pipeline->name);
-	case INSPECT_OK:
-		break;
 	case INSPECT_REFUSED:
 	case INSPECT_MISSING:
 		stage_fail(t->stage, EXIT_CONFIG, "target.views",
 			   "the target does not fit the views of pipeline \"%s\"",
 			   t->stage->pipeline->name);
+	case INSPECT_OK:
+		break;
 	}
-	if (target_fault(t, FAULT("egress.in_takeover")) != TARGET_DONE)
-		return TARGET_AGAIN;
-	if (postgres_script(t->pg, "COMMIT") < 0)
-		return target_take_over_failed(t);
-	return TARGET_DONE;
-}
-
-static enum target_step
-target_take_over(struct target *t)
-{
-	enum target_step step;
-
-	if (target_fault(t, FAULT("egress.before_takeover")) != TARGET_DONE)
-		return TARGET_AGAIN;
-	if (!t->taken)
-		step = target_take_over_anew(t);
-	else if (target_update_row(t, true) < 0)
-		step = target_take_over_failed(t);
-	else
-		step = TARGET_DONE;
-	return step == TARGET_DONE ? target_fault(t, FAULT("egress.after_takeover")) : step;
+	return target_fault(t, FAULT("egress.after_takeover"));
 }
 
 static enum target_step

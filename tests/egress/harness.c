@@ -167,6 +167,11 @@ harness_start(struct harness *h, bool alone, const char *faults)
 	int pair[2];
 
 	harness_kill(h);
+	if (!alone) {
+		close(h->image);
+		if ((h->image = image_create()) < 0)
+			harness_die("image");
+	}
 	h->said[0] = '\0';
 	atomic_store(&h->board->alone, alone ? 1 : 0);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
