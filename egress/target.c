@@ -677,6 +677,10 @@ target_take_all(struct target *t)
 	result = plan_settle(t->stage, t->pg, t->tables, t->batch, anew);
 	if (result == INSPECT_OK && anew)
 		result = handover_write(t);
+	if (result == INSPECT_OK && FAULT("egress.image_sealed")) {
+		postgres_close(t->pg);
+		result = INSPECT_LOST;
+	}
 	if (result == INSPECT_OK && postgres_script(t->pg, "COMMIT") < 0)
 		result = INSPECT_LOST;
 	return result;

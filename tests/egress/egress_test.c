@@ -103,8 +103,8 @@ pipeline_totals(unsigned views)
 
 /* --- batches -------------------------------------------------------------------------------- */
 
-static bool
-feed(struct harness *h, unsigned rows)
+bool
+feed_rows(struct harness *h, unsigned rows)
 {
 	struct value v[2] = {{.kind = VALUE_INT, .i = (int64_t)h->next}, {.kind = VALUE_INT}};
 
@@ -113,7 +113,13 @@ feed(struct harness *h, unsigned rows)
 		if (!harness_row(h, 0, i % 2 == 0 ? -1 : 1, v, 2))
 			return false;
 	}
-	return harness_end_batch(h);
+	return true;
+}
+
+bool
+feed(struct harness *h, unsigned rows)
+{
+	return feed_rows(h, rows) && harness_end_batch(h);
 }
 
 /*
@@ -121,7 +127,7 @@ feed(struct harness *h, unsigned rows)
  * one line: "key:rows:different rows:times" of each batch, how often time does not rise, and what
  * the pipeline's row says.
  */
-static void
+void
 expect_batches(const char *test, const unsigned *rows, unsigned count)
 {
 	char expected[4096] = "", one[96];
@@ -757,6 +763,13 @@ static const struct {
     {"names", test_names},
     {"own_tables", test_own_tables},
     {"connect_timeout", test_connect_timeout},
+    {"checkpoint", test_checkpoint},
+    {"checkpoint_image", test_checkpoint_image},
+    {"checkpoint_missing", test_checkpoint_missing},
+    {"checkpoint_faults", test_checkpoint_faults},
+    {"checkpoint_edited", test_checkpoint_edited},
+    {"checkpoint_memory", test_checkpoint_memory},
+    {"upgrade", test_upgrade},
 };
 
 static bool

@@ -306,6 +306,27 @@ harness_row(struct harness *h, uint16_t view, int diff, const struct value *v, u
 }
 
 bool
+harness_view(struct harness *h, uint16_t view, enum view_step step, uint64_t rows)
+{
+	while (batch_put_view(&h->ring, view, step, rows) < 0)
+		if (errno != EAGAIN || !harness_wait_room(h))
+			return false;
+	return true;
+}
+
+bool
+harness_checkpoint(struct harness *h, const struct checkpoint *c)
+{
+	while (batch_put_checkpoint(&h->ring, c) < 0) {
+		if (errno != EAGAIN)
+			harness_die("checkpoint");
+		if (!harness_wait_room(h))
+			return false;
+	}
+	return true;
+}
+
+bool
 harness_end_batch(struct harness *h)
 {
 	char position[64];

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/batch.h"
 #include "common/board.h"
 #include "common/pipeline.h"
 #include "common/ring.h"
@@ -48,6 +49,10 @@ void harness_stop(struct harness *);                /* say CONTROL_STOP */
 /* Write one row, or the end of the batch; waits for room. False when egress ended meanwhile. */
 bool harness_row(struct harness *, uint16_t view, int diff, const struct value *, unsigned count);
 bool harness_end_batch(struct harness *);
+
+/* Likewise the other records of a batch: VIEW before its rows, CHECKPOINT after them. */
+bool harness_view(struct harness *, uint16_t view, enum view_step, uint64_t rows);
+bool harness_checkpoint(struct harness *, const struct checkpoint *);
 
 /* True when the log has this text. */
 bool harness_logged(const struct harness *, const char *text);

@@ -5,6 +5,7 @@
 #define TESTS_EGRESS_TYPES_TEST_H
 
 #include "common/pipeline.h"
+#include "tests/egress/harness.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 #define TEXT(s)   ((char *)(uintptr_t)(s)) /* a literal where a field is not const */
@@ -15,6 +16,20 @@ struct pipeline pipeline_totals(unsigned views);
 /* Starts it, and expects it to give up with this code and this text; in `check` too. */
 void expect_refusal(struct pipeline *, int code, const char *text);
 
+/* The batch with the next number: `rows` of them with key = its number and totals 1, 2, ... */
+bool feed_rows(struct harness *, unsigned rows);
+bool feed(struct harness *, unsigned rows); /* and its end */
+
+/* Expects every batch of feed() to be there whole and once; see egress_test.c. */
+void expect_batches(const char *test, const unsigned *rows, unsigned count);
+
+void test_checkpoint(void);
+void test_checkpoint_image(void);
+void test_checkpoint_missing(void);
+void test_checkpoint_faults(void);
+void test_checkpoint_edited(void);
+void test_checkpoint_memory(void);
+void test_upgrade(void);
 void test_types(void);
 void test_same_table(void);
 void test_connect_timeout(void);
