@@ -677,10 +677,8 @@ target_take_all(struct target *t)
 	result = plan_settle(t->stage, t->pg, t->tables, t->batch, anew);
 	if (result == INSPECT_OK && anew)
 		result = handover_write(t);
-	if (result == INSPECT_OK && FAULT("egress.image_sealed")) {
-		postgres_close(t->pg);
+	if (result == INSPECT_OK && target_fault(t, FAULT("egress.in_takeover")) != TARGET_DONE)
 		result = INSPECT_LOST;
-	}
 	if (result == INSPECT_OK && postgres_script(t->pg, "COMMIT") < 0)
 		result = INSPECT_LOST;
 	return result;

@@ -330,7 +330,7 @@ test_checkpoint_faults(void)
 	    "before_commit:4", "commit_sent:2",  "commit_sent:3", "after_commit:3",
 	    "after_publish:2", "after_publish:4"};
 	static const char *const at_start[] = {"image:1", "copy_out:1", "copy_out:3",
-					       "after_takeover:1", "image_sealed:1"};
+					       "after_takeover:1", "in_takeover:1"};
 	static const char *const actions[] = {"error", "kill"};
 	char fault[64];
 
