@@ -148,7 +148,7 @@ $(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,checkpoint_test.c
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault
-tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes
+tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce
 tests-asan: $(BUILD)/unit-tests
 tests-tsan: $(BUILD)/ring-threads
 tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test
