@@ -115,8 +115,8 @@ cold_start() # NUMBER: a row comes while nothing runs; then from the start to it
 	at=$EPOCHREALTIME
 	tallyd_start "cold$1"
 	await 60 cold_shown $((COLD_GROUPS + $1)) 1 || not_ok "cold start $1: the row is there"
-	sql "SELECT round(1000 * (extract(epoch FROM pg_xact_commit_timestamp(xmin)) - $at)) FROM by_order
-	    WHERE order_id = $((COLD_GROUPS + $1))"
+	cold+=("$(sql "SELECT round(1000 * (extract(epoch FROM pg_xact_commit_timestamp(xmin)) - $at))
+	    FROM by_order WHERE order_id = $((COLD_GROUPS + $1))")")
 	kill -KILL "$tallyd" # no clean stop: nothing more is written for it
 }
 
@@ -136,6 +136,6 @@ echo "filled in $(($(stack_now_ms) - since)) ms"
 tallyd_stop
 for ((i = 0; i < COLD_STARTS; i++)); do
 	cold_start "$i"
-done | sort -n >"$WORK/cold"
-mapfile -t cold <"$WORK/cold"
+done
+mapfile -t cold < <(printf '%s\n' "${cold[@]}" | sort -n)
 figure cold "${#cold[@]}" "${cold[${#cold[@]} / 2]}" "${cold[-1]}" "${cold[-1]}" 2000
