@@ -48,6 +48,7 @@ SUPERVISOR := \
 	supervisor/check.c \
 	supervisor/control.c \
 	supervisor/daemon.c \
+	supervisor/difference.c \
 	supervisor/main.c \
 	supervisor/parse.c \
 	supervisor/parse_declare.c \
@@ -58,7 +59,8 @@ SUPERVISOR := \
 	supervisor/reload.c \
 	supervisor/spawn.c \
 	supervisor/status.c \
-	supervisor/supervise.c
+	supervisor/supervise.c \
+	supervisor/swap.c
 
 INGEST := \
 	ingest/convert.c \

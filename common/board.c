@@ -43,6 +43,7 @@ static const char *const counter_names[] = {
     [COUNTER_CHECKPOINT_BYTES] = "checkpoint_bytes",
     [COUNTER_CHECKPOINT_US] = "checkpoint_us",
     [COUNTER_LOADED] = "loaded",
+    [COUNTER_REBUILT] = "rebuilt_rows",
 };
 _Static_assert(sizeof(counter_names) / sizeof(counter_names[0]) == COUNTER_MAX, "every counter");
 

@@ -45,6 +45,7 @@ enum board_counter {
 	COUNTER_CHECKPOINT_BYTES, /* reduce: bytes of all parts handed to egress */
 	COUNTER_CHECKPOINT_US,    /* reduce: the longest copying of one, microseconds */
 	COUNTER_LOADED,           /* reduce: entries loaded from the checkpoint */
+	COUNTER_REBUILT,          /* egress: rows that rebuilds have written */
 	COUNTER_MAX
 };
 

@@ -169,10 +169,4 @@ char *pipeline_print_plan(const struct view *, const struct table *);
 void sql_identifier(FILE *, const char *name);
 void sql_string(FILE *, const char *text, size_t len);
 
-/*
- * What two versions of a file may not change without a replay: tables and views (and the servers
- * they belong to). Returns NULL when equal, else a heap sentence that names the first difference.
- */
-char *pipeline_difference(const struct pipeline *, const struct pipeline *);
-
 #endif

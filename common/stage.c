@@ -277,8 +277,10 @@ stage_hear(struct stage *s)
 			   .msg_controllen = sizeof control};
 	ssize_t n = recvmsg(STAGE_FD_CONTROL, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n == 1) {
-		if (message == CONTROL_STOP)
+		if (message == CONTROL_STOP || message == CONTROL_LEAVE)
 			s->stopping = true;
+		if (message == CONTROL_LEAVE)
+			s->leaving = true;
 		else if (message == CONTROL_SECTION)
 			stage_keep_section(s, &m);
 		return;

@@ -52,6 +52,8 @@ enum control_message {
 	CONTROL_WAITING =
 	    'W',            /* stage: waits for a server that is away; renews the ready timeout */
 	CONTROL_STOP = 'T', /* supervisor: finish what is whole, then exit 0 */
+	CONTROL_LEAVE =
+	    'L', /* supervisor: the same, but at once where it is whole: a successor comes */
 	CONTROL_SECTION = 'V', /* supervisor, with a descriptor: here is another section */
 	CONTROL_TAKEN = 'v',   /* stage: the new section is in force */
 	CONTROL_FILLED = 'F',  /* egress: views that were to be filled or rebuilt are committed */
@@ -77,7 +79,8 @@ struct stage {
 	struct ring_fds in[BOARD_STAGES_MAX];
 	unsigned ins;
 	int image;     /* see image.h; -1: none (ingest, check) */
-	bool stopping; /* CONTROL_STOP has come */
+	bool stopping; /* CONTROL_STOP has come, or CONTROL_LEAVE */
+	bool leaving;  /* CONTROL_LEAVE: what is still in the rings is for the successor */
 	int section;   /* CONTROL_SECTION has brought it: for stage_take_section(); else -1 */
 };
 

@@ -240,19 +240,33 @@ check_worse(int worst, int code)
 	return code && (worst == 0 || code == EXIT_CONFIG) ? code : worst;
 }
 
-int
-check_ddl(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
+/* What egress says is for the user as it is. */
+static int
+check_script(const struct source *source, const struct pipeline *pipeline, const char *option,
+	     int64_t limit_ms, FILE *errors, FILE *out)
 {
 	const struct check_report r = {source, errors, NULL};
 	struct check c;
-	check_start(&c, ROLE_EGRESS, 0, pipeline, "--ddl", -1, &r);
+	check_start(&c, ROLE_EGRESS, 0, pipeline, option, -1, &r);
 	c.script = true;
 	if (c.pid > 0)
-		check_finish(&c, clock_monotonic_ms() + CHECK_OFFLINE_MS, &r);
+		check_finish(&c, clock_monotonic_ms() + limit_ms, &r);
 	if (c.code == 0 && c.text)
 		fputs(c.text, out);
 	free(c.text);
 	return c.code;
+}
+
+int
+check_ddl(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
+{
+	return check_script(source, pipeline, "--ddl", CHECK_OFFLINE_MS, errors, out);
+}
+
+int
+check_drop(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
+{
+	return check_script(source, pipeline, "--drop", CHECK_ONLINE_MS, errors, out);
 }
 
 static int

@@ -37,6 +37,12 @@ int check_stages(const struct source *, const struct pipeline *, bool offline, F
 int check_ddl(const struct source *, const struct pipeline *, FILE *errors, FILE *out);
 
 /*
+ * Remove all that the target knows of the pipeline, by `tallyd-egress check --drop`; what it says
+ * goes to `out`. Returns 0 or an exit code. Blocks at most 60 s.
+ */
+int check_drop(const struct source *, const struct pipeline *, FILE *errors, FILE *out);
+
+/*
  * One such line, which is taken apart, as a message; control characters are shown as question
  * marks. Sets *complained when it is an error. False: no such line, and nothing was written.
  */

@@ -18,9 +18,8 @@
 #include "common/stage.h"
 
 #define CONTROL_CLIENT_MS 5000
-#define CONTROL_ASK_S     90
-#define CONTROL_LATER_MS  80000 /* the check of a reload ends within a minute */
-#define CONTROL_NAME_MAX  48    /* bytes of a file name before ".sock": longer ones end in a hash */
+#define CONTROL_CONNECT_S 10
+#define CONTROL_NAME_MAX  48 /* bytes of a file name before ".sock": longer ones end in a hash */
 
 static void
 control_dir(char *dir, size_t size)
@@ -241,9 +240,11 @@ control_poll_fds(const struct control *c, struct pollfd *fds)
 	fds[n++] = (struct pollfd){.fd = c->listen_fd, .events = POLLIN};
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		const struct control_client *client = &c->clients[i];
-		if (client->fd >= 0 && !client->waiting)
+		if (client->fd >= 0)
 			fds[n++] = (struct pollfd){.fd = client->fd,
-						   .events = client->answer ? POLLOUT : POLLIN};
+						   .events = client->waiting  ? 0
+							     : client->answer ? POLLOUT
+									      : POLLIN};
 	}
 	return n;
 }
@@ -266,9 +267,10 @@ control_accept(struct control *c, int64_t now_ms)
 }
 
 static void
-control_give(struct control_client *client, int code, const char *text)
+control_give(struct control_client *client, int code, const char *text, int64_t now_ms)
 {
 	client->waiting = false;
+	client->deadline_ms = now_ms + CONTROL_CLIENT_MS;
 	client->answer = xasprintf("%d\n%s", code, text);
 	client->answer_len = strlen(client->answer);
 }
@@ -278,7 +280,7 @@ control_answer_waiting(struct control *c, int code, const char *text)
 {
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (c->clients[i].fd >= 0 && c->clients[i].waiting)
-			control_give(&c->clients[i], code, text);
+			control_give(&c->clients[i], code, text, clock_monotonic_ms());
 }
 
 static void
@@ -295,9 +297,9 @@ control_reply(struct control_client *client, control_answer *answer, void *conte
 	fclose(out);
 	if (code == CONTROL_LATER) {
 		client->waiting = true;
-		client->deadline_ms = now_ms + CONTROL_LATER_MS;
+		client->deadline_ms = INT64_MAX; /* a replay may take hours */
 	} else {
-		control_give(client, code, text);
+		control_give(client, code, text, now_ms);
 	}
 	free(text);
 }
@@ -356,8 +358,13 @@ control_serve(struct control *c, const struct pollfd *fds, unsigned count, contr
 			control_drop(client);
 			continue;
 		}
-		if (control_revents(fds, count, client->fd) == 0)
+		short revents = control_revents(fds, count, client->fd);
+		if (revents == 0)
 			continue;
+		if (client->waiting) { /* it has nothing more to say, so it has gone */
+			control_drop(client);
+			continue;
+		}
 		if (!client->answer)
 			control_read(client, answer, context, now_ms);
 		if (client->answer)
@@ -382,7 +389,7 @@ static int
 control_connect(const char *path)
 {
 	struct sockaddr_un address;
-	struct timeval limit = {.tv_sec = CONTROL_ASK_S};
+	struct timeval limit = {.tv_sec = CONTROL_CONNECT_S};
 	if (!control_address(path, &address))
 		return -1;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -431,9 +438,9 @@ control_scan(const char *dir, const char *real, unsigned *count, FILE *names)
 	return found;
 }
 
-/* A connection to the tallyd that is meant, or -1 with *code and a sentence. */
+/* A connection to the tallyd that is meant, or -1 with *code and a sentence on `errors`. */
 static int
-control_select(const char *which, int *code)
+control_select(const char *which, int *code, FILE *errors)
 {
 	char dir[PATH_MAX], path[CONTROL_PATH_MAX], real[PATH_MAX];
 	char *names = NULL;
@@ -450,11 +457,11 @@ control_select(const char *which, int *code)
 		fclose(list);
 	*code = EXIT_UNAVAILABLE;
 	if (count == 0 && which)
-		fprintf(stderr, "tallyd: no running tallyd for \"%s\" in %s\n", which, dir);
+		fprintf(errors, "tallyd: no running tallyd for \"%s\" in %s\n", which, dir);
 	else if (count == 0)
-		fprintf(stderr, "tallyd: no running tallyd in %s\n", dir);
+		fprintf(errors, "tallyd: no running tallyd in %s\n", dir);
 	if (count > 1 && !which) {
-		fprintf(stderr, "tallyd: several are running, name one of:%s\n", names);
+		fprintf(errors, "tallyd: several are running, name one of:%s\n", names);
 		close(fd);
 		fd = -1;
 		*code = EXIT_USAGE;
@@ -463,13 +470,28 @@ control_select(const char *which, int *code)
 	return fd;
 }
 
+bool
+control_is_running(const char *which)
+{
+	int code;
+	FILE *nowhere = fopen("/dev/null", "we");
+	int fd = nowhere ? control_select(which, &code, nowhere) : -1;
+	if (nowhere)
+		fclose(nowhere);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 int
-control_ask(const char *which, const char *request, FILE *out)
+control_ask(const char *which, const char *request, unsigned limit_s, FILE *out)
 {
 	int code = EXIT_UNAVAILABLE;
-	int fd = control_select(which, &code);
+	int fd = control_select(which, &code, stderr);
+	struct timeval limit = {.tv_sec = limit_s};
 	if (fd < 0)
 		return code;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	FILE *answer = fdopen(fd, "r");
 	if (!answer || dprintf(fd, "%s\n", request) < 0 ||
 	    fscanf(answer, "%d%*1[\n]", &code) != 1) {

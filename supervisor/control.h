@@ -23,7 +23,7 @@
 struct control_client {
 	int fd; /* -1: free */
 	int64_t deadline_ms;
-	char request[64];
+	char request[320];
 	size_t have;
 	bool waiting; /* its answer comes by control_answer_waiting() */
 	char *answer; /* NULL: the request is not whole yet, or waiting */
@@ -69,8 +69,11 @@ int64_t control_deadline(const struct control *);
  * Client: send the request to the tallyd that runs `which` (a pipeline's name or file; NULL: the
  * only one there is) and copy the text of its answer to `out`. Returns the answer's exit code;
  * EXIT_UNAVAILABLE when nobody answers, EXIT_USAGE when it is not clear whom to ask: both with a
- * sentence on standard error. Blocks for at most a minute.
+ * sentence on standard error. Blocks for at most `limit_s` seconds; 0: for as long as that one lives.
  */
-int control_ask(const char *which, const char *request, FILE *out);
+int control_ask(const char *which, const char *request, unsigned limit_s, FILE *out);
+
+/* Whether a tallyd that runs `which` answers here. Says nothing. */
+bool control_is_running(const char *which);
 
 #endif

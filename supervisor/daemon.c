@@ -19,41 +19,20 @@
 
 #include "common/fault.h"
 #include "common/image.h"
-#include "common/log.h"
 #include "common/pipeline.h"
-#include "common/ring.h"
-#include "supervisor/control.h"
+#include "supervisor/daemon_state.h"
 #include "supervisor/parse.h"
-#include "supervisor/reload.h"
 #include "supervisor/spawn.h"
-#include "supervisor/status.h"
-#include "supervisor/supervise.h"
 
-#define STOPPING       "%s: tallyd is stopping, nothing is reloaded\n"
 #define DAEMON_FDS_MAX (2 + 2 * BOARD_STAGES_MAX + CONTROL_FDS_MAX)
 
-struct child { /* -1: none */
-	int pidfd, control;
-};
+/* Standing by for a shorter time may mean that a session of ours has not ended yet. */
+#define STANDBY_MS 5000
 
-struct daemon {
-	struct source source;
-	struct pipeline *pipeline;
-	char *names[BOARD_STAGES_MAX]; /* of the stages, by slot; heap */
-	struct supervise supervise;
-	struct board *board;
-	int board_fd, null_fd, signal_fd;
-	struct ring_fds out;                  /* reduce -> egress */
-	struct ring_fds in[BOARD_STAGES_MAX]; /* ingest i -> reduce */
-	bool has_rings;
-	int image; /* see image.h; -1: given away, or none */
-	struct child children[BOARD_STAGES_MAX];
-	struct control control;
-	struct reload reload;
-	struct tally tally;
-	int64_t started_ms;
-	char why[BOARD_WORDS_MAX + 128]; /* of the stage that stopped the daemon; else empty */
-};
+/* How often it is looked whether a recovery has come to its end: at first, and later. */
+#define SETTLE_MS       10
+#define SETTLE_LATER_MS 200
+#define SETTLE_SOON_MS  5000
 
 static struct board_stage *
 daemon_words(const struct daemon *d, const struct proc *p)
@@ -162,7 +141,7 @@ static void
 daemon_ask_stop(void *context, const struct proc *p)
 {
 	struct daemon *d = context;
-	const char byte = CONTROL_STOP;
+	const char byte = p->replaced ? CONTROL_LEAVE : CONTROL_STOP;
 	(void)FAULT("supervisor.ask_stop");
 	/* Gone already or not listening: its exit or its deadline says so. */
 	if (send(d->children[p->slot].control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
@@ -225,6 +204,9 @@ daemon_renew(void *context)
 	struct daemon *d = context;
 	daemon_close_rings(d);
 	daemon_close_image(d);
+	swap_renew(d);
+	d->filled = false;
+	d->standby_ms = 0;
 	d->image = image_create();
 	if (d->image < 0 || FAULT("supervisor.renew") || !daemon_create_rings(d)) {
 		log_error("recovery.rings", "cannot make the rings (%zu bytes each): %s",
@@ -267,10 +249,17 @@ daemon_random(void *context, uint32_t bound)
 	return arc4random_uniform(bound);
 }
 
+static bool
+daemon_revert(void *context, const struct proc *p)
+{
+	return swap_revert(context, p);
+}
+
 static const struct supervise_ops daemon_ops = {
     .spawn = daemon_spawn,
     .kill = daemon_kill,
     .ask_stop = daemon_ask_stop,
+    .revert = daemon_revert,
     .renew = daemon_renew,
     .wake = daemon_wake,
     .heartbeat = daemon_heartbeat,
@@ -281,25 +270,55 @@ static const struct supervise_ops daemon_ops = {
 /* --- children --- */
 
 static void
+daemon_heard(struct daemon *d, struct proc *p, char byte, int64_t now_ms)
+{
+	(void)FAULT("supervisor.heard");
+	switch (byte) {
+	case CONTROL_READY:
+		if (p->role == ROLE_EGRESS)
+			d->standby_ms = 0;
+		if (p->role == ROLE_EGRESS && d->supervise.phase == PHASE_BOOT)
+			d->boot_batch = board_durable_batch(d->board);
+		supervise_event(&d->supervise, p, EVENT_READY, now_ms);
+		return;
+	case CONTROL_STANDBY:
+		d->standby_ms = now_ms;
+		supervise_event(&d->supervise, p, EVENT_STANDBY, now_ms);
+		return;
+	case CONTROL_WAITING:
+		supervise_event(&d->supervise, p, EVENT_WAITING, now_ms);
+		return;
+	case CONTROL_FILLED:
+		d->filled = true;
+		return;
+	case CONTROL_TAKEN:
+		swap_taken(d, p);
+		return;
+	default:
+		log_warn("supervisor.control", "%s has said what no stage says", p->name);
+	}
+}
+
+static void
 daemon_hear(struct daemon *d, struct proc *p, int64_t now_ms)
 {
 	struct child *c = &d->children[p->slot];
 	char byte;
 	ssize_t n;
-	while ((n = recv(c->control, &byte, 1, MSG_DONTWAIT)) == 1) {
-		(void)FAULT("supervisor.heard");
-		if (byte == CONTROL_READY)
-			supervise_event(&d->supervise, p, EVENT_READY, now_ms);
-		else if (byte == CONTROL_STANDBY)
-			supervise_event(&d->supervise, p, EVENT_STANDBY, now_ms);
-		else if (byte == CONTROL_WAITING)
-			supervise_event(&d->supervise, p, EVENT_WAITING, now_ms);
-	}
+	while ((n = recv(c->control, &byte, 1, MSG_DONTWAIT)) == 1)
+		daemon_heard(d, p, byte, now_ms);
 	if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		/* Its end is near; the pidfd tells when. Polling a closed socket would not sleep. */
 		close(c->control);
 		c->control = -1;
 	}
+}
+
+bool
+daemon_stands_by(const struct daemon *d, int64_t now_ms)
+{
+	return d->standby_ms != 0 && d->supervise.procs[SLOT_EGRESS].standby &&
+	       now_ms - d->standby_ms >= STANDBY_MS;
 }
 
 static void
@@ -308,7 +327,8 @@ daemon_bury(struct daemon *d, const struct proc *p, const siginfo_t *info, int64
 	struct obituary o = {
 	    .wall_ms = clock_wall_ms(), .uptime_ms = now_ms - p->started_ms, .pid = p->pid};
 	char how[64];
-	bool stopping = supervise_stopping(&d->supervise) || d->supervise.phase == PHASE_CLEAR;
+	bool stopping =
+	    supervise_stopping(&d->supervise) || p->replaced || d->supervise.phase == PHASE_CLEAR;
 	o.death = p->death;
 	strlcpy(o.name, p->name, sizeof o.name);
 	status_copy_text(o.words, sizeof o.words, daemon_words(d, p)->words, BOARD_WORDS_MAX);
@@ -354,14 +374,14 @@ daemon_reap_strangers(struct daemon *d)
 {
 	siginfo_t info = {0};
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
-		if (supervise_find(&d->supervise, info.si_pid) || info.si_pid == d->reload.pid)
+		if (supervise_find(&d->supervise, info.si_pid) || info.si_pid == d->swap.reload.pid)
 			return;
 		waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
 		info.si_pid = 0;
 	}
 }
 
-/* --- signals, status, reload --- */
+/* --- signals, status, requests --- */
 
 static void
 daemon_status(const struct daemon *d, bool json, FILE *out)
@@ -371,8 +391,8 @@ daemon_status(const struct daemon *d, bool json, FILE *out)
 	(json ? status_print_json : status_print)(&st, out);
 }
 
-/* Each line of a text becomes a log line; source lines and carets under an error do not. */
-static void
+/* Source lines and carets under an error are not for the log. */
+void
 daemon_log_text(enum log_level level, const char *event, const char *text, const char *prefix)
 {
 	size_t prefix_len = prefix ? strlen(prefix) : 0;
@@ -382,78 +402,6 @@ daemon_log_text(enum log_level level, const char *event, const char *text, const
 			log_line(level, event, "%.*s", (int)len, text);
 		text += len + (text[len] == '\n');
 	}
-}
-
-/* Whoever asked for it: the log says what came of it, and why. */
-static void
-daemon_tell_reload(struct daemon *d, int code, const char *text)
-{
-	if (code != 0) {
-		daemon_log_text(LOG_ERROR, "reload.refused", text, d->pipeline->file);
-		log_error("reload.refused", "the pipeline goes on as it was");
-	} else {
-		daemon_log_text(LOG_INFO, "reload.done", text, NULL);
-	}
-	control_answer_waiting(&d->control, code, text);
-}
-
-/* Begin a reload. Returns CONTROL_LATER, or an exit code after telling why not. */
-static int
-daemon_reload(struct daemon *d, FILE *answer)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	int code = EXIT_TEMPORARY;
-	if (!out)
-		return code;
-	if (supervise_stopping(&d->supervise)) {
-		fprintf(out, STOPPING, d->pipeline->file);
-	} else {
-		reload_cancel(&d->reload); /* the file may have changed again since it was read */
-		code = reload_begin(&d->reload, d->pipeline, out);
-	}
-	fclose(out);
-	if (code != 0) {
-		daemon_tell_reload(d, code, text);
-		fputs(text, answer);
-	}
-	free(text);
-	return code != 0 ? code : CONTROL_LATER;
-}
-
-/* The check of a reload has ended: swap, or keep the old one and say why. */
-static void
-daemon_reload_end(struct daemon *d)
-{
-	struct source source;
-	struct pipeline *pipeline;
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (!out) {
-		reload_cancel(&d->reload);
-		return;
-	}
-	int code = reload_end(&d->reload, &source, &pipeline, out);
-	if (code == 0 && supervise_stopping(&d->supervise)) {
-		code = EXIT_TEMPORARY;
-		fprintf(out, STOPPING, pipeline->file);
-		source_free(&source);
-		pipeline_free(pipeline);
-	} else if (code == 0) {
-		/* Rings belong to the servers of the old one; their number is the same. */
-		source_free(&d->source);
-		pipeline_free(d->pipeline);
-		d->source = source;
-		d->pipeline = pipeline;
-		supervise_recover(&d->supervise, "the pipeline file was read again",
-				  clock_monotonic_ms());
-		fprintf(out, "%s is read again: all stages start again\n", pipeline->file);
-	}
-	fclose(out);
-	daemon_tell_reload(d, code, text);
-	free(text);
 }
 
 static void
@@ -478,22 +426,18 @@ daemon_answer(void *context, const char *request, FILE *out)
 		daemon_status(d, false, out);
 	else if (strcmp(request, "status json") == 0)
 		daemon_status(d, true, out);
-	else if (strcmp(request, "reload") == 0)
-		return daemon_reload(d, out);
-	else {
-		fprintf(out, "this tallyd does not know \"%s\"\n", request);
-		return EXIT_USAGE;
-	}
+	else
+		return swap_request(d, request, out);
 	return 0;
 }
 
 static void
 daemon_hup(struct daemon *d)
 {
-	FILE *nowhere = fopen("/dev/null", "we");
+	FILE *nowhere = fopen("/dev/null", "we"); /* the log says it too */
 	if (!nowhere)
 		return;
-	daemon_reload(d, nowhere);
+	swap_request(d, "reload", nowhere);
 	fclose(nowhere);
 }
 
@@ -557,15 +501,82 @@ daemon_open_signals(struct daemon *d)
 
 /* --- the loop --- */
 
+static int64_t
+daemon_settle_deadline(const struct daemon *d, int64_t now_ms)
+{
+	const struct supervise *s = &d->supervise;
+	if (s->phase != PHASE_RUN || s->settled)
+		return DEADLINE_NEVER;
+	return now_ms + (now_ms - s->recovery_ms < SETTLE_SOON_MS ? SETTLE_MS : SETTLE_LATER_MS);
+}
+
 static int
 daemon_timeout(const struct daemon *d)
 {
-	int64_t deadline_ms = supervise_deadline(&d->supervise);
-	int64_t client_ms = control_deadline(&d->control);
-	if (client_ms < deadline_ms)
-		deadline_ms = client_ms;
-	int64_t left = deadline_ms == INT64_MAX ? 1000 : deadline_ms - clock_monotonic_ms();
-	return left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
+	int64_t now_ms = clock_monotonic_ms();
+	const int64_t deadlines[] = {
+	    supervise_deadline(&d->supervise),
+	    control_deadline(&d->control),
+	    swap_deadline(d),
+	    daemon_settle_deadline(d, now_ms),
+	};
+	int64_t left = 1000;
+	for (size_t i = 0; i < sizeof deadlines / sizeof *deadlines; i++)
+		if (deadlines[i] - now_ms < left)
+			left = deadlines[i] - now_ms;
+	return left < 0 ? 0 : (int)left;
+}
+
+/* What was asked for this once is done. */
+static void
+daemon_clear_wishes(struct daemon *d)
+{
+	d->pipeline->replay = false;
+	for (unsigned i = 0; d->filled && i < d->pipeline->view_count; i++)
+		d->pipeline->views[i].rebuild = false;
+}
+
+/* `tallyd rebuild` without a running tallyd: it was for this that we were started. */
+static void
+daemon_end_rebuild(struct daemon *d, int64_t now_ms)
+{
+	struct supervise *s = &d->supervise;
+	if (s->phase == PHASE_RUN && s->settled && d->filled) {
+		uint64_t rows = board_counter(&d->board->stage[SLOT_EGRESS], COUNTER_REBUILT);
+		printf("%s: rebuilt: %llu row%s written\n", d->pipeline->file,
+		       (unsigned long long)rows, rows == 1 ? "" : "s");
+		d->mode = DAEMON_RUN;
+		supervise_stop(s, now_ms);
+	} else if (daemon_stands_by(d, now_ms)) {
+		snprintf(d->why, sizeof d->why,
+			 ": another tallyd holds the pipeline: run `tallyd rebuild` where it runs, "
+			 "or stop it first");
+		fprintf(stderr, "%s: nothing is rebuilt%s\n", d->pipeline->file, d->why);
+		d->mode = DAEMON_RUN;
+		s->exit_code = EXIT_TEMPORARY;
+		supervise_kill(s, now_ms);
+	}
+}
+
+/* What no event tells: read from the board after every turn. */
+static void
+daemon_watch(struct daemon *d, int64_t now_ms)
+{
+	struct supervise *s = &d->supervise;
+	if (s->phase == PHASE_RUN && !s->settled &&
+	    atomic_load(&d->board->stage[SLOT_REDUCE].state) == STAGE_RUNNING) {
+		supervise_settle(s, now_ms);
+		log_info("recovery.settled", "output goes on %lld ms after it stood still",
+			 (long long)s->pause_ms);
+	}
+	/* The first batch fills, and egress may have died before it could say so. */
+	if (s->settled && board_durable_batch(d->board) > d->boot_batch)
+		d->filled = true;
+	if (s->settled)
+		daemon_clear_wishes(d);
+	if (d->mode == DAEMON_REBUILD)
+		daemon_end_rebuild(d, now_ms);
+	swap_turn(d, now_ms);
 }
 
 static void
@@ -580,7 +591,7 @@ daemon_turn(struct daemon *d)
 		fds[n++] = (struct pollfd){.fd = d->children[i].control, .events = POLLIN};
 	}
 	unsigned reload = n;
-	fds[n++] = (struct pollfd){.fd = d->reload.pidfd, .events = POLLIN};
+	fds[n++] = (struct pollfd){.fd = d->swap.reload.pidfd, .events = POLLIN};
 	unsigned controls = control_poll_fds(&d->control, fds + n);
 	if (poll(fds, n + controls, daemon_timeout(d)) < 0 && errno != EINTR)
 		log_error("supervisor.poll", "poll: %s", strerror(errno));
@@ -591,13 +602,14 @@ daemon_turn(struct daemon *d)
 		if (fds[1 + 2 * i].revents && d->children[i].pidfd >= 0)
 			daemon_reap(d, &s->procs[i], clock_monotonic_ms());
 	}
-	if (fds[reload].revents && d->reload.pid > 0)
-		daemon_reload_end(d);
+	if (fds[reload].revents && d->swap.reload.pid > 0)
+		swap_checked(d);
 	daemon_reap_strangers(d);
 	if (fds[0].revents)
 		daemon_take_signals(d);
 	control_serve(&d->control, fds + n, controls, daemon_answer, d, clock_monotonic_ms());
 	supervise_tick(s, clock_monotonic_ms());
+	daemon_watch(d, clock_monotonic_ms());
 }
 
 static void
@@ -661,7 +673,7 @@ daemon_open(struct daemon *d)
 static void
 daemon_close(struct daemon *d)
 {
-	reload_cancel(&d->reload);
+	swap_close(d);
 	control_close(&d->control);
 	daemon_close_rings(d);
 	daemon_close_image(d);
@@ -673,19 +685,19 @@ daemon_close(struct daemon *d)
 			close(fds[i]);
 	for (unsigned i = 0; i < BOARD_STAGES_MAX; i++)
 		free(d->names[i]);
-	source_free(&d->source);
 	pipeline_free(d->pipeline);
+	pipeline_free(d->next);
 }
 
 int
-daemon_run(struct source *source, struct pipeline *pipeline)
+daemon_run(struct source *source, struct pipeline *pipeline, enum daemon_mode mode)
 {
 	struct daemon *d = xcalloc(1, sizeof *d);
-	d->source = *source;
-	*source = (struct source){0};
+	source_free(source);
+	d->mode = mode;
 	d->pipeline = pipeline;
 	d->board_fd = d->null_fd = d->signal_fd = d->image = -1;
-	d->reload = (struct reload){.pidfd = -1, .output = -1};
+	d->swap.reload.pidfd = d->swap.reload.output = -1;
 	d->started_ms = clock_monotonic_ms();
 	log_info("start", "tallyd %s runs pipeline \"%s\" of %s as pid %d", TALLYD_VERSION,
 		 pipeline->name, pipeline->file, (int)getpid());

@@ -10,10 +10,16 @@
 struct pipeline;
 struct source;
 
+enum daemon_mode {
+	DAEMON_RUN,     /* until it is stopped */
+	DAEMON_REBUILD, /* until the views whose `rebuild` is set are rebuilt, see EXIT_TEMPORARY */
+};
+
 /*
- * Run a pipeline that was parsed and checked, until it is stopped. Takes over both arguments.
- * Returns the exit code.
+ * Run a pipeline that was parsed and checked. Takes over both arguments. Returns the exit code. A
+ * rebuild ends with EXIT_TEMPORARY, after a sentence, when another tallyd holds the pipeline, and
+ * says on standard output what it has written.
  */
-int daemon_run(struct source *, struct pipeline *);
+int daemon_run(struct source *, struct pipeline *, enum daemon_mode);
 
 #endif

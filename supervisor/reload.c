@@ -1,6 +1,7 @@
-/* reload.c - check, then swap: never half a pipeline. */
+/* reload.c - what a changed file would mean, and whether it can be: nothing is changed here. */
 #include "supervisor/reload.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,99 +17,156 @@
 #include "supervisor/parse.h"
 #include "supervisor/spawn.h"
 
-/* NULL, or a heap sentence that says what cannot be changed while running. */
-static char *
-reload_obstacle(const struct pipeline *old, const struct pipeline *new)
+bool
+reload_parse_wish(struct reload_wish *w, const char *request)
 {
-	if (strcmp(old->name, new->name) != 0)
-		return xasprintf(
-		    "the pipeline's name was \"%s\": another name is another pipeline, "
-		    "which is started by its own `tallyd run`",
-		    old->name);
-	if (old->ring_bytes != new->ring_bytes)
-		return xasprintf("ring_bytes was %zu: stop tallyd and start it again to change it",
-				 old->ring_bytes);
-	char *difference = pipeline_difference(old, new);
-	if (difference) {
-		char *text =
-		    xasprintf("%s: tables and views cannot change under a running pipeline; "
-			      "give the changed one a new name (SET pipeline) and target "
-			      "tables of its own",
-			      difference);
-		free(difference);
-		return text;
+	*w = (struct reload_wish){0};
+	if (strncmp(request, "rebuild", 7) == 0 && (request[7] == ' ' || request[7] == '\0')) {
+		const char *view = request[7] ? request + 8 : "";
+		w->rebuild = true;
+		return strlcpy(w->view, view, sizeof w->view) < sizeof w->view;
 	}
-	bool same = old->server_count == new->server_count;
-	for (unsigned i = 0; same && i < old->server_count; i++)
-		same = strcmp(old->servers[i].name, new->servers[i].name) == 0;
-	return same ? NULL
-		    : xasprintf(
-			  "the servers are others: their number, names and order belong to the "
-			  "pipeline; give the changed one a new name (SET pipeline) and "
-			  "target tables of its own");
+	if (strncmp(request, "reload", 6) != 0)
+		return false;
+	for (request += 6; *request; request += strcspn(request + 1, " ") + 1) {
+		size_t len = strcspn(request + 1, " ");
+		if (len == 6 && strncmp(request, " replay", 7) == 0)
+			w->replay = true;
+		else if (len == 7 && strncmp(request, " dry-run", 8) == 0)
+			w->dry_run = true;
+		else
+			return false;
+	}
+	return true;
+}
+
+/* "name", or "schema.name" */
+static bool
+view_is(const struct view *v, const char *given)
+{
+	size_t len = v->schema ? strlen(v->schema) : 0;
+	if (strcmp(v->name, given) == 0)
+		return true;
+	return v->schema && strncmp(given, v->schema, len) == 0 && given[len] == '.' &&
+	       strcmp(given + len + 1, v->name) == 0;
 }
 
 int
-reload_read(const struct pipeline *running, struct source *source, struct pipeline **pipeline,
-	    FILE *errors)
+reload_mark(struct pipeline *p, const char *view, FILE *errors)
 {
-	int code = source_read(source, running->file, errors);
+	unsigned found = 0;
+	for (unsigned i = 0; i < p->view_count; i++) {
+		p->views[i].rebuild = *view == '\0' || view_is(&p->views[i], view);
+		found += p->views[i].rebuild;
+	}
+	if (*view == '\0' || found == 1)
+		return 0;
+	if (found == 0)
+		fprintf(errors, "%s has no view \"%s\"; its views are:", p->file, view);
+	else
+		fprintf(errors,
+			"%s has several views \"%s\": name the schema too; its views are:", p->file,
+			view);
+	for (unsigned i = 0; i < p->view_count; i++)
+		fprintf(errors, " %s%s%s", p->views[i].schema ? p->views[i].schema : "",
+			p->views[i].schema ? "." : "", p->views[i].name);
+	fputc('\n', errors);
+	return EXIT_USAGE;
+}
+
+/* Every change that is not to be made, with the reason. */
+static void
+reload_refuse(const struct reload *r, FILE *errors)
+{
+	for (unsigned i = 0; i < r->differences.count; i++) {
+		const struct difference *x = &r->differences.list[i];
+		char *text = NULL;
+		if (x->effect == EFFECT_REFUSED)
+			text = xstrdup(x->text);
+		else if (x->effect == EFFECT_REPLAY && !r->wish.replay && !r->wish.rebuild)
+			text = xasprintf("%s, and nothing is shown meanwhile: `tallyd reload "
+					 "--replay %s` does it",
+					 x->text, r->pipeline->file);
+		if (text)
+			source_report(&r->source, errors, "error", NULL, text);
+		free(text);
+	}
+}
+
+int
+reload_read(struct reload *r, const struct reload_wish *wish, const struct pipeline *running,
+	    const struct pipeline *file, FILE *errors)
+{
+	*r = (struct reload){.pidfd = -1, .output = -1, .wish = *wish};
+	int code = source_read(&r->source, running->file, errors);
 	if (code != 0)
 		return code;
-	*pipeline = parse_pipeline(source, errors);
-	if (!*pipeline) {
-		source_free(source);
+	r->pipeline = parse_pipeline(&r->source, errors);
+	if (!r->pipeline)
 		return EXIT_CONFIG;
-	}
-	char *obstacle = reload_obstacle(running, *pipeline);
-	if (obstacle)
-		source_report(source, errors, "error", NULL, obstacle);
-	if (!obstacle)
-		return 0;
-	free(obstacle);
-	pipeline_free(*pipeline);
-	*pipeline = NULL;
-	source_free(source);
-	return EXIT_CONFIG;
+	if (wish->rebuild && (code = reload_mark(r->pipeline, wish->view, errors)) != 0)
+		return code;
+	differences_find(&r->differences, running, file, r->pipeline);
+	bool never = differences_have(&r->differences, EFFECT_REFUSED);
+	bool refused = never || (differences_have(&r->differences, EFFECT_REPLAY) &&
+				 !wish->replay && !wish->rebuild);
+	if (refused && wish->dry_run)
+		differences_print(&r->differences, r->pipeline, errors);
+	if (refused && wish->dry_run && !never)
+		fprintf(errors, "`tallyd reload --replay %s` does it\n", running->file);
+	if (refused && !wish->dry_run)
+		reload_refuse(r, errors);
+	return refused ? EXIT_CONFIG : 0;
 }
 
 static void
-reload_drop(struct reload *r)
+reload_close(struct reload *r)
 {
 	if (r->pidfd >= 0)
 		close(r->pidfd);
 	if (r->output >= 0)
 		close(r->output);
-	if (r->pipeline) {
-		pipeline_free(r->pipeline);
-		source_free(&r->source);
-	}
-	*r = (struct reload){.pidfd = -1, .output = -1};
+	r->pidfd = r->output = -1;
+	r->pid = 0;
 }
 
-int
-reload_begin(struct reload *r, const struct pipeline *running, FILE *errors)
+static bool
+reload_spawn(struct reload *r)
 {
-	struct spawn x = {.path = "/proc/self/exe",
-			  .argv = {"tallyd", "check", "--", running->file, NULL}};
-	*r = (struct reload){.pidfd = -1, .output = -1};
-	int code = reload_read(running, &r->source, &r->pipeline, errors);
-	if (code != 0)
-		return code;
+	char rebuild[RELOAD_VIEW_MAX + 16];
+	struct spawn x = {.path = "/proc/self/exe", .argv = {"tallyd", "check"}, .fd_count = 3};
+	unsigned n = 2;
+	snprintf(rebuild, sizeof rebuild, "--rebuild=%s", r->wish.view);
+	if (r->wish.replay)
+		x.argv[n++] = "--replay";
+	if (r->wish.rebuild)
+		x.argv[n++] = rebuild;
+	x.argv[n++] = "--";
+	x.argv[n++] = r->pipeline->file;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	r->output = memfd_create("tallyd-reload", MFD_CLOEXEC);
 	const int fds[] = {null, null, r->output};
 	memcpy(x.fds, fds, sizeof fds);
-	x.fd_count = 3;
-	if (null >= 0 && r->output >= 0)
-		r->pid = spawn_process(&x, &r->pidfd);
+	pid_t pid = null >= 0 && r->output >= 0 ? spawn_process(&x, &r->pidfd) : -1;
 	if (null >= 0)
 		close(null);
-	if (r->pid > 0)
-		return 0;
-	fprintf(errors, "%s: the check cannot be started: %s\n", running->file, strerror(errno));
-	reload_drop(r);
-	return EXIT_TEMPORARY;
+	r->pid = pid > 0 ? pid : 0;
+	return pid > 0;
+}
+
+int
+reload_begin(struct reload *r, const struct reload_wish *wish, const struct pipeline *running,
+	     const struct pipeline *file, FILE *errors)
+{
+	int code = reload_read(r, wish, running, file, errors);
+	if (code == 0 && !reload_spawn(r)) {
+		fprintf(errors, "%s: the check cannot be started: %s\n", running->file,
+			strerror(errno));
+		code = EXIT_TEMPORARY;
+	}
+	if (code != 0)
+		reload_drop(r);
+	return code;
 }
 
 /* Copy what the check has said. */
@@ -122,34 +180,35 @@ reload_copy(const struct reload *r, FILE *errors)
 }
 
 int
-reload_end(struct reload *r, struct source *source, struct pipeline **pipeline, FILE *errors)
+reload_end(struct reload *r, FILE *errors)
 {
 	siginfo_t info = {0};
 	while (waitid(P_PIDFD, (id_t)r->pidfd, &info, WEXITED) < 0 && errno == EINTR)
 		;
 	int code = info.si_code == CLD_EXITED ? info.si_status : EXIT_INTERNAL;
-	if (code == 0) {
-		*source = r->source;
-		*pipeline = r->pipeline;
-		r->pipeline = NULL;
-	} else {
+	if (r->wish.dry_run)
+		differences_print(&r->differences, r->pipeline, errors);
+	if (code != 0)
 		reload_copy(r, errors);
-		if (info.si_code != CLD_EXITED)
-			fprintf(errors, "%s: the check was ended by signal %d\n", r->pipeline->file,
-				info.si_status);
-	}
-	reload_drop(r);
+	if (info.si_code != CLD_EXITED)
+		fprintf(errors, "%s: the check was ended by signal %d\n", r->pipeline->file,
+			info.si_status);
+	reload_close(r);
 	return code;
 }
 
 void
-reload_cancel(struct reload *r)
+reload_drop(struct reload *r)
 {
 	siginfo_t info;
-	if (r->pid <= 0)
-		return;
-	kill(r->pid, SIGKILL);
-	while (waitid(P_PIDFD, (id_t)r->pidfd, &info, WEXITED) < 0 && errno == EINTR)
-		;
-	reload_drop(r);
+	if (r->pid > 0) {
+		kill(r->pid, SIGKILL);
+		while (waitid(P_PIDFD, (id_t)r->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+			;
+	}
+	reload_close(r);
+	differences_free(&r->differences);
+	pipeline_free(r->pipeline);
+	source_free(&r->source);
+	r->pipeline = NULL;
 }

@@ -52,8 +52,7 @@ spawn_locate(enum stage_role role, char *path)
 	return access(path, X_OK) == 0;
 }
 
-/* Heap; the caller zeroes it, for it may hold a password. NULL with errno EMSGSIZE. */
-static uint8_t *
+uint8_t *
 spawn_pack(const struct pipeline *pipeline, enum section section, unsigned server, size_t *len,
 	   size_t *size)
 {

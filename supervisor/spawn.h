@@ -10,16 +10,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "common/pipeline.h"
 #include "common/stage.h"
-
-struct pipeline;
 
 #define SPAWN_FDS_MAX  (STAGE_FD_RINGS + 3 * (BOARD_STAGES_MAX + 1))
 #define SPAWN_PATH_MAX 4096
 
 struct spawn {
 	const char *path;
-	const char *argv[6]; /* NULL-terminated */
+	const char *argv[8]; /* NULL-terminated */
 	/* fds[i] becomes descriptor i of the child, -1: closed there. Borrowed; any may be equal. */
 	int fds[SPAWN_FDS_MAX];
 	unsigned fd_count;
@@ -33,6 +32,13 @@ const char *spawn_role_name(enum stage_role);
  * False when neither has it; `path` (SPAWN_PATH_MAX bytes) then is where it was looked for last.
  */
 bool spawn_locate(enum stage_role, char *path);
+
+/*
+ * A section as bytes: *len of them, on the heap, in *size bytes that the caller zeroes (they may hold
+ * a password) and frees. NULL with errno EMSGSIZE.
+ */
+uint8_t *spawn_pack(const struct pipeline *, enum section, unsigned server, size_t *len,
+		    size_t *size);
 
 /*
  * A sealed memfd with the section of the pipeline that this stage may see, close-on-exec.

@@ -150,6 +150,27 @@ status_print_durable(const struct status *st, FILE *out)
 	free(d);
 }
 
+/* What the last full recovery was, and what it cost. */
+static void
+status_print_recovery(const struct status *st, FILE *out)
+{
+	const struct supervise *s = st->supervise;
+	uint64_t loaded = board_counter(&st->board->stage[SLOT_REDUCE], COUNTER_LOADED);
+	char span[32];
+	fprintf(out, "recovery: %s", *s->reason ? s->reason : "the start");
+	if (!s->settled)
+		fprintf(out, ", under way for %s",
+			status_span(st->now_ms - s->recovery_ms, span, sizeof span));
+	else
+		fprintf(out, ", took %" PRId64 " ms", s->pause_ms);
+	if (s->procs[SLOT_REDUCE].state != PROC_READY)
+		fputc('\n', out);
+	else if (board_origin(st->board)->len > 0)
+		fprintf(out, ", %" PRIu64 " entries from the checkpoint\n", loaded);
+	else
+		fputs(", from the start of history\n", out);
+}
+
 static void
 status_print_stage(const struct status *st, const struct proc *p, FILE *out)
 {
@@ -221,6 +242,7 @@ status_print(const struct status *st, FILE *out)
 	    status_span(st->now_ms - st->started_ms, up, sizeof up), s->recoveries,
 	    s->recoveries == 1 ? "y" : "ies");
 	status_print_durable(st, out);
+	status_print_recovery(st, out);
 	fprintf(out, "\n%-20s %-9s %-9s %8s %7s %8s %8s  %s\n", "stage", "state", "says", "pid",
 		"starts", "uptime", "beat", "note");
 	for (unsigned i = 0; i < s->count; i++)
@@ -288,6 +310,23 @@ status_json_durable(const struct status *st, FILE *out)
 }
 
 static void
+status_json_recovery(const struct status *st, FILE *out)
+{
+	const struct supervise *s = st->supervise;
+	const char *origin = s->procs[SLOT_REDUCE].state != PROC_READY ? "unknown"
+			     : board_origin(st->board)->len > 0        ? "checkpoint"
+								       : "history";
+	fputs("\"recovery\":{", out);
+	json_put_member(out, "reason", *s->reason ? s->reason : "start");
+	json_put_member(out, "origin", origin);
+	fputs("\"pause_ms\":", out);
+	if (s->settled)
+		fprintf(out, "%" PRId64 "},", s->pause_ms);
+	else
+		fputs("null},", out);
+}
+
+static void
 status_json_stage(const struct status *st, const struct proc *p, FILE *out)
 {
 	const struct board_stage *b = &st->board->stage[p->slot];
@@ -342,6 +381,7 @@ status_print_json(const struct status *st, FILE *out)
 	json_put_member(out, "owner", owner);
 	fprintf(out, "\"pid\":%d,\"uptime_ms\":%" PRId64 ",\"recoveries\":%u,", (int)getpid(),
 		st->now_ms - st->started_ms, s->recoveries);
+	status_json_recovery(st, out);
 	status_json_durable(st, out);
 	fputs(",\"stages\":[", out);
 	for (unsigned i = 0; i < s->count; i++) {

@@ -103,7 +103,7 @@ static void
 proc_start(struct supervise *s, struct proc *p)
 {
 	p->standby = false;
-	p->killed = false;
+	p->killed = p->replaced = false;
 	p->ready_ms = 0;
 	p->started_ms = s->now_ms;
 	p->starts++;
@@ -207,6 +207,13 @@ proc_ask(struct supervise *s, struct proc *p)
 }
 
 static void
+proc_replace(struct supervise *s, struct proc *p)
+{
+	p->replaced = true;
+	proc_ask(s, p);
+}
+
+static void
 proc_cancel(struct supervise *s, struct proc *p)
 {
 	(void)s;
@@ -231,6 +238,7 @@ static void (*const act[PROC_STATES][PROC_EVENTS])(struct supervise *, struct pr
 		[EVENT_HANG] = proc_ignore,
 		[EVENT_STOP] = proc_ignore,
 		[EVENT_RECOVER] = proc_ignore,
+		[EVENT_REPLACE] = proc_ignore,
 	    },
 	[PROC_STARTING] =
 	    {
@@ -243,6 +251,7 @@ static void (*const act[PROC_STATES][PROC_EVENTS])(struct supervise *, struct pr
 		[EVENT_HANG] = proc_hang,
 		[EVENT_STOP] = proc_end,
 		[EVENT_RECOVER] = proc_end,
+		[EVENT_REPLACE] = proc_ignore,
 	    },
 	[PROC_READY] =
 	    {
@@ -255,6 +264,7 @@ static void (*const act[PROC_STATES][PROC_EVENTS])(struct supervise *, struct pr
 		[EVENT_HANG] = proc_hang,
 		[EVENT_STOP] = proc_ask,
 		[EVENT_RECOVER] = proc_end,
+		[EVENT_REPLACE] = proc_replace,
 	    },
 	[PROC_STOPPING] =
 	    {
@@ -267,6 +277,7 @@ static void (*const act[PROC_STATES][PROC_EVENTS])(struct supervise *, struct pr
 		[EVENT_HANG] = proc_ignore,
 		[EVENT_STOP] = proc_ignore,
 		[EVENT_RECOVER] = proc_end,
+		[EVENT_REPLACE] = proc_ignore,
 	    },
 	[PROC_BACKOFF] =
 	    {
@@ -279,6 +290,7 @@ static void (*const act[PROC_STATES][PROC_EVENTS])(struct supervise *, struct pr
 		[EVENT_HANG] = proc_ignore,
 		[EVENT_STOP] = proc_cancel,
 		[EVENT_RECOVER] = proc_cancel,
+		[EVENT_REPLACE] = proc_ignore,
 	    },
 	[PROC_FAILED] =
 	    {
@@ -291,6 +303,7 @@ static void (*const act[PROC_STATES][PROC_EVENTS])(struct supervise *, struct pr
 		[EVENT_HANG] = proc_ignore,
 		[EVENT_STOP] = proc_ignore,
 		[EVENT_RECOVER] = proc_ignore,
+		[EVENT_REPLACE] = proc_ignore,
 	    },
 };
 
@@ -352,6 +365,8 @@ supervise_boot(struct supervise *s)
 		return;
 	}
 	s->phase = PHASE_BOOT;
+	if (s->trial == TRIAL_LOST)
+		s->trial = TRIAL_NONE;
 	struct proc *egress = &s->procs[SLOT_EGRESS];
 	if (s->boot_ms > s->now_ms)
 		proc_wait(s, egress, s->boot_ms - s->now_ms);
@@ -438,7 +453,11 @@ supervise_clear(struct supervise *s, const char *reason, int64_t wait_ms)
 {
 	log_warn("recovery.full", "%s: all stages start again", reason);
 	s->recoveries++;
-	s->recovery_ms = s->now_ms;
+	snprintf(s->reason, sizeof s->reason, "%s", reason);
+	if (s->settled) /* else output has stood still since longer ago */
+		s->recovery_ms = s->now_ms;
+	s->settled = false;
+	s->pause_ms = -1;
 	s->boot_ms = s->now_ms + wait_ms;
 	supervise_enter(s, PHASE_CLEAR);
 }
@@ -459,13 +478,13 @@ death_is_final(const struct death *d)
 	       (d->status == EXIT_DATA || d->status == EXIT_DENIED || d->status == EXIT_CONFIG);
 }
 
-/* A process that nobody asked to end: decide what its death means for the others. */
+/* A process that nobody asked to end, or asked to make room for another: what follows for all. */
 static void
-supervise_replace(struct supervise *s, struct proc *p)
+supervise_succeed(struct supervise *s, struct proc *p)
 {
 	char reason[128];
-	int64_t wait_ms = proc_next_backoff(s, p);
 	bool asked = !p->death.signalled && p->death.status == EXIT_RECOVER;
+	int64_t wait_ms = p->replaced ? 0 : proc_next_backoff(s, p);
 	if (s->phase == PHASE_BOOT || p->role == ROLE_REDUCE || asked) {
 		snprintf(reason, sizeof reason, "%s %s", p->name,
 			 asked                    ? "asked for a full recovery"
@@ -479,34 +498,67 @@ supervise_replace(struct supervise *s, struct proc *p)
 	}
 }
 
+/* A stage has refused the new pipeline file: go on with the old one. */
 static void
-supervise_bury(struct supervise *s, struct proc *p)
+supervise_revert(struct supervise *s, struct proc *p)
 {
-	bool running = s->phase == PHASE_BOOT || s->phase == PHASE_RUN;
-	if (death_is_final(&p->death)) {
-		p->state = PROC_FAILED;
-		if (s->exit_code == 0)
-			s->exit_code = p->death.status;
-		if (running) {
-			supervise_begin_stop(s);
-			return;
-		}
-		if (s->phase == PHASE_CLEAR)
-			s->phase = PHASE_KILL;
-	} else if (running) {
-		supervise_replace(s, p);
+	char reason[128];
+	bool alone = s->ops->revert(s->context, p) && s->phase == PHASE_RUN;
+	s->trial = alone ? TRIAL_NONE : TRIAL_LOST;
+	if (alone) {
+		supervise_act(s, p, EVENT_START);
 		return;
 	}
+	snprintf(reason, sizeof reason, "%s has refused the new pipeline file", p->name);
+	supervise_clear(s, reason, 0);
+}
+
+/* One that was asked to end has done so. */
+static void
+supervise_finish(struct supervise *s, const struct proc *p)
+{
 	if (s->phase == PHASE_DRAIN && p->role == ROLE_EGRESS)
 		supervise_enter(s, PHASE_KILL); /* what is still in the rings has no way any more */
 	else
 		supervise_advance(s);
 }
 
+/* No restart helps. */
+static void
+supervise_give_up(struct supervise *s, struct proc *p)
+{
+	p->state = PROC_FAILED;
+	if (s->exit_code == 0)
+		s->exit_code = p->death.status;
+	if (s->phase == PHASE_BOOT || s->phase == PHASE_RUN) {
+		supervise_begin_stop(s);
+		return;
+	}
+	if (s->phase == PHASE_CLEAR)
+		s->phase = PHASE_KILL;
+	supervise_finish(s, p);
+}
+
+static void
+supervise_bury(struct supervise *s, struct proc *p)
+{
+	bool running = s->phase == PHASE_BOOT || s->phase == PHASE_RUN;
+	bool final = death_is_final(&p->death);
+	if (final && running && s->trial == TRIAL_ON)
+		supervise_revert(s, p);
+	else if (final && (s->phase != PHASE_CLEAR || s->trial == TRIAL_NONE))
+		supervise_give_up(s, p);
+	else if (running)
+		supervise_succeed(s, p);
+	else
+		supervise_finish(s, p);
+}
+
 void
 supervise_start(struct supervise *s, int64_t now_ms)
 {
 	s->now_ms = s->ticked_ms = s->recovery_ms = s->boot_ms = now_ms;
+	s->pause_ms = -1;
 	s->phase = PHASE_CLEAR;
 	supervise_advance(s);
 }
@@ -524,6 +576,42 @@ supervise_recover(struct supervise *s, const char *reason, int64_t now_ms)
 	s->now_ms = now_ms;
 	if (!supervise_stopping(s))
 		supervise_clear(s, reason, 0);
+}
+
+void
+supervise_replace(struct supervise *s, struct proc *p, int64_t now_ms)
+{
+	supervise_event(s, p, EVENT_REPLACE, now_ms);
+}
+
+void
+supervise_try(struct supervise *s)
+{
+	if (!supervise_stopping(s))
+		s->trial = TRIAL_ON;
+}
+
+void
+supervise_trust(struct supervise *s)
+{
+	if (s->trial == TRIAL_ON)
+		s->trial = TRIAL_NONE;
+}
+
+void
+supervise_settle(struct supervise *s, int64_t now_ms)
+{
+	s->settled = true;
+	s->pause_ms = now_ms - s->recovery_ms;
+}
+
+bool
+supervise_is_quiet(const struct supervise *s)
+{
+	bool quiet = s->phase == PHASE_RUN && s->settled;
+	for (unsigned i = 0; i < s->count; i++)
+		quiet = quiet && s->procs[i].state == PROC_READY;
+	return quiet;
 }
 
 void

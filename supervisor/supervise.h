@@ -10,6 +10,10 @@
  * full recovery: kill and reap all, renew rings and owner, start egress, then reduce, then the
  * ingests. Exit codes 65, 77 and 78 stop the whole daemon with that code.
  *
+ * A new pipeline file is on trial from the moment its first stage starts by it until the caller
+ * trusts it: a stage that refuses it by one of these codes does not stop the daemon, but puts the
+ * old file back (ops->revert).
+ *
  * Back-off: a stage that had been ready for READY_LONG_MS is restarted at once. So is one that
  * had been ready for less, once: a single kill costs milliseconds. Every further early death, and
  * every death before READY, waits for min(cap, random(base, 3 * the wait before)).
@@ -53,8 +57,9 @@ enum proc_event {
 	EVENT_HANG,    /* its heartbeat has stood still for too long */
 	EVENT_STOP,    /* finish what is whole, then exit */
 	EVENT_RECOVER, /* end at once: a full recovery, or a stop that does not wait */
+	EVENT_REPLACE, /* end where it is whole: a successor is started at once, alone */
 };
-#define PROC_EVENTS (EVENT_RECOVER + 1)
+#define PROC_EVENTS (EVENT_REPLACE + 1)
 
 enum supervise_phase {
 	PHASE_BOOT, /* a full recovery until all stages were ready once */
@@ -76,9 +81,10 @@ struct proc {
 	unsigned server;  /* ingest: its server */
 	const char *name; /* borrowed */
 	enum proc_state state;
-	bool standby; /* STARTING, and said STANDBY */
-	bool killed;  /* SIGKILL was sent */
-	pid_t pid;    /* 0: no process */
+	bool standby;  /* STARTING, and said STANDBY */
+	bool killed;   /* SIGKILL was sent */
+	bool replaced; /* STOPPING for EVENT_REPLACE */
+	pid_t pid;     /* 0: no process */
 	unsigned starts;
 	int64_t started_ms;
 	int64_t ready_ms; /* 0: was not ready in this life */
@@ -95,7 +101,11 @@ struct supervise_ops {
 	 * its pid, or -1: treated as a death. */
 	pid_t (*spawn)(void *context, const struct proc *p, bool alone);
 	void (*kill)(void *context, const struct proc *p, int signal_number);
+	/* Finish what is whole, then exit; p->replaced: the others run on, and it need not wait. */
 	void (*ask_stop)(void *context, const struct proc *p);
+	/* p has refused the new pipeline file: the old one is in force again. Returns true when p
+	 * alone is to be started by it, false when others have begun to work by the new one. */
+	bool (*revert)(void *context, const struct proc *p);
 	/* Full recovery: new rings, cleared board, new owner. False: not possible. */
 	bool (*renew)(void *context);
 	/* Ring the bells of p's rings: a signal of its predecessor may have been lost. */
@@ -106,6 +116,12 @@ struct supervise_ops {
 	uint32_t (*random)(void *context, uint32_t bound);
 };
 
+enum supervise_trial {
+	TRIAL_NONE,
+	TRIAL_ON,
+	TRIAL_LOST, /* all are cleared because of a refusal: others may say the same of it */
+};
+
 struct supervise {
 	const struct supervise_ops *ops;
 	void *context;
@@ -113,8 +129,12 @@ struct supervise {
 	int64_t ready_ms, hang_ms, stop_ms, abort_ms, backoff_cap_ms;
 	int64_t long_ms; /* READY_LONG_MS; so too */
 	enum supervise_phase phase;
+	enum supervise_trial trial;
 	int exit_code;
 	unsigned recoveries;
+	char reason[160]; /* of the last full recovery; empty: the first start */
+	bool settled;     /* the last full recovery has come to its end */
+	int64_t pause_ms; /* how long it took, or -1 */
 	int64_t now_ms;
 	int64_t ticked_ms;   /* last supervise_tick() */
 	int64_t recovery_ms; /* when this full recovery began */
@@ -139,6 +159,19 @@ int64_t supervise_deadline(const struct supervise *);
 
 /* A full recovery, for a reason that is logged. Ignored when stopping. */
 void supervise_recover(struct supervise *, const char *reason, int64_t now_ms);
+
+/* Replace one ready stage, while the others run on. Ignored when it is not ready. */
+void supervise_replace(struct supervise *, struct proc *, int64_t now_ms);
+
+/* A new pipeline file begins to count for stages; it is trusted from now on. */
+void supervise_try(struct supervise *);
+void supervise_trust(struct supervise *);
+
+/* The full recovery is over: memory is the state of the target again. */
+void supervise_settle(struct supervise *, int64_t now_ms);
+
+/* All stages are ready and nothing is under way. */
+bool supervise_is_quiet(const struct supervise *);
 
 /* Drain and stop; asked a second time: as supervise_kill(). */
 void supervise_stop(struct supervise *, int64_t now_ms);
