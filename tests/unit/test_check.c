@@ -167,6 +167,29 @@ read_file(struct source *source, const char *text)
 	return p;
 }
 
+/* What a reload says of a file (NULL: there is none); its code in *code. Heap. */
+static char *
+read_again(const char *text, const char *request, int *code)
+{
+	struct source running_source;
+	struct pipeline *running = read_file(&running_source, NAME SERVER TABLE TARGET VIEW);
+	struct reload reload;
+	struct reload_wish wish;
+	char *said = NULL;
+	size_t len;
+	FILE *errors = open_memstream(&said, &len);
+	cr_assert(reload_parse_wish(&wish, request));
+	unlink(path);
+	if (text)
+		write_file(text);
+	*code = reload_read(&reload, &wish, running, running, errors);
+	fclose(errors);
+	reload_drop(&reload);
+	pipeline_free(running);
+	source_free(&running_source);
+	return said;
+}
+
 Test(check, a_reload_says_what_it_refuses)
 {
 	static const struct {
@@ -176,42 +199,81 @@ Test(check, a_reload_says_what_it_refuses)
 	    {"SELECT", "p.sql"},
 	    {NAME SERVER TABLE TARGET VIEW "CREATE VIEW;", "p.sql:1:"},
 	    {"SET pipeline = 'other';" SERVER TABLE TARGET VIEW, "name was \"check\""},
-	    {NAME "SET ring_bytes = 65536;" SERVER TABLE TARGET VIEW, "ring_bytes was 4194304"},
+	    {NAME "SET ring_bytes = 65536;" SERVER TABLE TARGET VIEW,
+	     "ring_bytes was 4194304; stop tallyd"},
 	    {NAME SERVER TABLE TARGET
 	     "CREATE MATERIALIZED VIEW v AS SELECT max(value) AS sum FROM t;",
-	     "cannot change under a running pipeline"},
+	     "view \"v\" has another SELECT: `tallyd rebuild "},
 	    {NAME SERVER TABLE TARGET VIEW
 	     "CREATE MATERIALIZED VIEW w AS SELECT count(*) AS n FROM t;",
-	     "cannot change under a running pipeline"},
-	    {NAME SERVER "CREATE FOREIGN TABLE t (value bigint NOT NULL) SERVER kafka OPTIONS "
-			 "(topic 'a.b.t');" TARGET VIEW,
-	     "cannot change under a running pipeline"},
+	     "`tallyd reload --replay "},
+	    {NAME SERVER "CREATE FOREIGN TABLE t (value integer NOT NULL, more integer) SERVER "
+			 "kafka OPTIONS (topic 'a.b.t');" TARGET VIEW,
+	     "`tallyd reload --replay "},
+	    {NAME SERVER TABLE "CREATE FOREIGN TABLE u (value integer) SERVER kafka OPTIONS (topic "
+			       "'a.b.u');" TARGET VIEW,
+	     "table \"u\" is new"},
 	    {NAME SERVER TABLE TARGET VIEW
 	     "CREATE SERVER more FOREIGN DATA WRAPPER debezium"
 	     " OPTIONS (\"bootstrap.servers\" '127.0.0.1:1');"
 	     "CREATE FOREIGN TABLE u (value integer) SERVER more OPTIONS (topic 'a.b.u');",
-	     "p.sql"},
+	     "the servers are others"},
 	};
-	struct source running_source;
-	struct pipeline *running = read_file(&running_source, NAME SERVER TABLE TARGET VIEW);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct source source;
-		struct pipeline *pipeline = NULL;
-		char *said = NULL;
-		size_t len;
-		FILE *errors = open_memstream(&said, &len);
-		unlink(path);
-		if (cases[i].text)
-			write_file(cases[i].text);
-		int code = reload_read(running, &source, &pipeline, errors);
-		fclose(errors);
+		int code;
+		char *said = read_again(cases[i].text, "reload", &code);
 		cr_assert_eq(code, EXIT_CONFIG, "%s: %d", cases[i].text, code);
-		cr_assert_null(pipeline);
 		cr_assert_not_null(strstr(said, cases[i].reason), "%s: %s", cases[i].text, said);
 		free(said);
 	}
-	pipeline_free(running);
-	source_free(&running_source);
+}
+
+#define OTHER                                                                                      \
+	NAME SERVER TABLE TARGET "CREATE MATERIALIZED VIEW v AS SELECT max(value) AS sum FROM t;"
+#define MORE NAME SERVER TABLE TARGET VIEW "CREATE MATERIALIZED VIEW w AS SELECT count(*) FROM t;"
+
+Test(check, what_was_asked_for_is_not_refused)
+{
+	static const struct {
+		const char *text, *request;
+		int code;
+		const char *said;
+	} cases[] = {
+	    {NAME SERVER TABLE TARGET VIEW, "reload", 0, ""},
+	    {MORE, "reload replay", 0, ""},
+	    {MORE, "rebuild v", 0, ""},
+	    {MORE, "reload dry-run", EXIT_CONFIG, "replay: view \"w\" is new"},
+	    {MORE, "reload replay dry-run", 0, ""},
+	    {OTHER, "rebuild", 0, ""},
+	    {OTHER, "rebuild v", 0, ""},
+	    {OTHER, "reload replay", EXIT_CONFIG, "rebuild"},
+	    {OTHER, "reload dry-run", EXIT_CONFIG, "refused: view \"v\" has another SELECT"},
+	    {OTHER, "rebuild w", EXIT_USAGE, "has no view \"w\"; its views are: v\n"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int code;
+		char *said = read_again(cases[i].text, cases[i].request, &code);
+		cr_assert_eq(code, cases[i].code, "%zu: %d: %s", i, code, said);
+		cr_assert_not_null(strstr(said, cases[i].said), "%zu: %s", i, said);
+		free(said);
+	}
+}
+
+Test(check, requests_are_read_whole)
+{
+	struct reload_wish w;
+	static const char *const bad[] = {"",          "relo",           "reloads",
+					  "reload ",   "reload  replay", "reload replays",
+					  "reload re", "rebuilds",       "status"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		cr_assert_not(reload_parse_wish(&w, bad[i]), "%s", bad[i]);
+	cr_assert(reload_parse_wish(&w, "reload replay dry-run"));
+	cr_assert(w.replay && w.dry_run && !w.rebuild);
+	cr_assert(reload_parse_wish(&w, "rebuild an odd \"name"));
+	cr_assert(w.rebuild && !w.replay);
+	cr_assert_str_eq(w.view, "an odd \"name");
+	cr_assert(reload_parse_wish(&w, "rebuild"));
+	cr_assert_str_eq(w.view, "");
 }
 
 /* ---- a daemon without any server ----------------------------------------------------------- */
@@ -227,7 +289,7 @@ start_daemon(void)
 		dup2(fd, STDERR_FILENO);
 		dup2(fd, STDOUT_FILENO);
 		log_init("supervisor");
-		_exit(daemon_run(&source, p));
+		_exit(daemon_run(&source, p, DAEMON_RUN));
 	}
 	pipeline_free(p);
 	source_free(&source);

@@ -82,7 +82,7 @@ ask(const char *which, const char *request, void *context, char *text, size_t si
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
-		int code = control_ask(which, request, out);
+		int code = control_ask(which, request, 10, out);
 		fflush(out);
 		_exit(code);
 	}
@@ -222,7 +222,7 @@ serve_once(int64_t now_ms)
 
 Test(control, rude_clients_are_dropped)
 {
-	char byte, line[200];
+	char byte, line[400];
 	int64_t now = clock_monotonic_ms();
 	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
 	int silent = connect_raw(), endless = connect_raw();
@@ -250,6 +250,59 @@ Test(control, no_more_clients_than_there_is_room_for)
 	}
 	cr_assert_eq(read(fds[CONTROL_CLIENTS_MAX], &byte, 1), 0);
 	cr_assert_eq(recv(fds[0], &byte, 1, MSG_DONTWAIT), -1); /* still served */
+	control_close(&control);
+}
+
+/* Waits for an answer that comes later, and is not dropped for it. */
+static int
+later(void *context, const char *request, FILE *out)
+{
+	(void)context;
+	(void)request;
+	(void)out;
+	return CONTROL_LATER;
+}
+
+static void
+serve_later(void)
+{
+	struct pollfd fds[CONTROL_FDS_MAX];
+	unsigned n = control_poll_fds(&control, fds);
+	poll(fds, n, 10);
+	control_serve(&control, fds, n, later, NULL, clock_monotonic_ms());
+}
+
+Test(control, a_later_answer_is_waited_for_without_end)
+{
+	char text[64];
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	int one = connect_raw(), other = connect_raw();
+	cr_assert_eq(write(one, "rebuild\n", 8), 8);
+	cr_assert_eq(write(other, "rebuild\n", 8), 8);
+	for (int i = 0; i < 4; i++)
+		serve_later();
+	cr_assert_eq(control_deadline(&control), INT64_MAX);
+	close(other); /* it has lost patience: its place is free again */
+	serve_later();
+	cr_assert_lt(control.clients[1].fd, 0);
+	cr_assert_eq(recv(one, text, 1, MSG_DONTWAIT), -1);
+	control_answer_waiting(&control, 3, "done\n");
+	for (int i = 0; i < 4; i++)
+		serve_later();
+	text[read(one, text, sizeof text - 1)] = '\0';
+	cr_assert_str_eq(text, "3\ndone\n");
+	control_close(&control);
+}
+
+Test(control, is_running_says_nothing_and_disturbs_nobody)
+{
+	cr_assert_not(control_is_running("p"));
+	cr_assert_eq(control_open(&control, "p", "p.sql"), 0);
+	cr_assert(control_is_running("p"));
+	cr_assert_not(control_is_running("q"));
+	serve_once(clock_monotonic_ms());
+	serve_once(clock_monotonic_ms());
+	cr_assert_eq(control_deadline(&control), INT64_MAX);
 	control_close(&control);
 }
 
@@ -318,14 +371,14 @@ Test(status, what_is_durable_in_short)
 		uint64_t batch;
 		const char *position, *said;
 	} cases[] = {
-	    {0, "", "\ndurable: nothing committed yet\n\n"},
+	    {0, "", "\ndurable: nothing committed yet\nrecovery: "},
 	    {7,
 	     "{\"b\": {\"partitions\": [{\"next\": 1}, {}], \"x\": [1]}, \"c\": {\"partitions\": "
 	     "[0]}}",
 	     " ago\nposition: b 2 partitions, c 1 partition (status --json has all of it)\n"},
 	    {8, "{\"b\": [], \"c\": 7}", " ago\nposition: b 0 partitions"},
-	    {9, "[1]", " ago\n\n"},
-	    {10, "", " ago\n\n"},
+	    {9, "[1]", " ago\nrecovery: "},
+	    {10, "", " ago\nrecovery: "},
 	};
 	static struct supervise s;
 	static struct tally t;
@@ -340,6 +393,35 @@ Test(status, what_is_durable_in_short)
 		free(text);
 		free(json);
 	}
+}
+
+Test(status, tells_what_the_last_recovery_was)
+{
+	static struct supervise s;
+	static struct tally t;
+	struct pipeline p;
+	struct status st = make_status(&s, &p, &t);
+	char *text = print_status(&st, false), *json = print_status(&st, true);
+	cr_assert_not_null(strstr(text, "\nrecovery: the start, under way for 4.0s\n"), "%s", text);
+	cr_assert_not_null(strstr(json, "\"recovery\":{\"reason\":\"start\","
+					"\"origin\":\"unknown\",\"pause_ms\":null},"));
+	free(text);
+	free(json);
+	s.procs[SLOT_REDUCE].state = PROC_READY;
+	strlcpy(s.reason, "reduce died", sizeof s.reason);
+	supervise_settle(&s, 77);
+	text = print_status(&st, false);
+	cr_assert_not_null(
+	    strstr(text, "\nrecovery: reduce died, took 77 ms, from the start of history\n"));
+	free(text);
+	board_set_origin(&board, "{}", 2);
+	board_gauge(&board.stage[SLOT_REDUCE], COUNTER_LOADED, 5);
+	text = print_status(&st, false);
+	json = print_status(&st, true);
+	cr_assert_not_null(strstr(text, "took 77 ms, 5 entries from the checkpoint\n"));
+	cr_assert_not_null(strstr(json, "\"origin\":\"checkpoint\",\"pause_ms\":77},"));
+	free(text);
+	free(json);
 }
 
 Test(status, text_names_the_death)

@@ -1,15 +1,11 @@
-/* The tables of the supervisor, with a fake clock and fake children; and real ones, to be counted. */
+/* The tables of the supervisor, with a fake clock and fake children. */
 #include <criterion/criterion.h>
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/spawn.h"
 #include "supervisor/supervise.h"
 
 #define FAKE_SERVERS 2
@@ -24,7 +20,7 @@ struct fake { /* what the supervisor asked for, one word each, and what it is sh
 	uint64_t beat[FAKE_STAGES];
 	bool excused[FAKE_STAGES];
 	bool spawn_fails, renew_fails;
-	bool was_alone;
+	bool was_alone, revert_alone;
 	unsigned renewals, kills;
 	uint32_t random;    /* the next answer */
 	const char *broken; /* a rule that was broken */
@@ -65,7 +61,15 @@ fake_kill(void *context, const struct proc *p, int signal_number)
 static void
 fake_ask_stop(void *context, const struct proc *p)
 {
-	fake_say(context, "ask", p);
+	fake_say(context, p->replaced ? "leave" : "ask", p);
+}
+
+static bool
+fake_revert(void *context, const struct proc *p)
+{
+	struct fake *f = context;
+	fake_say(f, "revert", p);
+	return f->revert_alone;
 }
 
 static bool
@@ -106,9 +110,9 @@ fake_random(void *context, uint32_t bound)
 	return f->random < bound ? f->random : bound - 1;
 }
 
-static const struct supervise_ops fake_ops = {fake_spawn,   fake_kill,  fake_ask_stop,
-					      fake_renew,   fake_wake,  fake_heartbeat,
-					      fake_excused, fake_random};
+static const struct supervise_ops fake_ops = {fake_spawn,     fake_kill,    fake_ask_stop,
+					      fake_revert,    fake_renew,   fake_wake,
+					      fake_heartbeat, fake_excused, fake_random};
 
 static struct fake fake;
 static struct supervise sup;
@@ -188,65 +192,40 @@ pass(int64_t ms)
 
 /* --- one process: every cell --- */
 
-static const struct cell {
+static const struct cell { /* all others change nothing and ask for nothing */
+	enum proc_state state;
+	enum proc_event event;
 	enum proc_state next;
 	const char *asked;
-} cells[PROC_STATES][PROC_EVENTS] = {
-    [PROC_STOPPED] = {{PROC_STARTING, "alone:egress"},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""}},
-    [PROC_STARTING] = {{PROC_STARTING, ""},
-		       {PROC_BACKOFF, ""},
-		       {PROC_READY, ""},
-		       {PROC_STARTING, ""},
-		       {PROC_STARTING, ""},
-		       {PROC_STOPPING, "kill:egress"},
-		       {PROC_STOPPING, "abort:egress"},
-		       {PROC_STOPPING, "kill:egress"},
-		       {PROC_STOPPING, "kill:egress"}},
-    [PROC_READY] = {{PROC_READY, ""},
-		    {PROC_STARTING, "alone:egress"},
-		    {PROC_READY, ""},
-		    {PROC_READY, ""},
-		    {PROC_READY, ""},
-		    {PROC_READY, ""},
-		    {PROC_STOPPING, "abort:egress"},
-		    {PROC_STOPPING, "ask:egress"},
-		    {PROC_STOPPING, "kill:egress"}},
-    [PROC_STOPPING] = {{PROC_STOPPING, ""},
-		       {PROC_STARTING, "alone:egress"},
-		       {PROC_STOPPING, ""},
-		       {PROC_STOPPING, ""},
-		       {PROC_STOPPING, ""},
-		       {PROC_STOPPING, "kill:egress"},
-		       {PROC_STOPPING, ""},
-		       {PROC_STOPPING, ""},
-		       {PROC_STOPPING, "kill:egress"}},
-    [PROC_BACKOFF] = {{PROC_BACKOFF, ""},
-		      {PROC_BACKOFF, ""},
-		      {PROC_BACKOFF, ""},
-		      {PROC_BACKOFF, ""},
-		      {PROC_BACKOFF, ""},
-		      {PROC_STARTING, "alone:egress"},
-		      {PROC_BACKOFF, ""},
-		      {PROC_STOPPED, ""},
-		      {PROC_STOPPED, ""}},
-    [PROC_FAILED] = {{PROC_FAILED, ""},
-		     {PROC_FAILED, ""},
-		     {PROC_FAILED, ""},
-		     {PROC_FAILED, ""},
-		     {PROC_FAILED, ""},
-		     {PROC_FAILED, ""},
-		     {PROC_FAILED, ""},
-		     {PROC_FAILED, ""},
-		     {PROC_FAILED, ""}},
+} cells[] = {
+    {PROC_STOPPED, EVENT_START, PROC_STARTING, "alone:egress"},
+    {PROC_STARTING, EVENT_EXITED, PROC_BACKOFF, ""},
+    {PROC_STARTING, EVENT_READY, PROC_READY, ""},
+    {PROC_STARTING, EVENT_TIMEOUT, PROC_STOPPING, "kill:egress"},
+    {PROC_STARTING, EVENT_HANG, PROC_STOPPING, "abort:egress"},
+    {PROC_STARTING, EVENT_STOP, PROC_STOPPING, "kill:egress"},
+    {PROC_STARTING, EVENT_RECOVER, PROC_STOPPING, "kill:egress"},
+    {PROC_READY, EVENT_EXITED, PROC_STARTING, "alone:egress"},
+    {PROC_READY, EVENT_HANG, PROC_STOPPING, "abort:egress"},
+    {PROC_READY, EVENT_STOP, PROC_STOPPING, "ask:egress"},
+    {PROC_READY, EVENT_RECOVER, PROC_STOPPING, "kill:egress"},
+    {PROC_READY, EVENT_REPLACE, PROC_STOPPING, "leave:egress"},
+    {PROC_STOPPING, EVENT_EXITED, PROC_STARTING, "alone:egress"},
+    {PROC_STOPPING, EVENT_TIMEOUT, PROC_STOPPING, "kill:egress"},
+    {PROC_STOPPING, EVENT_RECOVER, PROC_STOPPING, "kill:egress"},
+    {PROC_BACKOFF, EVENT_TIMEOUT, PROC_STARTING, "alone:egress"},
+    {PROC_BACKOFF, EVENT_STOP, PROC_STOPPED, ""},
+    {PROC_BACKOFF, EVENT_RECOVER, PROC_STOPPED, ""},
 };
+
+static struct cell
+find_cell(int state, int event)
+{
+	for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+		if ((int)cells[i].state == state && (int)cells[i].event == event)
+			return cells[i];
+	return (struct cell){.next = (enum proc_state)state, .asked = ""};
+}
 
 static void
 force_state(struct proc *p, enum proc_state state)
@@ -269,10 +248,10 @@ Test(supervise, every_cell_of_the_table)
 				dies(EGRESS, true, SIGKILL);
 			else
 				event(EGRESS, (enum proc_event)e);
-			const struct cell *c = &cells[s][e];
-			cr_assert_eq(EGRESS->state, c->next, "state %d event %d: now %d, not %d", s,
-				     e, EGRESS->state, c->next);
-			cr_assert_str_eq(fake.said, c->asked, "state %d event %d: \"%s\"", s, e,
+			struct cell c = find_cell(s, e);
+			cr_assert_eq(EGRESS->state, c.next, "state %d event %d: now %d, not %d", s,
+				     e, EGRESS->state, c.next);
+			cr_assert_str_eq(fake.said, c.asked, "state %d event %d: \"%s\"", s, e,
 					 fake.said);
 		}
 }
@@ -387,6 +366,103 @@ Test(supervise, rings_that_cannot_be_made_end_it)
 	supervise_start(&sup, now);
 	cr_assert_eq(sup.phase, PHASE_DONE);
 	cr_assert_eq(sup.exit_code, EXIT_TEMPORARY);
+}
+
+/* --- another pipeline file --- */
+
+Test(supervise, a_stage_is_replaced_while_the_others_run)
+{
+	all_ready();
+	supervise_replace(&sup, EGRESS, now); /* long before READY_LONG_MS */
+	said("leave:egress");
+	dies(EGRESS, false, 0);
+	said("alone:egress");
+	event(EGRESS, EVENT_READY);
+	supervise_replace(&sup, EGRESS, now);
+	pass(sup.stop_ms); /* it does not go by itself */
+	said("leave:egress kill:egress");
+	dies(EGRESS, true, SIGKILL);
+	said("alone:egress");
+	cr_assert_eq(fake.renewals, 1);
+	event(EGRESS, EVENT_READY);
+	dies(EGRESS, true, SIGKILL);
+	said("alone:egress"); /* the first death of its own is forgiven: no wait was kept */
+	event(EGRESS, EVENT_READY);
+	supervise_replace(&sup, EGRESS, now);
+	dies(EGRESS, false, EXIT_RECOVER);
+	said("leave:egress kill:reduce kill:ingest/a kill:ingest/b");
+}
+
+Test(supervise, a_refused_file_is_put_back_and_the_stage_starts_alone)
+{
+	all_ready();
+	fake.revert_alone = true;
+	supervise_try(&sup);
+	supervise_replace(&sup, EGRESS, now);
+	dies(EGRESS, false, 0);
+	said("leave:egress alone:egress");
+	dies(EGRESS, false, EXIT_CONFIG);
+	said("revert:egress alone:egress");
+	cr_assert_eq(sup.phase, PHASE_RUN);
+	cr_assert_eq(sup.exit_code, 0);
+	dies(EGRESS, false, EXIT_CONFIG); /* the old file too: no trial any more */
+	cr_assert_eq(sup.exit_code, EXIT_CONFIG);
+	cr_assert(supervise_stopping(&sup));
+}
+
+Test(supervise, a_file_that_others_work_by_is_put_back_by_a_full_recovery)
+{
+	all_ready();
+	supervise_try(&sup);
+	dies(FIRST, false, EXIT_CONFIG);
+	said("revert:ingest/a kill:egress kill:reduce kill:ingest/b");
+	dies(SECOND, false, EXIT_CONFIG); /* says the same of it, before it is killed */
+	dies(REDUCE, true, SIGKILL);
+	dies(EGRESS, true, SIGKILL);
+	said("renew spawn:egress");
+	cr_assert_eq(sup.exit_code, 0);
+	dies(EGRESS, false, EXIT_CONFIG);
+	cr_assert_eq(sup.exit_code, EXIT_CONFIG);
+}
+
+Test(supervise, a_file_refused_in_its_recovery_is_put_back)
+{
+	all_ready();
+	supervise_try(&sup);
+	supervise_recover(&sup, "test", now);
+	for (unsigned i = 0; i < FAKE_STAGES; i++)
+		dies(&sup.procs[i], i == 2, i == 2 ? SIGKILL : EXIT_CONFIG);
+	said("kill:egress kill:reduce kill:ingest/a kill:ingest/b renew spawn:egress");
+	dies(EGRESS, false, EXIT_DENIED);
+	said("revert:egress renew spawn:egress");
+	supervise_try(&sup);
+	supervise_trust(&sup);
+	dies(EGRESS, false, EXIT_DENIED);
+	cr_assert_eq(sup.exit_code, EXIT_DENIED);
+}
+
+Test(supervise, a_pause_lasts_from_the_first_kill_to_the_end_of_the_recovery)
+{
+	all_ready();
+	supervise_settle(&sup, now);
+	cr_assert(supervise_is_quiet(&sup));
+	pass(20000);
+	supervise_recover(&sup, "one", now);
+	cr_assert_not(supervise_is_quiet(&sup));
+	pass(1000);
+	supervise_recover(&sup, "two", now);
+	cr_assert_str_eq(sup.reason, "two");
+	for (unsigned i = 0; i < FAKE_STAGES; i++)
+		dies(&sup.procs[i], true, SIGKILL);
+	for (unsigned i = 0; i < FAKE_STAGES; i++)
+		event(&sup.procs[i], EVENT_READY);
+	cr_assert_eq(sup.phase, PHASE_RUN);
+	cr_assert_not(supervise_is_quiet(&sup));
+	cr_assert_eq(sup.pause_ms, -1);
+	pass(500);
+	supervise_settle(&sup, now);
+	cr_assert_eq(sup.pause_ms, 1500);
+	cr_assert(supervise_is_quiet(&sup));
 }
 
 /* --- back-off --- */
@@ -646,6 +722,7 @@ random_step(uint64_t *seed)
 	uint64_t r = random_next(seed);
 	struct proc *p = &sup.procs[r % FAKE_STAGES];
 	fake.random = (uint32_t)random_next(seed);
+	fake.revert_alone = fake.random % 2;
 	switch (r / 7 % 8) {
 	case 0:
 	case 1:
@@ -666,6 +743,10 @@ random_step(uint64_t *seed)
 	case 5:
 		if (r % 100 == 0)
 			supervise_recover(&sup, "random", now);
+		else if (r % 3 == 0)
+			supervise_replace(&sup, p, now);
+		else if (r % 5 == 0)
+			(r % 2 ? supervise_try : supervise_trust)(&sup);
 		return;
 	case 6:
 		if (r % 5000 == 0)
@@ -714,87 +795,4 @@ Test(supervise, rules_hold_whatever_happens)
 		cr_assert_eq(sup.phase, PHASE_DONE, "seed %llu", (unsigned long long)run);
 		check_rules(run);
 	}
-}
-
-/* --- real processes --- */
-
-static unsigned
-open_fds(void)
-{
-	unsigned n = 0;
-	DIR *d = opendir("/proc/self/fd");
-	cr_assert_not_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
-static int
-run_shell(const char *script, const int *fds, unsigned count)
-{
-	struct spawn x = {.path = "/bin/sh", .argv = {"sh", "-c", script, NULL}, .fd_count = count};
-	siginfo_t info = {0};
-	int pidfd;
-	memcpy(x.fds, fds, count * sizeof *fds);
-	pid_t pid = spawn_process(&x, &pidfd);
-	cr_assert_gt(pid, 0);
-	cr_assert_eq(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED), 0);
-	close(pidfd);
-	return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
-}
-
-Test(spawn, child_has_the_given_descriptors_and_no_other, .timeout = 20)
-{
-	int pair[2], null = open("/dev/null", O_RDWR); /* deliberately inheritable */
-	cr_assert_eq(pipe(pair), 0);
-	const int fds[] = {null, pair[1], 2, -1, null, pair[1]};
-	/* Built-ins only: a pipeline or a glob would open descriptors of its own. */
-	const char *script = "for n in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do "
-			     "if [ -e /proc/$$/fd/$n ]; then printf '%s ' $n >&5; fi; done";
-	cr_assert_eq(run_shell(script, fds, 6), 0);
-	char text[64] = "";
-	cr_assert_gt(read(pair[0], text, sizeof text - 1), 0);
-	cr_assert_str_eq(text, "0 1 2 4 5 ");
-}
-
-Test(spawn, child_has_no_blocked_and_no_ignored_pipe_signal, .timeout = 20)
-{
-	sigset_t set;
-	const int fds[] = {0, 1, 2};
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	cr_assert_eq(run_shell("kill -TERM $$; exit 3", fds, 3), -SIGTERM);
-	cr_assert_eq(run_shell("kill -PIPE $$; exit 3", fds, 3), -SIGPIPE);
-}
-
-Test(spawn, a_program_that_is_not_there_ends_with_127, .timeout = 20)
-{
-	struct spawn x = {.path = "/nonexistent", .argv = {"nonexistent", NULL}, .fd_count = 3};
-	siginfo_t info = {0};
-	int pidfd;
-	x.fds[0] = x.fds[1] = x.fds[2] = open("/dev/null", O_RDWR | O_CLOEXEC);
-	cr_assert_gt(spawn_process(&x, &pidfd), 0);
-	cr_assert_eq(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED), 0);
-	cr_assert_eq(info.si_status, 127);
-}
-
-Test(spawn, a_thousand_lives_leave_no_descriptor_and_no_zombie, .timeout = 60)
-{
-	struct spawn x = {.path = "/bin/true", .argv = {"true", NULL}, .fd_count = 3};
-	siginfo_t info = {0};
-	x.fds[1] = 1;
-	x.fds[2] = 2;
-	unsigned before = open_fds();
-	for (int i = 0; i < 1000; i++) {
-		int pidfd;
-		cr_assert_gt(spawn_process(&x, &pidfd), 0);
-		cr_assert_eq(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED), 0);
-		close(pidfd);
-	}
-	cr_assert_eq(open_fds(), before);
-	cr_assert_eq(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), -1);
-	cr_assert_eq(errno, ECHILD);
 }
