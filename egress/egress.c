@@ -286,6 +286,8 @@ egress_batch(struct egress *e)
 	struct ring_record record;
 	enum egress_step step;
 
+	if (e->stage.leaving)
+		return EGRESS_STOP;
 	if (e->done < e->target.batch)
 		return egress_skip(e);
 	step = egress_next(e, &record);
