@@ -65,7 +65,9 @@ check_spawn(struct check *c, const struct pipeline *pipeline, const char *option
 	int section = spawn_section(pipeline, c->role, c->server);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (section >= 0 && null >= 0 && pipe2(output, O_CLOEXEC) == 0) {
-		const int fds[] = {null, output[1], STDERR_FILENO, -1, -1, section, position_fd};
+		const int fds[] = {null,    output[1], STDERR_FILENO, -1, -1,
+				   section, -1,        position_fd};
+		_Static_assert(sizeof fds / sizeof *fds == STAGE_FD_RINGS + 1, "see stage.h");
 		memcpy(x.fds, fds, sizeof fds);
 		c->pid = spawn_process(&x, &c->pidfd);
 		close(output[1]);

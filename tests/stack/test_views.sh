@@ -1,0 +1,125 @@
+# Views come and go under load: filled from the kept rows in one batch, while the others do not stop;
+# dropped, its table stands still; added again, it needs an empty table. Over a keyless table: a replay.
+. "$(dirname "$0")/lib.sh"
+own_database
+sql 'CREATE TABLE account (id integer PRIMARY KEY, branch integer NOT NULL, balance bigint NOT NULL);
+    ALTER TABLE account REPLICA IDENTITY FULL;
+    INSERT INTO account SELECT i, i % 7, 1000 FROM generate_series(1, 2000) i;
+    CREATE TABLE entry (amount bigint NOT NULL);
+    INSERT INTO entry SELECT i FROM generate_series(1, 1000) i;
+    CREATE TABLE total (n bigint, total numeric, time bigint, diff integer);
+    CREATE TABLE by_branch (branch integer, n bigint, total numeric, time bigint, diff integer);
+    CREATE TABLE entries (total numeric, time bigint, diff integer);
+    CREATE TABLE entry_count (n bigint, time bigint, diff integer)'
+stack_connector "$NAME" public.account public.entry >/dev/null || not_ok 'connector'
+
+tables="CREATE FOREIGN TABLE account (id integer PRIMARY KEY, branch integer NOT NULL, balance bigint NOT NULL)
+    SERVER kafka OPTIONS (topic '$NAME.public.account');
+CREATE FOREIGN TABLE entry (amount bigint NOT NULL) SERVER kafka OPTIONS (topic '$NAME.public.entry');
+CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n, sum(balance) AS total FROM account;
+CREATE MATERIALIZED VIEW entries AS SELECT sum(amount) AS total FROM entry;"
+by_branch='CREATE MATERIALIZED VIEW by_branch AS SELECT branch, count(*) AS n, sum(balance) AS total
+    FROM account GROUP BY branch;'
+entry_count='CREATE MATERIALIZED VIEW entry_count AS SELECT count(*) AS n FROM entry;'
+total='SELECT count(*) AS n, sum(balance) AS total FROM account'
+branches='SELECT branch, count(*) AS n, sum(balance) AS total FROM account GROUP BY branch'
+
+pipeline <<<"$tables"
+tallyd_start
+comes_equal 'at first' total n,total "$total"
+comes_equal 'at first' entries total 'SELECT sum(amount) AS total FROM entry'
+
+reload() # [OPTION...]: what it answers in $output, its code in $status
+{
+	output=$(timeout 120 "$BIN/tallyd" reload "$@" "$WORK/pipeline.sql" 2>&1)
+	status=$?
+}
+
+pids()
+{
+	echo "$(stage_pid egress) $(stage_pid reduce) $(stage_pid ingest)"
+}
+
+# Money moves between branches, and comes from nowhere: the total rises in each transaction.
+load()
+{
+	local i
+	for ((i = 0; i < $1; i++)); do
+		echo "BEGIN; UPDATE account SET balance = balance + 1 + $i % 5 WHERE id = $((RANDOM % 2000 + 1));
+		    UPDATE account SET branch = (branch + 1) % 7 WHERE id = $((RANDOM % 2000 + 1)); COMMIT;
+		    SELECT pg_sleep(0.005);"
+	done | stack_psql -f - >/dev/null
+}
+load 1500 &
+loader=$!
+sleep 2
+before=$(pids)
+pipeline <<<"$tables $by_branch"
+reload --dry-run
+is 'a new view over a keyed table is live' "$output" 'live: view "by_branch" is new: filled from the kept rows of "account"'
+reload
+is "it is taken: $output" "$status" 0
+is 'reduce and ingest go on' "$(pids | cut -d' ' -f2-)" "$(cut -d' ' -f2- <<<"$before")"
+sleep 3
+pipeline <<<"$tables"
+reload
+is "the view is dropped under load: $output" "$status" 0
+await 10 eval '[[ $(sql "SELECT count(*) FROM tallyd.view WHERE view = '"'by_branch'"'") == 0 ]]' &&
+    ok 'its row in tallyd.view is gone' || not_ok 'its row in tallyd.view is gone'
+rows=$(sql 'SELECT count(*) FROM by_branch')
+wait "$loader"
+comes_equal 'after the load' total n,total "$total"
+is 'the table of a dropped view stands still' "$(sql 'SELECT count(*) FROM by_branch')" "$rows"
+is 'reduce and ingest have never stopped' "$(pids | cut -d' ' -f2-)" "$(cut -d' ' -f2- <<<"$before")"
+# Both views are written by the same commits: from the first batch of the new one they say the same.
+wrong=$(sql "SELECT count(*) FROM (SELECT DISTINCT time FROM by_branch) t WHERE
+    (SELECT (sum(n * diff), sum(total * diff))::text FROM by_branch b WHERE b.time <= t.time) IS DISTINCT FROM
+    (SELECT (sum(n * diff), sum(total * diff))::text FROM total a WHERE a.time <= t.time)")
+is 'at each of its times the new view has the total of the old one' "$wrong" 0
+times=$(count_commits by_branch)
+((times > 10)) && ok "in $times commits" || not_ok "only $times commits: nothing is shown by that"
+first=$(sql 'SELECT count(DISTINCT branch) FROM by_branch WHERE time = (SELECT min(time) FROM by_branch)')
+is 'its first batch has all groups' "$first" 7
+gap=$(sql 'SELECT max(gap) FROM (SELECT time - lag(time) OVER (ORDER BY time) AS gap FROM
+    (SELECT DISTINCT time FROM total WHERE time >= (SELECT min(time) - 1000 FROM by_branch)) t) g')
+((gap < 3000)) && ok "the other view's commits went on: longest gap $gap ms" ||
+    not_ok "the other view's commits went on: longest gap $gap ms"
+
+# Added again.
+pipeline <<<"$tables $by_branch"
+reload
+is "added again, it needs an empty table: $output" "$status" 78
+contains 'and the reason says which' "$output" by_branch
+is 'nobody has stopped for that' "$(pids | cut -d' ' -f2-)" "$(cut -d' ' -f2- <<<"$before")"
+sql 'DELETE FROM by_branch'
+reload
+is "with an empty one it is taken: $output" "$status" 0
+sql 'UPDATE account SET balance = balance + 1, branch = 3 WHERE id <= 100'
+comes_equal 'added again' by_branch branch,n,total "$branches"
+stage_kill reduce
+sql 'UPDATE account SET branch = 4 WHERE id <= 50'
+comes_equal 'after a recovery with the new file' by_branch branch,n,total "$branches"
+
+# Over a keyless table.
+pipeline <<<"$tables $by_branch $entry_count"
+reload
+is 'a new view over a keyless table is refused' "$status" 78
+contains 'with the command that does it' "$output" "tallyd reload --replay $WORK/pipeline.sql"
+reload --replay
+is "which does it: $output" "$status" 0
+contains 'and says how long output stood still' "$output" 'output stood still for '
+sql 'INSERT INTO entry VALUES (7), (8)'
+comes_equal 'after the replay' entry_count n 'SELECT count(*) AS n FROM entry'
+comes_equal 'after the replay' entries total 'SELECT sum(amount) AS total FROM entry'
+comes_equal 'after the replay' by_branch branch,n,total "$branches"
+status=$("$BIN/tallyd" status "$NAME")
+contains 'status knows why' "$status" 'recovery: the pipeline file was read again, took '
+tallyd_stop
+tallyd_start again
+sql 'INSERT INTO entry VALUES (9)'
+comes_equal 'after a stop and a start' entry_count n 'SELECT count(*) AS n FROM entry'
+for view in 'total||n,total' 'by_branch|branch|n,total' 'entries||total' 'entry_count||n'; do
+	IFS='|' read -r table group values <<<"$view"
+	obeys "$table" "$group" "$values"
+done
+tallyd_stop
