@@ -16,7 +16,8 @@ enum entry_kind {
 	ENTRY_TRANSACTION,
 };
 
-#define ENTRY_PARTITION_FIELDS   10
+#define ENTRY_PARTITION_FIELDS   12
+#define ENTRY_PARTITION_SHORT    10 /* before snapshots were part of it */
 #define ENTRY_TRANSACTION_FIELDS 5
 
 static int
@@ -77,6 +78,35 @@ watermark_unpack(struct unpack *u, struct watermark *w)
 	w->ordinal = unpack_uint(u);
 }
 
+static void
+snapshot_pack(struct pack *p, const struct snapshot_place *at)
+{
+	if (!at->set) {
+		pack_nil(p);
+		return;
+	}
+	pack_array(p, 3);
+	pack_uint(p, at->lsn);
+	pack_uint(p, at->xid);
+	pack_bool(p, at->marked);
+}
+
+static void
+snapshot_unpack(struct unpack *u, struct snapshot_place *at)
+{
+	memset(at, 0, sizeof(*at));
+	if (unpack_nil(u))
+		return;
+	if (unpack_array(u) != 3) {
+		u->bad = true;
+		return;
+	}
+	at->set = true;
+	at->lsn = unpack_uint(u);
+	at->xid = unpack_uint(u);
+	at->marked = unpack_bool(u);
+}
+
 void
 position_pack_partition(struct pack *p, const struct partition_position *at)
 {
@@ -91,6 +121,8 @@ position_pack_partition(struct pack *p, const struct partition_position *at)
 	watermark_pack(p, &at->seen);
 	pack_int(p, at->seen_order);
 	pack_int(p, at->mark_ms);
+	watermark_pack(p, &at->before);
+	snapshot_pack(p, &at->closed);
 }
 
 void
@@ -104,9 +136,16 @@ position_pack_transaction(struct pack *p, const struct transaction_position *at)
 	pack_uint(p, at->last);
 }
 
-static void
-partition_unpack_fields(struct unpack *u, struct partition_position *at)
+static bool
+partition_has_fields(uint32_t fields)
 {
+	return fields == ENTRY_PARTITION_FIELDS || fields == ENTRY_PARTITION_SHORT;
+}
+
+static void
+partition_unpack_fields(struct unpack *u, uint32_t fields, struct partition_position *at)
+{
+	memset(at, 0, sizeof(*at));
 	uint64_t table = unpack_uint(u);
 	int64_t partition = unpack_int(u);
 	if (table > UINT16_MAX || partition < 0 || partition > INT32_MAX)
@@ -122,14 +161,19 @@ partition_unpack_fields(struct unpack *u, struct partition_position *at)
 	watermark_unpack(u, &at->seen);
 	at->seen_order = unpack_int(u);
 	at->mark_ms = unpack_int(u);
+	if (fields == ENTRY_PARTITION_SHORT)
+		return;
+	watermark_unpack(u, &at->before);
+	snapshot_unpack(u, &at->closed);
 }
 
 bool
 position_unpack_partition(struct unpack *u, struct partition_position *at)
 {
-	if (unpack_array(u) != ENTRY_PARTITION_FIELDS || unpack_uint(u) != ENTRY_PARTITION)
+	uint32_t fields = unpack_array(u);
+	if (!partition_has_fields(fields) || unpack_uint(u) != ENTRY_PARTITION)
 		u->bad = true;
-	partition_unpack_fields(u, at);
+	partition_unpack_fields(u, fields, at);
 	return !u->bad;
 }
 
@@ -235,10 +279,10 @@ position_apply_one(struct position *p, unsigned server, struct unpack *u)
 			p->servers[server].transaction = at;
 		return !u->bad;
 	}
-	if (kind != ENTRY_PARTITION || fields != ENTRY_PARTITION_FIELDS)
+	if (kind != ENTRY_PARTITION || !partition_has_fields(fields))
 		return false;
 	struct partition_position at;
-	partition_unpack_fields(u, &at);
+	partition_unpack_fields(u, fields, &at);
 	if (u->bad || at.table >= p->pipeline->table_count ||
 	    p->pipeline->tables[at.table].server != server)
 		return false;
@@ -332,7 +376,13 @@ text_partition(struct text *t, const char *topic, const struct partition_positio
 	text_watermark(t, "mark", &at->mark);
 	text_print(t, ",\"mark_ms\":%" PRId64, at->mark_ms);
 	text_watermark(t, "seen", &at->seen);
-	text_print(t, ",\"seen_order\":%" PRId64 "}", at->seen_order);
+	text_print(t, ",\"seen_order\":%" PRId64, at->seen_order);
+	if (at->before.set)
+		text_watermark(t, "before", &at->before);
+	if (at->closed.set)
+		text_print(t, ",\"snapshot\":[\"%" PRIu64 "\",\"%" PRIu64 "\",%s]", at->closed.lsn,
+			   at->closed.xid, at->closed.marked ? "true" : "false");
+	text_add(t, "}", 1);
 }
 
 static void
@@ -458,6 +508,29 @@ parse_watermark(struct json *j, bool *fine)
 	return w;
 }
 
+static struct snapshot_place
+parse_snapshot(struct json *j, bool *fine)
+{
+	struct snapshot_place at = {0};
+	if (json_null(j))
+		return at;
+	at.set = true;
+	if (!json_enter(j, JSON_ARRAY))
+		return at;
+	unsigned n = 0;
+	for (; *fine && json_element(j); n++) {
+		if (n == 0)
+			at.lsn = parse_uint64(j, fine);
+		else if (n == 1)
+			at.xid = parse_uint64(j, fine);
+		else
+			at.marked = json_bool(j);
+	}
+	if (n != 3)
+		*fine = false;
+	return at;
+}
+
 static int
 table_by_topic(const struct pipeline *pipeline, unsigned server, struct slice raw)
 {
@@ -520,6 +593,10 @@ parse_member(struct parse *x, struct json *j, struct slice key, struct partition
 		at->mark = parse_watermark(j, &x->fine);
 	else if (slice_is(key, "seen"))
 		at->seen = parse_watermark(j, &x->fine);
+	else if (slice_is(key, "before"))
+		at->before = parse_watermark(j, &x->fine);
+	else if (slice_is(key, "snapshot"))
+		at->closed = parse_snapshot(j, &x->fine);
 	else if (slice_is(key, "mark_ms"))
 		at->mark_ms = parse_int64(j, INT64_MIN, &x->fine);
 	else if (slice_is(key, "seen_order"))

@@ -2,8 +2,8 @@
  * position.h - how far a pipeline has come in Kafka: the one thing that says what the target holds.
  *
  * For each partition: where its history began, the next offset, a hash of the record before it,
- * the watermark of its newest applied event, and the cursor of the run of events it is in. For
- * each server with a transaction topic also that topic's next offset, and C_last, the LSN of the
+ * the watermark of its newest applied event, the cursor of the run of events it is in, and the
+ * newest snapshot of its table. Order decides from that alone, wherever it is started. For each server with a transaction topic also that topic's next offset, and C_last, the LSN of the
  * last END taken. Ingest writes it, reduce merges and prints it, egress stores it as jsonb, and
  * ingest reads it back at the next start.
  */
@@ -32,16 +32,26 @@ struct watermark {
 
 int watermark_compare(const struct watermark *, const struct watermark *);
 
+/* One attempt of a snapshot: a connector that reads a table anew does it in another transaction. */
+struct snapshot_place {
+	bool set;
+	bool marked; /* its last row said so */
+	uint64_t lsn;
+	uint64_t xid; /* of the reading transaction, 0: not known */
+};
+
 struct partition_position {
 	uint16_t table; /* index in the pipeline */
 	int32_t partition;
 	int64_t start; /* offset at which its history begins */
 	int64_t next;
-	uint64_t hash;         /* of the record at next - 1; 0: none yet */
-	struct watermark mark; /* newest event applied */
-	struct watermark seen; /* newest event looked at: equals mark but among repeats */
-	int64_t seen_order;    /* its data_collection_order, 0 when unknown */
-	int64_t mark_ms;       /* source.ts_ms of the newest event applied */
+	uint64_t hash;                /* of the record at next - 1; 0: none yet */
+	struct watermark mark;        /* newest event applied */
+	struct watermark seen;        /* newest event looked at: equals mark but among repeats */
+	int64_t seen_order;           /* its data_collection_order, 0 when unknown */
+	int64_t mark_ms;              /* source.ts_ms of the newest event applied */
+	struct watermark before;      /* mark is a snapshot's end: what mark was before it */
+	struct snapshot_place closed; /* the newest whole snapshot of its table */
 };
 
 struct transaction_position {
@@ -55,7 +65,10 @@ struct transaction_position {
 void position_pack_partition(struct pack *, const struct partition_position *);
 void position_pack_transaction(struct pack *, const struct transaction_position *);
 
-/* The resume token of ingest holds such entries too. False, and the cursor bad, when malformed. */
+/*
+ * The resume token of ingest holds such entries too. Those of an earlier version, which knew nothing
+ * of snapshots, are taken. False, and the cursor bad, when malformed.
+ */
 bool position_unpack_partition(struct unpack *, struct partition_position *);
 bool position_unpack_transaction(struct unpack *, struct transaction_position *);
 

@@ -375,6 +375,7 @@ head_apply(struct order *o, struct order_partition *p, bool loose)
 {
 	if (p->kind == HEAD_STREAM) {
 		p->at.mark = p->at.seen = p->place;
+		p->at.before = (struct watermark){.set = false};
 		p->at.seen_order = p->head.order;
 		/* The greatest: commits of one moment may have their times the other way round. */
 		if (p->head.source_ms > p->at.mark_ms)
@@ -426,6 +427,19 @@ done_end(struct order *o)
 	changed_forget(o);
 }
 
+/* What D is silent about, for an earlier version wrote it, is as this replay found it. */
+static void
+partition_come_to_durable(struct order *o, struct order_partition *p)
+{
+	struct partition_position at = p->durable;
+	if (!at.closed.set) {
+		at.closed = p->at.closed;
+		at.before = p->at.before;
+	}
+	p->at = at;
+	order_know_closed(o, &at);
+}
+
 static void
 done_cut(struct order *o)
 {
@@ -433,7 +447,7 @@ done_cut(struct order *o)
 	for (unsigned i = 0; i < o->count; i++) {
 		struct order_partition *p = &o->partitions[i];
 		if (p->has_durable)
-			p->at = p->durable;
+			partition_come_to_durable(o, p);
 		order_depart(o, p);
 	}
 	for (unsigned i = 0; i < o->count; i++)

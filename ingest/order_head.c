@@ -33,6 +33,17 @@ order_depart(struct order *o, struct order_partition *p)
 		o->tables[p->at.table].behind++;
 }
 
+/* One that an earlier version noted says only where it was. */
+void
+order_know_closed(struct order *o, const struct partition_position *at)
+{
+	struct snapshot_place *closed = &order_table_at(o, at->table)->closed;
+	if (at->closed.set)
+		*closed = at->closed;
+	else if (!closed->set && order_mark_is_snapshot(&at->mark))
+		*closed = (struct snapshot_place){.set = true, .marked = true, .lsn = at->mark.lsn};
+}
+
 int
 order_insert(struct order *o, const struct order_partition *p)
 {
@@ -44,6 +55,7 @@ order_insert(struct order *o, const struct order_partition *p)
 	}
 	struct order_table *t = order_table_at(o, p->at.table);
 	o->partitions[o->count] = *p;
+	order_know_closed(o, &p->at);
 	t->partitions++;
 	t->behind++;
 	if (!o->cut && (!p->has_durable || p->at.next >= p->durable.next))
@@ -56,14 +68,8 @@ order_add_partition(struct order *o, const struct partition_position *from,
 		    const struct partition_position *durable)
 {
 	struct order_partition p = {.at = *from, .has_durable = durable != NULL};
-	struct order_table *t = order_table_at(o, from->table);
 	if (durable != NULL)
 		p.durable = *durable;
-	/* A mark that no streamed event can have stands for a snapshot that has just ended. */
-	if (from->mark.set && !from->mark.has_sequence && from->mark.ordinal == 0) {
-		t->closed = t->closed_marked = true;
-		t->closed_lsn = from->mark.lsn;
-	}
 	return order_insert(o, &p);
 }
 
@@ -206,17 +212,31 @@ below_run(const struct watermark *w, const struct watermark *mark)
 }
 
 /*
+ * Right after a snapshot a transaction that was open while it was read has older LSNs and is new.
+ * What had been applied before the snapshot is not: a connector that dies soon after it sends that
+ * again.
+ */
+static bool
+is_from_before_snapshot(const struct order_partition *p)
+{
+	const struct partition_position *at = &p->at;
+	return at->before.set && p->place.has_sequence && p->head.source_ms <= at->mark_ms &&
+	       watermark_compare(&p->place, &at->before) <= 0;
+}
+
+/*
  * Without `sequence` (Debezium 1.4) nothing can be known: LSNs of interleaved transactions do not
- * rise. Nor right after a snapshot: a transaction that was open while it was read has older LSNs.
+ * rise.
  */
 static enum head_kind
 stream_kind(struct order *o, struct order_partition *p)
 {
 	const struct watermark *mark = &p->at.mark;
 	p->place = head_place(p);
-	if (!mark->set || !p->head.has_sequences || p->rows ||
-	    (!mark->has_sequence && mark->ordinal == 0))
+	if (!mark->set || !p->head.has_sequences || p->rows)
 		return HEAD_STREAM;
+	if (order_mark_is_snapshot(mark))
+		return is_from_before_snapshot(p) ? HEAD_REPEAT : HEAD_STREAM;
 	if (watermark_compare(&p->place, mark) > 0)
 		return HEAD_STREAM;
 	if (!below_run(&p->place, mark) || p->head.source_ms <= p->at.mark_ms)
@@ -253,8 +273,21 @@ head_kind(struct order *o, struct order_partition *p)
 	return HEAD_LOOSE;
 }
 
+/*
+ * An END takes by sequence. Elsewhere what counts is whether an event is newer than a snapshot: the
+ * first transaction after one may still have the sequence of the last before it, but not its LSN.
+ */
 static uint64_t
-head_key(const struct order_partition *p)
+stream_key(const struct order *o, const struct event_place *e)
+{
+	uint64_t key = e->has_sequence ? e->sequence : e->lsn;
+	if ((!o->cut || o->mode != ORDER_METADATA) && e->lsn > key)
+		key = e->lsn;
+	return key > ORDER_KEY_LEAST ? key : ORDER_KEY_LEAST;
+}
+
+static uint64_t
+head_key(const struct order *o, const struct order_partition *p)
 {
 	switch (p->kind) {
 	case HEAD_DROP:
@@ -265,13 +298,10 @@ head_key(const struct order_partition *p)
 	case HEAD_SNAPSHOT:
 		return p->head.lsn > ORDER_KEY_LEAST ? p->head.lsn : ORDER_KEY_LEAST;
 	case HEAD_STREAM:
-		break;
+		return stream_key(o, &p->head);
 	default:
 		return UINT64_MAX;
 	}
-	/* No sequence: the first commit after a snapshot. Its rows are older than its END. */
-	uint64_t key = p->head.has_sequence ? p->head.sequence : p->head.lsn;
-	return key > ORDER_KEY_LEAST ? key : ORDER_KEY_LEAST;
 }
 
 static void
@@ -292,7 +322,7 @@ order_classify(struct order *o, struct order_partition *p)
 	head_count(o, p->kind, -1u);
 	p->kind = head_kind(o, p);
 	head_count(o, p->kind, 1);
-	p->key = head_key(p);
+	p->key = head_key(o, p);
 	heap_settle(o, p->slot);
 }
 
@@ -352,7 +382,7 @@ order_offer(struct order *o, int partition, const struct event_place *e)
 	p->head = *e;
 	p->kind = head_kind(o, p);
 	head_count(o, p->kind, 1);
-	p->key = head_key(p);
+	p->key = head_key(o, p);
 	if (p->kind == HEAD_HELD)
 		order_arrive(o, p);
 	heap_set(o, o->head_count, (unsigned)partition);

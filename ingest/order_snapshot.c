@@ -10,25 +10,50 @@ mark_is_first(enum snapshot_mark mark)
 	return mark == SNAPSHOT_FIRST || mark == SNAPSHOT_FIRST_IN_COLLECTION;
 }
 
+/* An attempt is read by one transaction, and a later one by a later transaction. */
+static int
+attempt_compare(const struct event_place *row, uint64_t lsn, uint64_t xid)
+{
+	if (row->lsn != lsn)
+		return row->lsn < lsn ? -1 : 1;
+	if (row->xid == 0 || xid == 0)
+		return 0;
+	return (row->xid > xid) - (row->xid < xid);
+}
+
 /*
  * Within one partition rows come in the connector's order; among the partitions of a table they do
- * not, so a first mark is a second beginning only where this partition gave rows before, or when
- * the attempt has had its first mark.
+ * not, so where nothing else tells attempts apart, a first mark is a second beginning only where
+ * this partition gave rows before, or when the attempt has had its first mark.
  */
 static bool
 row_begins_anew(const struct order_table *t, const struct order_partition *p)
 {
-	if (p->head.lsn > t->lsn || (p->head.lsn < t->lsn && p->rows))
-		return true;
-	return mark_is_first(p->head.snapshot) && (p->rows || t->first_seen);
+	int order = attempt_compare(&p->head, t->lsn, t->xid);
+	if (order != 0)
+		return order > 0 || p->rows;
+	return (p->head.xid == 0 || t->xid == 0) && mark_is_first(p->head.snapshot) &&
+	       (p->rows || t->first_seen);
 }
 
 /* Of an attempt that silence has closed before this partition's rows were there. */
 static bool
 row_is_late(const struct order_table *t, const struct order_partition *p)
 {
-	return t->closed && p->head.lsn == t->closed_lsn && !mark_is_first(p->head.snapshot) &&
-	       (t->partitions > 1 || !t->closed_marked);
+	const struct snapshot_place *closed = &t->closed;
+	if (!closed->set || attempt_compare(&p->head, closed->lsn, closed->xid) != 0)
+		return false;
+	if (p->head.xid != 0 && closed->xid != 0)
+		return true;
+	return !mark_is_first(p->head.snapshot) && (t->partitions > 1 || !closed->marked);
+}
+
+/* Of an attempt at the same LSN that was given up before the one that is whole. */
+static bool
+row_is_given_up(const struct order_table *t, const struct order_partition *p)
+{
+	return t->closed.set && p->head.lsn == t->closed.lsn &&
+	       attempt_compare(&p->head, t->closed.lsn, t->closed.xid) < 0;
 }
 
 static bool
@@ -60,12 +85,14 @@ order_snapshot_row(struct order *o, const struct order_partition *p)
 {
 	const struct order_table *t = &o->tables[p->at.table];
 	if (t->begun) {
-		if (p->head.lsn < t->lsn && !p->rows)
+		if (attempt_compare(&p->head, t->lsn, t->xid) < 0 && !p->rows)
 			return order_apply(o, p, DO_DROP);
 		if (!row_begins_anew(t, p))
 			return order_apply(o, p, DO_APPLY_ROW);
 	} else if (row_is_late(t, p)) {
 		return order_apply(o, p, DO_APPLY_LOOSE);
+	} else if (row_is_given_up(t, p)) {
+		return order_apply(o, p, DO_DROP);
 	}
 	if (row_comes_too_late(o, p))
 		order_refuse(o, EXIT_CONFIG, order_number(o, p),
@@ -84,6 +111,7 @@ order_snapshot_begun(struct order *o, uint16_t table, const struct order_partiti
 	t->begun = true;
 	t->first_seen = t->end_seen = false;
 	t->lsn = p->head.lsn;
+	t->xid = p->head.xid;
 	if (!o->snapshot_open)
 		o->last_seen = false;
 	if (!o->snapshot_open || o->snapshot_lsn < t->lsn)
@@ -114,8 +142,9 @@ head_is_past(const struct order *o, const struct order_partition *p)
 {
 	if (p->kind == HEAD_AWAIT || p->kind == HEAD_HELD)
 		return true;
-	return p->kind == HEAD_STREAM && (p->rows || p->key >= o->snapshot_lsn ||
-					  (o->end_pending && o->end.lsn > o->snapshot_lsn));
+	return p->kind == HEAD_STREAM &&
+	       (p->rows || p->key >= o->snapshot_lsn || p->head.lsn >= o->snapshot_lsn ||
+		(o->end_pending && o->end.lsn > o->snapshot_lsn));
 }
 
 /* A streamed head that is older than the snapshot, and may be applied now. */
@@ -204,14 +233,25 @@ order_snapshot_close(struct order *o)
 	return todo;
 }
 
-/* From here on a partition's own events tell its repeats again: judged by the snapshot's LSN. */
+/*
+ * From here on a partition's own events tell its repeats again: judged by the snapshot's LSN, and
+ * by what was applied before it, unless that is of a source with higher LSNs.
+ */
 static void
-partition_close(struct order *o, struct order_partition *p, uint64_t lsn)
+partition_close(struct order *o, struct order_partition *p, const struct order_table *t)
 {
+	struct partition_position *at = &p->at;
+	if (at->mark.set && !order_mark_is_snapshot(&at->mark))
+		at->before = at->mark;
+	if (at->before.lsn > t->lsn)
+		at->before = (struct watermark){.set = false};
 	p->rows = false;
-	p->at.mark = (struct watermark){.set = true, .lsn = lsn};
-	p->at.seen = p->at.mark;
-	p->at.seen_order = 0;
+	at->mark = (struct watermark){.set = true, .lsn = t->lsn};
+	at->closed = t->closed;
+	if (!at->before.set) {
+		at->seen = at->mark;
+		at->seen_order = 0;
+	}
 	order_mark_changed(o, p);
 	order_classify(o, p);
 }
@@ -222,12 +262,11 @@ order_snapshot_ended(struct order *o, uint16_t table)
 	struct order_table *t = &o->tables[table];
 	bool open = false;
 	t->begun = false;
-	t->closed = true;
-	t->closed_marked = t->end_seen;
-	t->closed_lsn = t->lsn;
+	t->closed = (struct snapshot_place){
+	    .set = true, .marked = t->end_seen, .lsn = t->lsn, .xid = t->xid};
 	for (unsigned i = 0; i < o->count; i++)
 		if (o->partitions[i].at.table == table)
-			partition_close(o, &o->partitions[i], t->lsn);
+			partition_close(o, &o->partitions[i], t);
 	for (unsigned i = 0; i < o->table_room; i++)
 		open |= o->tables[i].begun;
 	if (open)

@@ -51,10 +51,9 @@ struct order_table {
 	unsigned partitions;
 	unsigned behind;                  /* partitions with unread history and no head */
 	bool begun, first_seen, end_seen; /* the open attempt */
-	uint64_t lsn;
-	bool closed, closed_marked; /* the attempt before */
-	uint64_t closed_lsn;
-	uint64_t taken; /* events of taken_xid applied */
+	uint64_t lsn, xid;
+	struct snapshot_place closed; /* the newest whole one */
+	uint64_t taken;               /* events of taken_xid applied */
 };
 
 enum deed { /* what order_done() has to note */
@@ -146,6 +145,14 @@ void order_head_remove(struct order *, struct order_partition *);
 void order_classify(struct order *, struct order_partition *);
 void order_mark_changed(struct order *, struct order_partition *);
 bool order_is_behind(const struct order *, const struct order_partition *);
+void order_know_closed(struct order *, const struct partition_position *);
+
+/* A mark that no streamed event can have stands for a snapshot that has ended. */
+static inline bool
+order_mark_is_snapshot(const struct watermark *mark)
+{
+	return mark->set && !mark->has_sequence && mark->ordinal == 0;
+}
 
 static inline int
 order_number(const struct order *o, const struct order_partition *p)

@@ -4,9 +4,9 @@
 #include "common/pack.h"
 #include "ingest/order_state.h"
 
-#define TOKEN_VERSION    1
+#define TOKEN_VERSION    2
 #define TOKEN_FIELDS     15
-#define TABLE_FIELDS     9
+#define TABLE_FIELDS     7
 #define PARTITION_FIELDS 6
 
 /* --- position entries --- */
@@ -57,9 +57,7 @@ table_save(const struct order_table *t, uint16_t table, struct pack *pack)
 	pack_bool(pack, t->first_seen);
 	pack_bool(pack, t->end_seen);
 	pack_uint(pack, t->lsn);
-	pack_bool(pack, t->closed);
-	pack_bool(pack, t->closed_marked);
-	pack_uint(pack, t->closed_lsn);
+	pack_uint(pack, t->xid);
 	pack_uint(pack, t->taken);
 }
 
@@ -122,9 +120,7 @@ table_load(struct order *o, struct unpack *u)
 	t->first_seen = unpack_bool(u);
 	t->end_seen = unpack_bool(u);
 	t->lsn = unpack_uint(u);
-	t->closed = unpack_bool(u);
-	t->closed_marked = unpack_bool(u);
-	t->closed_lsn = unpack_uint(u);
+	t->xid = unpack_uint(u);
 	t->taken = unpack_uint(u);
 }
 

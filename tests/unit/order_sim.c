@@ -72,6 +72,8 @@ sim_start(struct sim *s)
 	for (unsigned i = 0; i < s->partitions; i++) {
 		struct partition_position from = {.table = s->logs[i].table,
 						  .partition = (int32_t)i};
+		if (s->from != NULL)
+			from = s->from[i];
 		order_add_partition(s->order, &from, s->durable ? &s->durable[i] : NULL);
 		if (s->keyless)
 			order_set_keyless(s->order, (int)i);

@@ -32,6 +32,7 @@ struct sim {
 	bool keyless; /* all tables */
 	bool eager;   /* everything is visible at once */
 	uint64_t random;
+	const struct partition_position *from;    /* begin there; NULL: at the starts of all logs */
 	const struct partition_position *durable; /* replay up to here first */
 	const struct transaction_position *durable_tx;
 	struct order *order;
