@@ -8,6 +8,7 @@
 #include "common/pack.h"
 #include "common/ring.h"
 #include "tests/unit/capture.h"
+#include "tests/unit/order_record.h"
 #include "tests/unit/order_sim.h"
 #include "tests/unit/truth.h"
 
@@ -450,6 +451,26 @@ run_replay(struct tape *t, struct table *table, unsigned partitions, uint64_t st
 	free(durable);
 }
 
+/* Some of its ENDs, each a place to begin from: see order_record.h. */
+static void
+run_ends(const struct tape *t, enum order_mode mode, unsigned partitions, bool eager, unsigned runs)
+{
+	struct record whole;
+	struct sim s;
+	feed(&s, t, mode, partitions);
+	s.eager = eager;
+	s.random = partitions;
+	record_run(&whole, &s);
+	for (unsigned i = 0; i < runs; i++) {
+		unsigned from = (unsigned)sim_random(&s, whole.count);
+		unsigned durable = from + (unsigned)sim_random(&s, whole.count - from);
+		s.reload = i % 7 == 6;
+		record_compare(&whole, &s, from, i % 2 ? durable : from, "a capture", i);
+	}
+	record_free(&whole);
+	sim_fini(&s);
+}
+
 #define ID_VALUE "id:integer:key value:integer"
 
 static void
@@ -472,6 +493,21 @@ Test(order_capture, killed_connector)
 		run_whole(&t, ORDER_METADATA, partitions, partitions + 9, true, NULL,
 			  "tests/data/restart/kill.final.csv");
 	}
+	tape_free(&t);
+	truth_free_table(table);
+}
+
+Test(order_capture, killed_connector_from_its_ends)
+{
+	struct table *table = truth_declare(ID_VALUE);
+	struct tape t;
+	tape_kill(&t, table);
+	for (unsigned partitions = 1; partitions <= 4; partitions += 3) {
+		run_ends(&t, ORDER_METADATA, partitions, true, 12);
+		run_ends(&t, ORDER_METADATA, partitions, false, 12);
+	}
+	run_ends(&t, ORDER_SEQUENCE, 1, true, 12);
+	run_ends(&t, ORDER_NONE, 4, true, 12);
 	tape_free(&t);
 	truth_free_table(table);
 }
@@ -581,6 +617,20 @@ Test(order_capture, mixed_over_several_partitions)
 		run_replay(&t, table, partitions, 100 * partitions);
 	}
 	truth_free(truth, t.tx_count);
+	tape_free(&t);
+	truth_free_table(table);
+}
+
+Test(order_capture, mixed_from_its_ends)
+{
+	struct table *table = truth_declare(ID_VALUE);
+	struct tape t;
+	tape_mixed(&t, table);
+	tape_number(&t, false);
+	run_ends(&t, ORDER_METADATA, 1, true, 20);
+	run_ends(&t, ORDER_METADATA, 3, true, 20);
+	run_ends(&t, ORDER_METADATA, 3, false, 20);
+	run_ends(&t, ORDER_SEQUENCE, 1, true, 20);
 	tape_free(&t);
 	truth_free_table(table);
 }

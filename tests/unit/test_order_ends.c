@@ -1,0 +1,220 @@
+#include <criterion/criterion.h>
+#include <inttypes.h>
+
+#include "common/pack.h"
+#include "tests/unit/order_record.h"
+#include "tests/unit/order_world.h"
+
+/*
+ * Every END is a place to begin from: an order with nothing but the position that the END carried
+ * decides as the one before it went on to decide, whether it goes on there at once or replays up
+ * to a later one first.
+ */
+
+static const char *const world_names[] = {"kills", "a second snapshot", "a blocking snapshot"};
+
+static void
+compare_worlds(enum order_mode mode, enum snapshots snapshots, uint64_t seeds, bool eager)
+{
+	static struct world w;
+	struct record whole;
+	struct sim s;
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		world_make(&w, &s, mode == ORDER_SEQUENCE ? seed * 4 : seed, snapshots);
+		s.mode = mode;
+		s.eager = eager;
+		s.reload = seed % 5 == 0;
+		record_run(&whole, &s);
+		for (unsigned end = 0; end < whole.count; end += 1 + (unsigned)seed % 7)
+			record_compare(&whole, &s, end, end, world_names[snapshots], seed);
+		for (unsigned end = 0; end < whole.count; end += 1 + (unsigned)seed % 11)
+			record_compare(&whole, &s, end,
+				       end + (unsigned)sim_random(&s, whole.count - end),
+				       world_names[snapshots], seed);
+		record_free(&whole);
+		sim_fini(&s);
+	}
+}
+
+Test(order_ends, of_metadata)
+{
+	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
+		compare_worlds(ORDER_METADATA, snapshots, 24, true);
+}
+
+Test(order_ends, of_metadata_at_random)
+{
+	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
+		compare_worlds(ORDER_METADATA, snapshots, 24, false);
+}
+
+Test(order_ends, of_sequence)
+{
+	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
+		compare_worlds(ORDER_SEQUENCE, snapshots, 24, true);
+}
+
+Test(order_ends, of_none)
+{
+	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
+		compare_worlds(ORDER_NONE, snapshots, 24, true);
+}
+
+/* --- single rules: after the END that is due, `o` is replaced by one that begins there --- */
+
+static struct order *
+begin_anew(struct order *o, struct order_action *a)
+{
+	static uint8_t entries[4096];
+	struct pack pack;
+	struct unpack u;
+	order_step(o, 0, a);
+	cr_assert_eq(a->step, ORDER_END);
+	pack_init(&pack, entries, sizeof(entries));
+	order_pack_position(o, true, &pack);
+	struct order *next = order_new(ORDER_NONE, 100);
+	unpack_init(&u, entries, pack_len(&pack));
+	while (u.at < u.end) {
+		struct partition_position at;
+		cr_assert(position_unpack_partition(&u, &at));
+		order_add_partition(next, &at, &at);
+	}
+	order_free(o);
+	order_step(next, 0, a);
+	cr_assert_eq(a->step, ORDER_CUT);
+	order_done(next);
+	return next;
+}
+
+static struct order *
+order_of(unsigned partitions)
+{
+	struct order *o = order_new(ORDER_NONE, 100);
+	struct order_action a;
+	for (unsigned i = 0; i < partitions; i++) {
+		struct partition_position from = {.partition = (int32_t)i};
+		order_add_partition(o, &from, NULL);
+	}
+	order_step(o, 0, &a);
+	cr_assert_eq(a.step, ORDER_CUT);
+	order_done(o);
+	return o;
+}
+
+static struct event_place
+row(enum snapshot_mark mark, uint64_t lsn, uint64_t xid, int64_t offset)
+{
+	return (struct event_place){.kind = EVENT_CHANGE,
+				    .snapshot = mark,
+				    .has_sequences = true,
+				    .has_lsn = true,
+				    .lsn = lsn,
+				    .xid = xid,
+				    .source_ms = (int64_t)lsn,
+				    .offset = offset,
+				    .hash = 5};
+}
+
+static struct event_place
+event(uint64_t sequence, uint64_t lsn, int64_t offset)
+{
+	struct event_place e = row(SNAPSHOT_FALSE, lsn, 0, offset);
+	e.has_sequence = true;
+	e.sequence = sequence;
+	return e;
+}
+
+static enum order_step
+offered(struct order *o, int partition, struct event_place e, struct order_action *a)
+{
+	order_offer(o, partition, &e);
+	order_step(o, 0, a);
+	order_done(o);
+	return a->step;
+}
+
+static enum order_step
+stepped(struct order *o, int64_t now_ms, struct order_action *a)
+{
+	order_step(o, now_ms, a);
+	order_done(o);
+	return a->step;
+}
+
+/* Two partitions: an attempt of which one row is there, closed by silence. */
+static struct order *
+closed_by_silence(struct order_action *a, uint64_t xid)
+{
+	struct order *o = order_of(2);
+	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 10, xid, 0), a), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(stepped(o, 0, a), ORDER_APPLY);
+	order_idle(o, 0, 1, 9000);
+	order_idle(o, 1, 0, 9000);
+	cr_assert_eq(stepped(o, 9000, a), ORDER_SNAPSHOT_END);
+	return o;
+}
+
+Test(order_ends, a_late_row_is_known_by_its_snapshot)
+{
+	struct order_action a;
+	for (uint64_t xid = 0; xid < 2; xid++) {
+		struct order *o = closed_by_silence(&a, xid);
+		o = begin_anew(o, &a);
+		for (int partition = 0; partition < 2; partition++) {
+			int64_t offset = order_partition(o, partition)->next;
+			order_idle(o, 1 - partition, order_partition(o, 1 - partition)->next, 0);
+			cr_assert_eq(offered(o, partition, event(20, 21, offset), &a), ORDER_APPLY);
+			o = begin_anew(o, &a);
+		}
+		/* Both watermarks have gone on, and still it is no snapshot of its own. */
+		order_idle(o, 0, 2, 0);
+		cr_assert_eq(offered(o, 1, row(SNAPSHOT_LAST, 10, xid, 1), &a), ORDER_APPLY);
+		cr_assert_not(a.snapshot);
+		order_free(o);
+	}
+}
+
+/* The LSN stands still while nothing is written: the reading transaction tells attempts apart. */
+Test(order_ends, attempts_at_one_lsn)
+{
+	struct order_action a;
+	struct order *o = order_of(2);
+	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 10, 7, 0), &a), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
+	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 10, 8, 1), &a), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
+	/* The other partition shows what belongs to the first one only now. */
+	cr_assert_eq(offered(o, 1, row(SNAPSHOT_TRUE, 10, 7, 0), &a), ORDER_DROP);
+	cr_assert_eq(offered(o, 1, row(SNAPSHOT_LAST, 10, 8, 1), &a), ORDER_APPLY);
+	cr_assert(a.snapshot);
+	order_idle(o, 0, 2, 9000);
+	order_idle(o, 1, 2, 9000);
+	cr_assert_eq(stepped(o, 9000, &a), ORDER_SNAPSHOT_END);
+	o = begin_anew(o, &a);
+	order_idle(o, 0, 2, 0);
+	cr_assert_eq(offered(o, 1, row(SNAPSHOT_TRUE, 10, 7, 2), &a), ORDER_DROP);
+	cr_assert_eq(offered(o, 1, row(SNAPSHOT_FIRST, 10, 9, 3), &a), ORDER_SNAPSHOT_BEGIN);
+	order_free(o);
+}
+
+/* A connector that dies after a blocking snapshot sends again what came before it. */
+Test(order_ends, before_a_snapshot_is_before_it)
+{
+	struct order_action a;
+	struct order *o = order_of(1);
+	cr_assert_eq(offered(o, 0, event(100, 101, 0), &a), ORDER_APPLY);
+	o = begin_anew(o, &a);
+	cr_assert_eq(offered(o, 0, event(100, 101, 1), &a), ORDER_APPLY); /* the next of its run */
+	o = begin_anew(o, &a);
+	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 200, 7, 2), &a), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
+	cr_assert_eq(offered(o, 0, row(SNAPSHOT_LAST, 200, 7, 3), &a), ORDER_APPLY);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_SNAPSHOT_END);
+	o = begin_anew(o, &a);
+	cr_assert_eq(offered(o, 0, event(90, 91, 4), &a), ORDER_DROP);
+	cr_assert(a.repeat);
+	cr_assert_eq(offered(o, 0, event(100, 101, 5), &a), ORDER_DROP);
+	cr_assert_eq(offered(o, 0, event(100, 101, 6), &a), ORDER_DROP);
+	cr_assert_eq(offered(o, 0, event(100, 101, 7), &a), ORDER_APPLY); /* and goes on in it */
+	order_free(o);
+}
