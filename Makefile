@@ -73,6 +73,7 @@ INGEST := \
 	ingest/order_snapshot.c \
 	ingest/order_token.c \
 	ingest/origin.c \
+	ingest/recovery.c \
 	ingest/schema.c \
 	ingest/source.c \
 	ingest/transaction.c \

@@ -143,7 +143,7 @@ check_mode(struct stage *stage, int partitions, bool known)
 
 /*
  * What the supervisor knows of the target's position: NULL when the target could not be asked, ""
- * when it has none. Heap. To be called before anything else is opened: the descriptor may be closed.
+ * when it has none; after a tab that of its checkpoint, if it has one. Heap. To be called before anything else is opened: the descriptor may be closed.
  */
 static char *
 check_take_position(struct stage *stage)
@@ -160,17 +160,21 @@ check_take_position(struct stage *stage)
 }
 
 static void
-check_history(struct stage *stage, const char *position)
+check_history(struct stage *stage, char *position)
 {
+	char *checkpoint = strchr(position, '\t');
+	if (checkpoint != NULL)
+		*checkpoint++ = '\0';
 	const struct server *server = &stage->pipeline->servers[stage->server];
-	origin_check(stage, position, strlen(position), clock_monotonic_ms() + INGEST_CHECK_FOR);
+	origin_check(stage, position, checkpoint != NULL ? checkpoint : "",
+		     clock_monotonic_ms() + INGEST_CHECK_FOR);
 	stage_report(stage, LOG_INFO, &server->place, "server %s: %s", server->name,
 		     position[0] != '\0' ? "its history goes on where the target is"
 					 : "a first start finds its history");
 }
 
 static void
-check_online(struct stage *stage, const char *position)
+check_online(struct stage *stage, char *position)
 {
 	bool missing;
 	struct kafka *k = kafka_new(stage, 1);

@@ -9,25 +9,15 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
+#include "ingest/origin_state.h"
 #include "ingest/source.h"
 
 #define ORIGIN_LOOKUP_MS 500
 #define ORIGIN_PAUSE_MS  100
 #define ORIGIN_GLANCE_MS 200 /* a lookup while events may be waiting */
 
-struct origin {
-	struct source *source;
-	struct stage *stage;
-	struct partition_position *from;    /* one for each partition */
-	struct partition_position *durable; /* likewise; NULL: no recovery */
-	struct transaction_position transaction;
-	bool *check_first; /* its first record must be a snapshot's */
-	bool waited;
-	int64_t deadline_ms; /* of a check; 0: a start, which waits for as long as it takes */
-};
-
-/* In the log; a check has only its report, and says itself what is no warning. */
-__attribute__((format(printf, 4, 5))) static void
+/* A check has only its report, and says itself what is no warning. */
+void
 origin_say(const struct origin *o, enum log_level level, const char *event, const char *fmt, ...)
 {
 	char text[512];
@@ -89,7 +79,7 @@ origin_wait_topic(struct origin *o, const char *topic)
 	}
 }
 
-static void
+void
 origin_wait_limits(struct origin *o, const char *topic, int32_t partition, int64_t *low,
 		   int64_t *high)
 {
@@ -163,7 +153,8 @@ origin_add_partition(struct source *s, uint16_t table, int32_t partition)
 	    .table = table,
 	    .partition = partition,
 	    .decoder = decoder_new(&s->stage->pipeline->tables[table]),
-	    .check_offset = -1,
+	    .before.offset = -1,
+	    .durable.offset = -1,
 	};
 }
 
@@ -247,17 +238,21 @@ origin_find_transactions(struct origin *o)
 		o->transaction = (struct transaction_position){.set = true};
 		o->transaction.start = s->server->start == START_LATEST ? high : low;
 		o->transaction.next = o->transaction.start;
-	} else if (r == KAFKA_OK && o->transaction.next > high) {
+	} else if (o->transaction.next > high) {
 		stage_fail(o->stage, EXIT_CONFIG, "ingest.history",
 			   "%s ends at offset %lld, before the target's position %lld: it was "
-			   "created anew. Set another pipeline name and an empty target table",
-			   topic, (long long)high, (long long)o->transaction.next);
+			   "created anew or truncated. Bring it back. %s",
+			   topic, (long long)high, (long long)o->transaction.next,
+			   source_start_anew(s));
 	} else if (o->transaction.next < low) {
 		origin_say(o, LOG_WARN, "ingest.history",
 			   "%s begins at offset %lld, the target's position is %lld: transactions "
 			   "between them are shown together",
 			   topic, (long long)low, (long long)o->transaction.next);
 		o->transaction.next = low;
+	} else if (o->transaction.next > low && o->transaction.hash != 0) {
+		s->transaction_check.offset = o->transaction.next - 1;
+		s->transaction_check.hash = o->transaction.hash;
 	}
 }
 
@@ -393,139 +388,21 @@ origin_check_first(struct origin *o, unsigned p)
 		origin_refuse_history(o, p, m.offset);
 }
 
-/* ---- full recovery ------------------------------------------------------------------------- */
-
-static const struct partition_position *
-origin_find(const struct partition_position *list, unsigned count,
-	    const struct partition_position *like)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (list[i].table == like->table && list[i].partition == like->partition)
-			return &list[i];
-	return NULL;
-}
-
-/* Every partition of the position must still be there. */
-static void
-origin_check_known(struct origin *o, const struct partition_position *known, unsigned count)
-{
-	const struct source *s = o->source;
-	for (unsigned i = 0; i < count; i++)
-		if (!origin_find(o->from, s->count, &known[i]))
-			stage_fail(o->stage, EXIT_CONFIG, "ingest.history",
-				   "%s has no partition %d any more, which the target's position "
-				   "names: it was created anew. Set another pipeline name and an "
-				   "empty target table",
-				   o->stage->pipeline->tables[known[i].table].topic,
-				   known[i].partition);
-}
-
-static void
-origin_check_limits(struct origin *o, unsigned p)
-{
-	const struct source *s = o->source;
-	const struct partition_position *durable = &o->durable[p];
-	int64_t low, high;
-	origin_wait_limits(o, source_topic(s, p), s->partitions[p].partition, &low, &high);
-	if (low > durable->start)
-		stage_fail(o->stage, EXIT_CONFIG, "ingest.history",
-			   "%s [%d] begins at offset %lld, but its history began at %lld, and a "
-			   "recovery reads it again: keep the topic without a limit "
-			   "(retention.ms=-1, cleanup.policy=delete). To start anew, let Debezium "
-			   "make a new snapshot, and set another pipeline name and an empty "
-			   "target table",
-			   source_topic(s, p), s->partitions[p].partition, (long long)low,
-			   (long long)durable->start);
-	if (high < durable->next)
-		stage_fail(o->stage, EXIT_CONFIG, "ingest.history",
-			   "%s [%d] ends at offset %lld, before the target's position %lld: it "
-			   "was created anew or truncated. Bring it back, or set another pipeline "
-			   "name and an empty target table",
-			   source_topic(s, p), s->partitions[p].partition, (long long)high,
-			   (long long)durable->next);
-}
-
-/*
- * A partition that the position does not know. It carries all that there were, so this one was
- * added to its topic since, behind the others, and its history begins at 0; or what is counted of
- * it already is not known.
- */
-static void
-origin_check_unknown(struct origin *o, const struct partition_position *at,
-		     const struct partition_position *known, unsigned count)
-{
-	const struct table *t = &o->stage->pipeline->tables[at->table];
-	int32_t last = -1;
-	for (unsigned i = 0; i < count; i++)
-		if (known[i].table == at->table && known[i].partition > last)
-			last = known[i].partition;
-	if (last < 0)
-		stage_fail(
-		    o->stage, EXIT_CONFIG, "ingest.position",
-		    "the target's position knows nothing of topic %s: table \"%s\" is new in "
-		    "the file. Take it out again, or set another pipeline name and empty "
-		    "target tables",
-		    t->topic, t->name);
-	if (at->partition < last)
-		stage_fail(
-		    o->stage, EXIT_CONFIG, "ingest.position",
-		    "the target's position knows %s [%d], but not [%d]: somebody changed it. "
-		    "Set another pipeline name and an empty target table",
-		    t->topic, last, at->partition);
-}
-
-static void
-origin_recover_partition(struct origin *o, unsigned p, const struct partition_position *known)
-{
-	struct partition *part = &o->source->partitions[p];
-	struct partition_position *durable = &o->durable[p];
-	*durable = known != NULL ? *known : o->from[p];
-	o->from[p].start = o->from[p].next = durable->start;
-	origin_check_limits(o, p);
-	if (durable->hash == 0 || durable->next == 0)
-		return;
-	part->check_offset = durable->next - 1;
-	part->check_hash = durable->hash;
-}
-
-/* From the position in the target, which has a batch. */
-static void
-origin_recover(struct origin *o, const char *position, size_t len)
-{
-	struct source *s = o->source;
-	struct partition_position *known = NULL;
-	unsigned count = 0;
-	const char *error = NULL;
-	if (position_parse(position, len, o->stage->pipeline, o->stage->server, &known, &count,
-			   &o->transaction, &error) != 0)
-		stage_fail(o->stage, EXIT_CONFIG, "ingest.position",
-			   "the position in the target cannot be read: %s", error);
-	/* Egress has refused it already; a first start now would count all again. */
-	if (count == 0)
-		stage_fail(o->stage, EXIT_CONFIG, "ingest.position",
-			   "the position in the target knows no server \"%s\": give the server its "
-			   "old name back, or set another pipeline name and empty target tables",
-			   s->server->name);
-	origin_check_known(o, known, count);
-	o->durable = xcalloc(s->count, sizeof(*o->durable));
-	for (unsigned p = 0; p < s->count; p++) {
-		const struct partition_position *at = origin_find(known, count, &o->from[p]);
-		if (at == NULL)
-			origin_check_unknown(o, &o->from[p], known, count);
-		origin_recover_partition(o, p, at);
-	}
-	free(known);
-}
-
 /* ---- the three ways ------------------------------------------------------------------------ */
 
 static void
 origin_assign(struct source *s)
 {
-	for (unsigned p = 0; p < s->count; p++)
-		kafka_start_at(s->kafka, p, order_partition(s->order, (int)p)->next);
+	for (unsigned p = 0; p < s->count; p++) {
+		int64_t before = s->partitions[p].before.offset;
+		kafka_start_at(s->kafka, p,
+			       before >= 0 ? before : order_partition(s->order, (int)p)->next);
+	}
 	if (s->mode == ORDER_METADATA)
-		kafka_start_at(s->kafka, s->count, order_transaction(s->order)->next);
+		kafka_start_at(s->kafka, s->count,
+			       s->transaction_check.offset >= 0
+				   ? s->transaction_check.offset
+				   : order_transaction(s->order)->next);
 	if (kafka_assign(s->kafka) != 0)
 		source_check_failure(s);
 }
@@ -581,13 +458,12 @@ origin_resume(struct origin *o, const uint8_t *token, size_t token_len)
 	log_info("ingest.resume", "going on from the resume token");
 }
 
-/* `position`: the target's; len 0: it has none. */
 static void
-origin_discover(struct origin *o, const char *position, size_t len)
+origin_discover(struct origin *o, struct slice durable, struct slice checkpoint)
 {
 	origin_find_partitions(o);
-	if (len > 0)
-		origin_recover(o, position, len);
+	if (durable.len > 0)
+		origin_recover(o, durable, checkpoint);
 	else
 		origin_first_start(o);
 	if (o->source->mode == ORDER_METADATA)
@@ -598,12 +474,16 @@ origin_discover(struct origin *o, const char *position, size_t len)
 static void
 origin_start(struct origin *o)
 {
+	const struct board_origin *from = board_origin(o->stage->board);
 	struct board_durable *durable = xcalloc(1, sizeof(*durable));
 	if (!board_durable(o->stage->board, durable))
 		durable->len = 0;
-	origin_discover(o, durable->position, durable->len);
+	(void)FAULT("ingest.origin");
+	origin_discover(o, (struct slice){durable->position, durable->len},
+			(struct slice){from->position, from->len});
 	if (durable->len > 0)
-		log_info("ingest.recover", "reading history again up to batch %llu",
+		log_info("ingest.recover", "reading history from %s up to batch %llu",
+			 o->checkpoint ? "the checkpoint" : "its start",
 			 (unsigned long long)durable->batch);
 	free(durable);
 }
@@ -628,7 +508,9 @@ void
 origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t token_len)
 {
 	struct origin o = {.source = s, .stage = stage};
-	*s = (struct source){.stage = stage, .server = &stage->pipeline->servers[stage->server]};
+	*s = (struct source){.stage = stage,
+			     .server = &stage->pipeline->servers[stage->server],
+			     .transaction_check.offset = -1};
 	s->kafka = origin_connect(stage, origin_guess(stage));
 	if (token_len > 0)
 		origin_resume(&o, token, token_len);
@@ -664,14 +546,17 @@ origin_check_record(struct origin *o, unsigned p)
 }
 
 void
-origin_check(struct stage *stage, const char *position, size_t len, int64_t deadline_ms)
+origin_check(struct stage *stage, const char *position, const char *checkpoint, int64_t deadline_ms)
 {
-	struct source s = {.stage = stage, .server = &stage->pipeline->servers[stage->server]};
+	struct source s = {.stage = stage,
+			   .server = &stage->pipeline->servers[stage->server],
+			   .transaction_check.offset = -1};
 	struct origin o = {.source = &s, .stage = stage, .deadline_ms = deadline_ms};
 	s.kafka = origin_connect(stage, origin_guess(stage));
-	origin_discover(&o, position, len);
+	origin_discover(&o, (struct slice){position, strlen(position)},
+			(struct slice){checkpoint, strlen(checkpoint)});
 	for (unsigned p = 0; p < s.count; p++) {
-		int64_t offset = s.partitions[p].check_offset;
+		int64_t offset = s.partitions[p].durable.offset;
 		kafka_start_at(s.kafka, p, offset >= 0 ? offset : o.from[p].next);
 	}
 	if (s.mode == ORDER_METADATA)
@@ -680,7 +565,7 @@ origin_check(struct stage *stage, const char *position, size_t len, int64_t dead
 		source_check_failure(&s);
 	origin_check_firsts(&o);
 	for (unsigned p = 0; p < s.count; p++)
-		if (s.partitions[p].check_offset >= 0)
+		if (s.partitions[p].durable.offset >= 0)
 			origin_check_record(&o, p);
 	origin_free(&o);
 	source_close(&s);

@@ -3,7 +3,8 @@
  *
  * Three ways lead there:
  *     a resume token   ingest alone was replaced: go on where the token says
- *     a position       full recovery: replay each partition from its start up to the position
+ *     a position       full recovery: replay each partition from the position of the checkpoint that
+ *                      reduce has loaded, or from its start, up to the target's
  *     neither          first start: check that the history is whole, or do as option start says
  */
 #ifndef ORIGIN_H
@@ -24,11 +25,13 @@ void origin_open(struct source *, struct stage *, const uint8_t *token, size_t t
 
 /*
  * What a start would find, as far as it can be told without reading all history. `position`: the
- * target's, as JSON; len 0: none, so this would be a first start. All topics of the tables must be
+ * target's, as JSON; "": none, so this would be a first start. `checkpoint`: that of its checkpoint,
+ * "" when there is none; whether it can be used only reduce could say. All topics of the tables must be
  * there. Ends the process, having said why, when a start would refuse, or at the deadline (on the
  * monotonic clock).
  */
-void origin_check(struct stage *, const char *position, size_t len, int64_t deadline_ms);
+void origin_check(struct stage *, const char *position, const char *checkpoint,
+		  int64_t deadline_ms);
 
 /* Whether an unopened source's transaction topic has come to exist; looks, blocking for 200 ms. */
 void origin_look_for_transactions(struct source *);

@@ -152,19 +152,41 @@ source_poison(struct source *s, unsigned queue, const struct kafka_message *m, c
 	log_warn("ingest.malformed", "%s; finishing what came before it", s->poison.text);
 }
 
+const char *
+source_start_anew(const struct source *s)
+{
+	static char text[512];
+	const char *file = s->stage->pipeline->file;
+	if (file == NULL)
+		file = "FILE";
+	snprintf(text, sizeof(text),
+		 "To start anew: tallyd drop %s; empty the target tables; let Debezium take a new "
+		 "snapshot into new topics (delete the old ones); tallyd run %s",
+		 file, file);
+	return text;
+}
+
+static void
+source_check_record(struct source *s, unsigned queue, struct record_check *check, int64_t offset,
+		    uint64_t hash)
+{
+	if (offset < check->offset)
+		return;
+	if (offset == check->offset && hash != check->hash)
+		stage_fail(s->stage, EXIT_CONFIG, "ingest.history",
+			   "%s [%d] offset %lld is not the record that the target's position was "
+			   "made from: the topic was created anew. Bring the old topic back. %s",
+			   source_topic(s, queue),
+			   queue < s->count ? s->partitions[queue].partition : 0, (long long)offset,
+			   source_start_anew(s));
+	check->offset = -1; /* or compaction has removed it */
+}
+
 void
 source_check_hash(struct source *s, unsigned p, int64_t offset, uint64_t hash)
 {
-	struct partition *part = &s->partitions[p];
-	if (offset < part->check_offset)
-		return;
-	if (offset == part->check_offset && hash != part->check_hash)
-		stage_fail(s->stage, EXIT_CONFIG, "ingest.history",
-			   "%s [%d] offset %lld is not the record that the target's position was "
-			   "made from: the topic was created anew. Set another pipeline name and "
-			   "an empty target table, or bring the old topic back",
-			   source_topic(s, p), part->partition, (long long)offset);
-	part->check_offset = -1;
+	source_check_record(s, p, &s->partitions[p].before, offset, hash);
+	source_check_record(s, p, &s->partitions[p].durable, offset, hash);
 }
 
 /* Debezium before 1.5 has no source.sequence: silence would be the only end of a transaction. */
@@ -217,13 +239,30 @@ source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 	struct partition *part = &s->partitions[p];
 	if (!source_decode(s, p, m))
 		return false;
-	if (part->check_offset >= 0)
+	if (part->before.offset >= 0 || part->durable.offset >= 0)
 		source_check_hash(s, p, m->offset, part->event.place.hash);
 	source_check_sequences(s, part);
 	order_offer(s->order, (int)p, &part->event.place);
 	(void)FAULT("ingest.offered");
 	part->offered = true;
 	return true;
+}
+
+/*
+ * As kafka_peek(). Fetching begins one record before the first that is wanted, where it is there
+ * still: it tells whether this is the log that the position was made from.
+ */
+static enum kafka_next
+source_peek(struct source *s, unsigned queue, struct record_check *before, int64_t first,
+	    struct kafka_message *m, int64_t *end)
+{
+	enum kafka_next next;
+	while ((next = kafka_peek(s->kafka, queue, m, end)) == KAFKA_MESSAGE && m->offset < first) {
+		source_check_record(s, queue, before, m->offset, source_hash(m));
+		(void)FAULT("ingest.record_before");
+		kafka_take(s->kafka, queue);
+	}
+	return next;
 }
 
 unsigned
@@ -239,7 +278,8 @@ source_fetch(struct source *s, unsigned p, int64_t now_ms)
 			order_idle(s->order, (int)p, s->poison.offset, now_ms);
 		return 0;
 	}
-	switch (kafka_peek(s->kafka, p, &m, &end)) {
+	switch (
+	    source_peek(s, p, &part->before, order_partition(s->order, (int)p)->next, &m, &end)) {
 	case KAFKA_MESSAGE:
 		break;
 	case KAFKA_END:
@@ -288,7 +328,8 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 	if (s->mode != ORDER_METADATA || !order_wants_transaction(s->order) ||
 	    (s->poison.set && s->poison.queue == (int)s->count))
 		return 0;
-	switch (kafka_peek(s->kafka, s->count, &m, &end)) {
+	switch (source_peek(s, s->count, &s->transaction_check, order_transaction(s->order)->next,
+			    &m, &end)) {
 	case KAFKA_MESSAGE:
 		break;
 	case KAFKA_END:

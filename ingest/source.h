@@ -15,16 +15,21 @@
 
 struct stage;
 
+struct record_check { /* the record at this offset must have this hash; -1: nothing to check */
+	int64_t offset;
+	uint64_t hash;
+};
+
 struct partition { /* same numbers as in order and as queues of kafka */
 	uint16_t table;
 	int32_t partition;
 	struct decoder *decoder;
 	struct event event; /* of the head, while it is offered */
 	bool offered;
-	bool seen_sequences;  /* an event with source.sequence was seen in this life */
-	int64_t check_offset; /* the record here must have check_hash; -1: nothing to check */
-	uint64_t check_hash;
-	size_t message_bytes; /* of the head */
+	bool seen_sequences;         /* an event with source.sequence was seen in this life */
+	struct record_check before;  /* the record before the first that is offered */
+	struct record_check durable; /* the record before the target's position */
+	size_t message_bytes;        /* of the head */
 };
 
 struct poison { /* a message that cannot be read: nothing after it is */
@@ -45,6 +50,7 @@ struct source {
 	unsigned count;
 	/* The transaction topic is queue `count`. It may not exist yet: nobody waits for it. */
 	bool transaction_exists;
+	struct record_check transaction_check; /* the record before the first that is offered */
 	struct poison poison;
 	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
 };
@@ -85,10 +91,13 @@ bool source_offer_transaction(struct source *, const struct kafka_message *);
 uint64_t source_hash(const struct kafka_message *);
 
 /*
- * The record before the position that the target holds must be the one that was read then: ends the
- * process when the one at check_offset is another.
+ * The record before the position that the target holds, and the one before the checkpoint's, must be
+ * those that were read then: ends the process when this record stands there and is another.
  */
 void source_check_hash(struct source *, unsigned p, int64_t offset, uint64_t hash);
+
+/* "To start anew: ..." with the commands, when history is lost. Static. */
+const char *source_start_anew(const struct source *);
 
 /* Free all that is in it. */
 void source_close(struct source *);

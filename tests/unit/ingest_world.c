@@ -51,7 +51,8 @@ world_open(struct world *w, const char *columns, size_t ring_bytes, int64_t dura
 	order_add_partition(w->source.order, &from, durable > 0 ? &to : NULL);
 	w->source.partitions = xcalloc(1, sizeof(*w->source.partitions));
 	w->source.partitions[0].decoder = decoder_new(w->table);
-	w->source.partitions[0].check_offset = -1;
+	w->source.partitions[0].before.offset = -1;
+	w->source.partitions[0].durable.offset = -1;
 	cr_assert_eq(ring_create(&w->stage.out, ring_bytes), 0);
 	cr_assert_eq(writer_open(&w->writer, &w->stage), 0);
 	cr_assert_eq(ring_attach(&w->in, &w->stage.out, RING_CONSUMER), 0);

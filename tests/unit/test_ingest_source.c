@@ -158,8 +158,7 @@ Test(ingest_source, a_fault_in_decoding_has_its_words)
 static void
 another_record(struct world *w)
 {
-	w->source.partitions[0].check_offset = 1;
-	w->source.partitions[0].check_hash = 4711;
+	w->source.partitions[0].durable = (struct record_check){1, 4711};
 	take(w, 0, 10);
 	take(w, 1, 20);
 }
