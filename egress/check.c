@@ -153,9 +153,12 @@ check_views(struct check *c, bool present)
 	char *holder;
 
 	if (present) {
-		if (postgres_query(
-			pg, "SELECT batch, position::text FROM tallyd.pipeline WHERE name = $1",
-			&params) < 0)
+		/* The schema may be older than the column, and stays so until a start. */
+		if (postgres_query(pg,
+				   "SELECT batch, position::text || coalesce(E'\t' ||"
+				   " nullif(to_jsonb(p)->'checkpoint_position', 'null')::text, '')"
+				   " FROM tallyd.pipeline p WHERE name = $1",
+				   &params) < 0)
 			check_result(c, INSPECT_LOST);
 		if (postgres_rows(pg) > 0)
 			batch = strtoull(postgres_get(pg, 0, 0), NULL, 10);
