@@ -15,7 +15,8 @@ limit=${LIMIT:-150} # seconds that a worker may take
 
 # STAGE/POINT HIT: what cannot be, and why. A hit stands for itself and all beyond.
 cannot='
-ingest/ingest.discovered 2  once in the life of a process, as all up to the next blank line
+ingest/ingest.origin 2  once in the life of a process, as all up to the next blank line
+ingest/ingest.discovered 2
 ingest/ingest.assign 2
 ingest/ingest.assigned 2
 ingest/ingest.load 2
