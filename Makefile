@@ -82,9 +82,16 @@ INGEST := \
 
 REDUCE := \
 	reduce/aggregate.c \
+	reduce/book.c \
+	reduce/checkpoint.c \
 	reduce/core.c \
+	reduce/core_check.c \
+	reduce/core_emit.c \
+	reduce/core_load.c \
 	reduce/group.c \
 	reduce/hash.c \
+	reduce/load.c \
+	reduce/part.c \
 	reduce/reduce.c \
 	reduce/rows.c
 

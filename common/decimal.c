@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/pack.h"
 #include "common/value.h"
 
 #define SMALL_DIGITS    38   /* any number of so many digits fits 128 bits */
@@ -737,4 +738,83 @@ decimal_sum_average(const struct decimal_sum *sum, int64_t count, char *buf, siz
 	if (digits != local)
 		free(digits);
 	return len;
+}
+
+/* [scale, digits with their sign, scale and count of each scale in its book...] */
+void
+decimal_sum_pack(const struct decimal_sum *sum, struct pack *pack)
+{
+	char local[DECIMAL_TEXT_MAX], sign[1] = {'-'};
+	bool negative;
+	size_t n;
+	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
+
+	pack_array(pack, 3 + 2 * sum->scales);
+	pack_int(pack, sum->scale);
+	pack_str(pack, sign, negative);
+	pack_str(pack, digits, n);
+	for (unsigned i = 0; i < sum->scales; i++) {
+		pack_int(pack, sum->list[i].scale);
+		pack_int(pack, sum->list[i].count);
+	}
+	if (digits != local)
+		free(digits);
+}
+
+/* The digits as unscaled value; false when they are none. */
+static bool
+sum_read(struct decimal_sum *sum, const char *digits, size_t n, bool negative)
+{
+	char *text;
+	int128 value = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!is_digit(digits[i]))
+			return false;
+	if (n <= SMALL_DIGITS) {
+		digits_read(digits, n, &value);
+		sum->small = negative ? -value : value;
+		return true;
+	}
+	text = xcalloc(1, n + 1);
+	memcpy(text, digits, n);
+	sum->big = true;
+	(void)mpz_init_set_str(sum->large, text, 10);
+	if (negative)
+		mpz_neg(sum->large, sum->large);
+	free(text);
+	return true;
+}
+
+static bool
+sum_unpack(struct decimal_sum *sum, struct unpack *u)
+{
+	uint32_t fields = unpack_array(u), sign, n;
+	int64_t scale = unpack_int(u);
+	(void)unpack_str(u, &sign);
+	const char *digits = unpack_str(u, &n);
+
+	if (u->bad || fields < 3 || fields % 2 == 0 || scale < 0 || scale > DECIMAL_DIGITS_MAX ||
+	    sign > 1 || !sum_read(sum, digits, n, sign == 1))
+		return false;
+	sum->scale = (int)scale;
+	for (uint32_t i = 3; i < fields; i += 2) {
+		int64_t one = unpack_int(u), count = unpack_int(u);
+		if (u->bad || one < 0 || one > scale || count == 0)
+			return false;
+		sum_count(sum, (int)one, count);
+	}
+	return true;
+}
+
+struct decimal_sum *
+decimal_sum_unpack(struct unpack *u)
+{
+	struct decimal_sum *sum = decimal_sum_new();
+
+	if (sum_unpack(sum, u))
+		return sum;
+	u->bad = true;
+	decimal_sum_free(sum);
+	return NULL;
 }

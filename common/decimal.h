@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct pack;
+struct unpack;
+
 #define DECIMAL_DIGITS_MAX 1000 /* digits of one value; a longer one is refused */
 #define DECIMAL_TEXT_MAX   (DECIMAL_DIGITS_MAX + 8)
 
@@ -71,5 +74,12 @@ bool decimal_sum_int(const struct decimal_sum *, int64_t *out);
  * so that avg() gives the very digits that PostgreSQL gives.
  */
 size_t decimal_sum_average(const struct decimal_sum *, int64_t count, char *buf, size_t size);
+
+/*
+ * The whole state of a sum as one msgpack value, for a checkpoint; and read back: NULL, and the
+ * cursor bad, when it is not well formed.
+ */
+void decimal_sum_pack(const struct decimal_sum *, struct pack *);
+struct decimal_sum *decimal_sum_unpack(struct unpack *);
 
 #endif

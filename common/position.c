@@ -709,3 +709,29 @@ position_parse(const char *json, size_t len, const struct pipeline *pipeline, un
 	*transaction = x.out.transaction;
 	return 0;
 }
+
+int
+position_load(struct position *p, const char *json, size_t len, const char **error)
+{
+	struct partition_position *partitions;
+	struct transaction_position transaction;
+	unsigned count;
+
+	for (unsigned server = 0; server < p->pipeline->server_count; server++) {
+		if (position_parse(json, len, p->pipeline, server, &partitions, &count,
+				   &transaction, error) != 0)
+			return -1;
+		for (unsigned i = 0; i < count; i++)
+			server_put(&p->servers[server], &partitions[i]);
+		if (transaction.set)
+			p->servers[server].transaction = transaction;
+		free(partitions);
+	}
+	return 0;
+}
+
+void
+position_rebind(struct position *p, const struct pipeline *pipeline)
+{
+	p->pipeline = pipeline;
+}

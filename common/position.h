@@ -80,6 +80,15 @@ void position_free(struct position *);
 /* Merge entries of one server. False when they are malformed (a corrupt peer). */
 bool position_apply(struct position *, unsigned server, const uint8_t *entries, size_t len);
 
+/*
+ * Merge what JSON text says (as position_parse() reads it), of all servers: what it does not speak
+ * of keeps its value. Returns 0, or -1 with a static sentence in *error.
+ */
+int position_load(struct position *, const char *json, size_t len, const char **error);
+
+/* The same position of a pipeline with the same servers and tables, which is borrowed from now. */
+void position_rebind(struct position *, const struct pipeline *);
+
 /* JSON text of the whole. Returns its length, or the length needed when that is >= size. */
 size_t position_print(const struct position *, char *buf, size_t size);
 

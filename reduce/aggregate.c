@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/pack.h"
+#include "reduce/mark.h"
 
 __extension__ typedef unsigned __int128 magnitude;
 
@@ -12,6 +14,9 @@ struct aggregate_node { /* one distinct value */
 	RB_ENTRY(aggregate_node) link;
 	int64_t count;
 	struct value value; /* text and decimals point to `bytes` */
+	LIST_ENTRY(aggregate_node) change_link;
+	uint16_t argument;  /* while it is on a list of changes */
+	uint8_t mark;       /* enum mark */
 	char bytes[];
 };
 
@@ -49,26 +54,59 @@ node_new(const struct value *v)
 }
 
 static void
-aggregate_order(struct aggregate *a, const struct value *v, int diff)
+node_note(struct aggregate_node *node, enum mark mark, struct aggregate_list *list,
+	  unsigned argument)
+{
+	node->mark = (uint8_t)mark;
+	node->argument = (uint16_t)argument;
+	LIST_INSERT_HEAD(list, node, change_link);
+}
+
+/* It has left its tree. */
+static void
+node_end(struct aggregate_node *node, struct aggregate_changes *changes, unsigned argument)
+{
+	bool known = changes != NULL && node->mark != MARK_NEW;
+
+	if (node->mark != MARK_CLEAN)
+		LIST_REMOVE(node, change_link);
+	if (known)
+		node_note(node, MARK_DEAD, &changes->dead, argument);
+	else
+		free(node);
+}
+
+static int
+aggregate_order(struct aggregate *a, const struct value *v, int64_t diff,
+		struct aggregate_changes *changes, unsigned argument)
 {
 	struct aggregate_tree tree = {.rbh_root = a->top};
 	struct aggregate_node probe = {.value = *v};
 	struct aggregate_node *node = RB_FIND(aggregate_tree, &tree, &probe);
+	int grown = 0;
 
 	if (node == NULL) {
 		node = node_new(v);
 		(void)RB_INSERT(aggregate_tree, &tree, node);
+		if (changes != NULL)
+			node_note(node, MARK_NEW, &changes->dirty, argument);
+		grown++;
 	}
 	node->count += diff;
 	if (node->count == 0) {
 		(void)RB_REMOVE(aggregate_tree, &tree, node);
-		free(node);
+		node_end(node, changes, argument);
+		grown--;
+	} else if (changes != NULL && node->mark == MARK_CLEAN) {
+		node_note(node, MARK_CHANGED, &changes->dirty, argument);
 	}
 	a->top = tree.rbh_root;
+	return grown;
 }
 
-void
-aggregate_add(struct aggregate *a, unsigned needs, const struct value *v, int diff)
+int
+aggregate_add(struct aggregate *a, unsigned needs, const struct value *v, int diff,
+	      struct aggregate_changes *changes, unsigned argument)
 {
 	a->count += diff;
 	if ((needs & AGGREGATE_SUM) != 0) {
@@ -80,8 +118,20 @@ aggregate_add(struct aggregate *a, unsigned needs, const struct value *v, int di
 			a->integer += (aggregate_integer)v->i * diff;
 		}
 	}
-	if ((needs & AGGREGATE_ORDER) != 0)
-		aggregate_order(a, v, diff);
+	if ((needs & AGGREGATE_ORDER) == 0)
+		return 0;
+	return aggregate_order(a, v, diff, changes, argument);
+}
+
+int
+aggregate_set(struct aggregate *a, const struct value *v, int64_t count)
+{
+	struct aggregate_tree tree = {.rbh_root = a->top};
+	struct aggregate_node probe = {.value = *v};
+	const struct aggregate_node *node = RB_FIND(aggregate_tree, &tree, &probe);
+	int64_t diff = (int64_t)((uint64_t)count - (uint64_t)(node != NULL ? node->count : 0));
+
+	return diff != 0 ? aggregate_order(a, v, diff, NULL, 0) : 0;
 }
 
 bool
@@ -228,4 +278,109 @@ aggregate_result(const struct aggregate *a, enum output_kind kind, enum type typ
 		break;
 	}
 	return NULL;
+}
+
+void
+aggregate_pack(const struct aggregate *a, unsigned needs, enum type type, struct pack *pack)
+{
+	pack_int(pack, a->count);
+	if ((needs & AGGREGATE_SUM) == 0) {
+		pack_nil(pack);
+	} else if (type == TYPE_NUMERIC) {
+		if (a->decimal == NULL)
+			pack_nil(pack);
+		else
+			decimal_sum_pack(a->decimal, pack);
+	} else if (a->integer >= INT64_MIN && a->integer <= INT64_MAX) {
+		pack_int(pack, (int64_t)a->integer);
+	} else {
+		pack_bin(pack, &a->integer, sizeof(a->integer));
+	}
+}
+
+bool
+aggregate_unpack(struct aggregate *a, unsigned needs, enum type type, struct unpack *u)
+{
+	bool sums = (needs & AGGREGATE_SUM) != 0;
+	uint32_t len;
+
+	a->count = unpack_int(u);
+	if (sums && type == TYPE_NUMERIC) {
+		decimal_sum_free(a->decimal);
+		a->decimal = NULL;
+	}
+	if (!sums || (type == TYPE_NUMERIC && unpack_peek(u) == UNPACK_NIL)) {
+		if (!unpack_nil(u))
+			u->bad = true;
+	} else if (type == TYPE_NUMERIC) {
+		a->decimal = decimal_sum_unpack(u);
+	} else if (unpack_peek(u) == UNPACK_BIN) {
+		const uint8_t *bytes = unpack_bin(u, &len);
+		if (len == sizeof(a->integer))
+			memcpy(&a->integer, bytes, len);
+		else
+			u->bad = true;
+	} else {
+		a->integer = unpack_int(u);
+	}
+	return !u->bad;
+}
+
+const struct aggregate_node *
+aggregate_first(const struct aggregate *a)
+{
+	struct aggregate_tree tree = {.rbh_root = a->top};
+
+	return RB_MIN(aggregate_tree, &tree);
+}
+
+const struct aggregate_node *
+aggregate_next(const struct aggregate_node *node)
+{
+	return RB_NEXT(aggregate_tree, , (struct aggregate_node *)(uintptr_t)node);
+}
+
+void
+aggregate_node_pack(const struct aggregate_node *node, unsigned argument, struct pack *pack)
+{
+	pack_array(pack, 3);
+	pack_uint(pack, argument);
+	value_pack(pack, &node->value);
+	pack_int(pack, node->count);
+}
+
+static struct aggregate_node *
+change_first(const struct aggregate_changes *changes)
+{
+	return LIST_EMPTY(&changes->dead) ? LIST_FIRST(&changes->dirty)
+					  : LIST_FIRST(&changes->dead);
+}
+
+const struct aggregate_node *
+aggregate_change(const struct aggregate_changes *changes, unsigned *argument)
+{
+	const struct aggregate_node *node = change_first(changes);
+
+	if (node != NULL)
+		*argument = node->argument;
+	return node;
+}
+
+void
+aggregate_change_done(struct aggregate_changes *changes)
+{
+	struct aggregate_node *node = change_first(changes);
+
+	LIST_REMOVE(node, change_link);
+	if (node->mark == MARK_DEAD)
+		free(node);
+	else
+		node->mark = MARK_CLEAN;
+}
+
+void
+aggregate_forget(struct aggregate_changes *changes)
+{
+	while (change_first(changes) != NULL)
+		aggregate_change_done(changes);
 }

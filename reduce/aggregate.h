@@ -9,6 +9,7 @@
 #ifndef AGGREGATE_H
 #define AGGREGATE_H
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,15 @@ enum {
 __extension__ typedef __int128 aggregate_integer;
 
 struct aggregate_node;
+struct pack;
+struct unpack;
+
+LIST_HEAD(aggregate_list, aggregate_node);
+
+/* Values of a group's multisets that a stored checkpoint has otherwise. Dead ones are in no tree. */
+struct aggregate_changes {
+	struct aggregate_list dirty, dead;
+};
 
 struct aggregate { /* all zero: empty */
 	union {
@@ -35,11 +45,34 @@ struct aggregate { /* all zero: empty */
 	struct aggregate_node *top; /* root of the multiset */
 };
 
-/* Add (diff 1) or take away (diff -1) one value, which is not NULL. `needs` as above. */
-void aggregate_add(struct aggregate *, unsigned needs, const struct value *, int diff);
+/*
+ * Add (diff 1) or take away (diff -1) one value, which is not NULL. `needs` as above. A change of the
+ * multiset is noted in `changes`, if given, with the argument's number. Returns by how many distinct
+ * values the multiset has grown.
+ */
+int aggregate_add(struct aggregate *, unsigned needs, const struct value *, int diff,
+		  struct aggregate_changes *changes, unsigned argument);
 
 bool aggregate_is_empty(const struct aggregate *, unsigned needs, enum type);
 void aggregate_clear(struct aggregate *, unsigned needs, enum type);
+
+/* For a checkpoint: two msgpack values, the count and the sum; false when they are malformed. */
+void aggregate_pack(const struct aggregate *, unsigned needs, enum type, struct pack *);
+bool aggregate_unpack(struct aggregate *, unsigned needs, enum type, struct unpack *);
+
+/* A value of the multiset as [argument, value, count]; and set the count of one, 0: it goes. */
+const struct aggregate_node *aggregate_first(const struct aggregate *);
+const struct aggregate_node *aggregate_next(const struct aggregate_node *);
+void aggregate_node_pack(const struct aggregate_node *, unsigned argument, struct pack *);
+int aggregate_set(struct aggregate *, const struct value *, int64_t count);
+
+/*
+ * The first of the noted changes, dead values (of count 0) before others; NULL: none is left. And
+ * it, or all of them, are noted no more.
+ */
+const struct aggregate_node *aggregate_change(const struct aggregate_changes *, unsigned *argument);
+void aggregate_change_done(struct aggregate_changes *);
+void aggregate_forget(struct aggregate_changes *);
 
 #define AGGREGATE_TEXT_MAX DECIMAL_TEXT_MAX
 

@@ -10,6 +10,9 @@
  *
  * Until every input has sent its CUT nothing is shown; an input that has sent it waits for the
  * others, for what comes after it is new. The rings' commits are the caller's.
+ *
+ * Checkpoints of its state go beside the batches (checkpoint.h): a batch may be due for no other
+ * reason than that one is unfinished. core_load() begins from what the target has stored.
  */
 #ifndef CORE_H
 #define CORE_H
@@ -23,12 +26,28 @@
 
 #define CORE_SAVE_MS        10000 /* a position without rows is saved at the latest after this */
 #define CORE_UNACKNOWLEDGED 2     /* so many batches may be under way */
+#define CORE_FORGETS        64    /* parts deleted in one batch */
+#define CORE_SOON_CHANGES   250000 /* absorbed since the last checkpoint: the next one is due ... */
+#define CORE_SOON_MS        1000   /* ... but not within this after it */
 
 struct core;
+struct image;
 
 /* Borrows the pipeline. Input i carries the tables of server i. */
 struct core *core_new(const struct pipeline *);
 void core_free(struct core *);
+
+/*
+ * Optional: `beat` is called now and then in long work; `clock_us` (microseconds, never steps back)
+ * only measures how long the copying for a checkpoint takes.
+ */
+struct core_hooks {
+	void (*beat)(void *arg);
+	int64_t (*clock_us)(void *arg);
+	void *arg;
+};
+
+void core_set_hooks(struct core *, const struct core_hooks *);
 
 /*
  * Whether tables and views fit together, as the supervisor should have made sure.
@@ -45,6 +64,16 @@ enum core_result {
 	CORE_FAILED, /* cannot go on: see core_error() */
 };
 
+/*
+ * Once, before anything is taken: which views the target knows, and the state that it has stored.
+ * core_origin() then is the position to replay from, JSON text, or of length 0: the start of
+ * history; core_refusal() says why a checkpoint that is there was not used, or is NULL. Without
+ * core_load() the target knows all views, and there is no checkpoint. CORE_OK or CORE_FAILED.
+ */
+enum core_result core_load(struct core *, struct image *);
+const char *core_origin(const struct core *, size_t *len);
+const char *core_refusal(const struct core *);
+
 /* Whether a record of this input may be taken now. */
 bool core_wants(const struct core *, unsigned input);
 
@@ -53,18 +82,28 @@ enum core_result core_take(struct core *, unsigned input, const struct ring_reco
 			   int64_t now_ms);
 
 /*
- * After CORE_CUT: memory is the state of batch `durable`, so nothing of it needs to be shown, and
- * the next batch is durable + 1. Returns CORE_OK or CORE_FAILED.
+ * After CORE_CUT: memory is the state of batch `durable`, so nothing needs to be shown of the views
+ * that the target knows, and the next batch is durable + 1. It shows all of the others, and of those
+ * that are to be rebuilt. Returns CORE_OK or CORE_FAILED.
  */
 enum core_result core_live(struct core *, uint64_t durable);
+
+/*
+ * Between batches, and while no transaction is open: go on with a pipeline of the same servers and
+ * tables, whose views are the old ones at their index, perhaps dropped, and new ones behind them.
+ * A new view over a keyed table is filled from the kept rows (a pause) and is shown by the next
+ * batch, which is due at once, as is one that says what was dropped. The old pipeline is borrowed no
+ * more. CORE_FAILED: it cannot be done without a replay (see core_error()), and nothing has changed.
+ */
+enum core_result core_views(struct core *, const struct pipeline *);
 bool core_is_live(const struct core *);
 
 /* Memory stands at a transaction's end. */
 bool core_is_whole(const struct core *);
 
 /*
- * No more input: what is whole is shown without waiting for the commit interval, and the batch
- * that does it says clean_stop.
+ * No more input: what is whole is shown without waiting for the commit interval, then stored, so
+ * that a start replays nothing. The last batch says clean_stop.
  */
 void core_finish(struct core *);
 
@@ -75,13 +114,14 @@ bool core_due(const struct core *, uint64_t durable, int64_t now_ms);
 int64_t core_deadline(const struct core *, uint64_t durable);
 
 /*
- * Put rows and then BATCH into the ring, from where it stopped. Appends only: the caller commits.
- * A batch whose rows are all unchanged is not written, unless its position must be saved.
+ * Put rows, parts of a checkpoint and then BATCH into the ring, from where it stopped. Appends only:
+ * the caller commits. A batch whose rows are all unchanged is not written, unless its position must
+ * be saved or a checkpoint needs it.
  */
-enum core_result core_emit(struct core *, struct ring *out, int64_t now_ms);
+enum core_result core_emit(struct core *, struct ring *out, uint64_t durable, int64_t now_ms);
 bool core_emitting(const struct core *);
 
-/* Nothing more will be shown, and all that was is in the target. */
+/* Nothing more will be shown or stored, and all that was is in the target. */
 bool core_is_settled(const struct core *, uint64_t durable);
 
 struct core_counters {
@@ -89,6 +129,12 @@ struct core_counters {
 	uint64_t absent; /* deletes of keys that were not there */
 	uint64_t rows, groups;
 	uint64_t batch; /* number of the newest batch that was closed */
+	uint64_t checkpoints;      /* begun */
+	uint64_t checkpoint_bytes; /* of the parts put into the ring */
+	uint64_t checkpoint_us;    /* the longest copying of one */
+	uint64_t loaded;           /* entries taken from the stored checkpoint */
+	uint64_t live_bytes;       /* what the state would have as a checkpoint, about */
+	uint64_t stored_bytes;     /* parts that are needed to load it, about */
 };
 
 struct core_counters core_counters(const struct core *);

@@ -9,7 +9,10 @@
 #include "common/pack.h"
 #include "common/stage.h"
 #include "reduce/aggregate.h"
+#include "reduce/book.h"
 #include "reduce/hash.h"
+#include "reduce/mark.h"
+#include "reduce/part.h"
 
 #define SCRATCH_MIN 256
 #define NOWHERE     UINT32_MAX
@@ -21,8 +24,13 @@ struct group {
 	uint8_t *shown; /* heap; NULL: nothing is shown */
 	uint32_t shown_len;
 	bool touched;
+	uint8_t mark; /* enum mark */
+	TAILQ_ENTRY(group) dirty_link;
+	struct aggregate_changes changes; /* of a clean or changed group */
 	struct aggregate aggregate[]; /* one for each argument, then the key's bytes */
 };
+
+TAILQ_HEAD(group_list, group);
 
 struct argument { /* a column that aggregates need, once for each view */
 	unsigned column;
@@ -43,6 +51,11 @@ struct groups {
 	struct group *first, *last; /* touched */
 	uint8_t *key, *row;         /* scratch */
 	size_t key_room, row_room;
+	size_t shown_count;
+	bool tracked; /* groups are stored in checkpoints */
+	struct group_list dirty;
+	size_t dirty_count, dirty_bytes, node_bytes, key_bytes;
+	struct group *loading; /* the group that values belong to; NULL: they are not wanted */
 };
 
 static unsigned
@@ -122,6 +135,8 @@ groups_new(const struct view *view, const struct table *table)
 	groups->row = xcalloc(1, groups->row_room);
 	groups_plan(groups);
 	hash_init(&groups->hash);
+	groups->tracked = table->key_count == 0;
+	TAILQ_INIT(&groups->dirty);
 	return groups;
 }
 
@@ -134,6 +149,7 @@ group_key(const struct groups *groups, const struct group *group)
 static void
 group_clear(const struct groups *groups, struct group *group)
 {
+	aggregate_forget(&group->changes);
 	for (unsigned i = 0; i < groups->argument_count; i++)
 		aggregate_clear(&group->aggregate[i], groups->arguments[i].needs,
 				groups->arguments[i].type);
@@ -148,6 +164,58 @@ group_free(const struct groups *groups, struct group *group)
 	free(group);
 }
 
+/* Of a group in a checkpoint, beside its values. */
+static size_t
+group_size(const struct groups *groups, const struct group *group)
+{
+	return 8 + group->link.len + 16 * (size_t)groups->argument_count;
+}
+
+static size_t
+value_size(const struct value *v)
+{
+	return v->kind == VALUE_TEXT || v->kind == VALUE_DECIMAL ? 5 + (size_t)v->len : 8;
+}
+
+static void
+group_mark(struct groups *groups, struct group *group, enum mark mark)
+{
+	if (!groups->tracked)
+		return;
+	if (group->mark == MARK_CLEAN) {
+		TAILQ_INSERT_TAIL(&groups->dirty, group, dirty_link);
+		groups->dirty_count++;
+		groups->dirty_bytes += group_size(groups, group);
+	}
+	group->mark = (uint8_t)mark;
+}
+
+/* It is as stored from now on; a tombstone goes away. */
+static void
+group_clean(struct groups *groups, struct group *group)
+{
+	if (group->mark == MARK_CLEAN)
+		return;
+	TAILQ_REMOVE(&groups->dirty, group, dirty_link);
+	groups->dirty_count--;
+	if (TAILQ_EMPTY(&groups->dirty))
+		groups->dirty_bytes = 0;
+	aggregate_forget(&group->changes);
+	if (group->mark == MARK_DEAD)
+		group_free(groups, group);
+	else
+		group->mark = MARK_CLEAN;
+}
+
+void
+groups_clear_dirty(struct groups *groups)
+{
+	struct group *group;
+
+	while ((group = TAILQ_FIRST(&groups->dirty)) != NULL)
+		group_clean(groups, group);
+}
+
 void
 groups_free(struct groups *groups)
 {
@@ -156,6 +224,7 @@ groups_free(struct groups *groups)
 
 	if (groups == NULL)
 		return;
+	groups_clear_dirty(groups);
 	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL; entry = next) {
 		next = hash_walk(&groups->hash, &bucket, entry);
 		group_free(groups, (struct group *)entry);
@@ -175,6 +244,19 @@ size_t
 groups_count(const struct groups *groups)
 {
 	return groups->hash.count;
+}
+
+size_t
+groups_shown_count(const struct groups *groups)
+{
+	return groups->shown_count;
+}
+
+void
+groups_rebind(struct groups *groups, const struct view *view, const struct table *table)
+{
+	groups->view = view;
+	groups->table = table;
 }
 
 /* Numerics without the zeros at their end: equal values are equal bytes. */
@@ -229,19 +311,35 @@ group_find(const struct groups *groups, const uint8_t *key, size_t len, uint32_t
 }
 
 static struct group *
-group_get(struct groups *groups, const uint8_t *key, size_t len)
+group_new(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
 {
-	uint32_t hash = hash_fold(value_hash_bytes(key, len, 0));
-	struct group *group = group_find(groups, key, len, hash);
+	size_t aggregates = groups->argument_count * sizeof(struct aggregate);
+	struct group *group = xcalloc(1, sizeof(*group) + aggregates + len);
 
-	if (group != NULL)
-		return group;
-	group =
-	    xcalloc(1, sizeof(*group) + groups->argument_count * sizeof(struct aggregate) + len);
 	group->link.hash = hash;
 	group->link.len = (uint32_t)len;
 	memcpy(group_key(groups, group), key, len);
 	hash_insert(&groups->hash, &group->link);
+	groups->key_bytes += len;
+	return group;
+}
+
+static uint32_t
+group_hash(const uint8_t *key, size_t len)
+{
+	return hash_fold(value_hash_bytes(key, len, 0));
+}
+
+static struct group *
+group_get(struct groups *groups, const uint8_t *key, size_t len)
+{
+	uint32_t hash = group_hash(key, len);
+	struct group *group = group_find(groups, key, len, hash);
+
+	if (group != NULL)
+		return group;
+	group = group_new(groups, key, len, hash);
+	group_mark(groups, group, MARK_NEW);
 	return group;
 }
 
@@ -268,12 +366,23 @@ groups_apply(struct groups *groups, const struct value *row, int diff)
 		return;
 	size_t len = key_pack(groups, row);
 	struct group *group = group_get(groups, groups->key, len);
+	struct aggregate_changes *changes = NULL;
+	if (groups->tracked && group->mark <= MARK_CHANGED && group->mark != MARK_NEW) {
+		group_mark(groups, group, MARK_CHANGED);
+		changes = &group->changes;
+	}
 	group->rows += diff;
 	for (unsigned i = 0; i < groups->argument_count; i++) {
 		const struct argument *argument = &groups->arguments[i];
 		const struct value *value = &row[argument->column];
-		if (value->kind != VALUE_NULL)
-			aggregate_add(&group->aggregate[i], argument->needs, value, diff);
+		if (value->kind == VALUE_NULL)
+			continue;
+		int grown = aggregate_add(&group->aggregate[i], argument->needs, value, diff,
+					  changes, i);
+		if ((argument->needs & AGGREGATE_ORDER) == 0)
+			continue;
+		groups->node_bytes += (size_t)grown * value_size(value);
+		groups->dirty_bytes += groups->tracked ? value_size(value) : 0;
 	}
 	group_touch(groups, group);
 }
@@ -397,6 +506,25 @@ group_is_empty(const struct groups *groups, const struct group *group)
 	return group->rows == 0;
 }
 
+/* Nothing is left in it. If a checkpoint knows it, a tombstone is. */
+static void
+group_end(struct groups *groups, struct group *group)
+{
+	bool known = groups->tracked && group->mark != MARK_NEW;
+
+	hash_remove(&groups->hash, &group->link);
+	groups->key_bytes -= group->link.len;
+	group_clean(groups, group);
+	if (!known) {
+		group_free(groups, group);
+		return;
+	}
+	group_clear(groups, group);
+	free(group->shown);
+	group->shown = NULL;
+	group_mark(groups, group, MARK_DEAD);
+}
+
 void
 groups_settle(struct groups *groups, const uint8_t *row, size_t len)
 {
@@ -407,9 +535,9 @@ groups_settle(struct groups *groups, const uint8_t *row, size_t len)
 		groups->last = NULL;
 	group->next = NULL;
 	group->touched = false;
+	groups->shown_count += (size_t)(len > 0) - (size_t)(group->shown_len > 0);
 	if (len == 0 && group_is_empty(groups, group)) {
-		hash_remove(&groups->hash, &group->link);
-		group_free(groups, group);
+		group_end(groups, group);
 		return;
 	}
 	if (len != group->shown_len) {
@@ -443,9 +571,12 @@ groups_replace(struct groups *groups, struct groups *fresh)
 
 	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL;
 	     entry = hash_walk(&groups->hash, &bucket, entry)) {
-		group_clear(groups, (struct group *)entry);
-		group_touch(groups, (struct group *)entry);
+		struct group *group = (struct group *)entry;
+		group_clear(groups, group);
+		group_mark(groups, group, group->mark == MARK_NEW ? MARK_NEW : MARK_RESET);
+		group_touch(groups, group);
 	}
+	groups->node_bytes = fresh->node_bytes;
 	bucket = 0;
 	for (entry = hash_walk(&fresh->hash, &bucket, NULL); entry != NULL; entry = next) {
 		next = hash_walk(&fresh->hash, &bucket, entry);
@@ -455,4 +586,234 @@ groups_replace(struct groups *groups, struct groups *fresh)
 	hash_fini(&fresh->hash);
 	hash_init(&fresh->hash);
 	fresh->first = fresh->last = NULL;
+	TAILQ_INIT(&fresh->dirty);
+	fresh->dirty_count = fresh->dirty_bytes = fresh->node_bytes = fresh->key_bytes = 0;
+}
+
+/* --- checkpoints --- */
+
+size_t
+groups_dirty_count(const struct groups *groups)
+{
+	return groups->dirty_count;
+}
+
+size_t
+groups_dirty_bytes(const struct groups *groups)
+{
+	return groups->dirty_bytes;
+}
+
+size_t
+groups_live_bytes(const struct groups *groups)
+{
+	size_t each = 8 + 16 * (size_t)groups->argument_count;
+
+	return groups->hash.count * each + groups->key_bytes + groups->node_bytes;
+}
+
+/* The scratch buffer for an entry; again and larger after an overflow. */
+static void
+entry_begin(struct groups *groups, struct pack *pack)
+{
+	if (pack->overflow) {
+		groups->row = xreallocarray(groups->row, groups->row_room, 2);
+		groups->row_room *= 2;
+	}
+	pack_init(pack, groups->row, groups->row_room);
+}
+
+static void
+key_write(struct groups *groups, const struct group *group, bool gone, struct part_sink *sink)
+{
+	struct pack pack = {.overflow = false};
+
+	do {
+		entry_begin(groups, &pack);
+		pack_array(&pack, gone ? 1 : 2);
+		pack_bin(&pack, group_key(groups, group), group->link.len);
+		if (gone)
+			continue;
+		pack_array(&pack, 1 + 2 * groups->argument_count);
+		pack_int(&pack, group->rows);
+		for (unsigned i = 0; i < groups->argument_count; i++)
+			aggregate_pack(&group->aggregate[i], groups->arguments[i].needs,
+				       groups->arguments[i].type, &pack);
+	} while (pack.overflow);
+	sink_put(sink, groups->row, pack_len(&pack));
+}
+
+static void
+node_write(struct groups *groups, const struct aggregate_node *node, unsigned argument,
+	   struct part_sink *sink)
+{
+	struct pack pack = {.overflow = false};
+
+	do {
+		entry_begin(groups, &pack);
+		aggregate_node_pack(node, argument, &pack);
+	} while (pack.overflow);
+	sink_put(sink, groups->row, pack_len(&pack));
+}
+
+static void
+group_write(struct groups *groups, const struct group *group, struct part_sink *sink)
+{
+	key_write(groups, group, false, sink);
+	for (unsigned i = 0; i < groups->argument_count; i++)
+		for (const struct aggregate_node *node = aggregate_first(&group->aggregate[i]);
+		     node != NULL; node = aggregate_next(node))
+			node_write(groups, node, i, sink);
+}
+
+static void
+group_write_changes(struct groups *groups, struct group *group, struct part_sink *sink)
+{
+	const struct aggregate_node *node;
+	unsigned argument;
+
+	key_write(groups, group, false, sink);
+	while ((node = aggregate_change(&group->changes, &argument)) != NULL) {
+		node_write(groups, node, argument, sink);
+		aggregate_change_done(&group->changes);
+	}
+}
+
+void
+groups_write_delta(struct groups *groups, struct part_sink *sink)
+{
+	struct group *group;
+
+	while ((group = TAILQ_FIRST(&groups->dirty)) != NULL) {
+		if (group->mark == MARK_DEAD || group->mark == MARK_RESET)
+			key_write(groups, group, true, sink);
+		if (group->mark == MARK_CHANGED)
+			group_write_changes(groups, group, sink);
+		else if (group->mark != MARK_DEAD)
+			group_write(groups, group, sink);
+		group_clean(groups, group);
+	}
+}
+
+void
+groups_write_segment(struct groups *groups, unsigned bits, uint32_t segment, struct part_sink *sink)
+{
+	struct hash_segment walk = {.segment = segment, .bits = bits};
+	struct hash_entry *entry = NULL;
+
+	while ((entry = hash_walk_segment(&groups->hash, &walk, entry)) != NULL)
+		group_write(groups, (struct group *)entry, sink);
+}
+
+/* Only a key's bytes are compared and shown: they must be the values that they should be. */
+static bool
+key_is_valid(struct groups *groups, const uint8_t *key, size_t len)
+{
+	struct unpack unpack;
+
+	unpack_init(&unpack, key, len);
+	for (unsigned i = 0; i < groups->view->group_count; i++)
+		value_unpack(&unpack, groups->key_types[i], &groups->key_values[i]);
+	return !unpack.bad && unpack.at == unpack.end;
+}
+
+static void
+load_gone(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
+{
+	struct group *group = group_find(groups, key, len, hash);
+
+	if (group != NULL) {
+		hash_remove(&groups->hash, &group->link);
+		groups->key_bytes -= len;
+		group_free(groups, group);
+	}
+	groups->loading = NULL;
+}
+
+static bool
+load_group(struct groups *groups, uint32_t fields, struct unpack *u,
+	   const struct segment_filter *filter)
+{
+	uint32_t len;
+	const uint8_t *key = unpack_bin(u, &len);
+
+	if (u->bad || !key_is_valid(groups, key, len))
+		return false;
+	uint32_t hash = group_hash(key, len);
+	groups->loading = NULL;
+	if (!filter_wants(filter, hash)) {
+		if (fields == 2)
+			unpack_skip(u);
+		return !u->bad;
+	}
+	if (fields == 1) {
+		load_gone(groups, key, len, hash);
+		return true;
+	}
+	struct group *group = group_find(groups, key, len, hash);
+	if (group == NULL)
+		group = group_new(groups, key, len, hash);
+	groups->loading = group;
+	if (unpack_array(u) != 1 + 2 * groups->argument_count)
+		return false;
+	group->rows = unpack_int(u);
+	for (unsigned i = 0; i < groups->argument_count; i++)
+		if (!aggregate_unpack(&group->aggregate[i], groups->arguments[i].needs,
+				      groups->arguments[i].type, u))
+			return false;
+	return !u->bad;
+}
+
+static bool
+load_node(struct groups *groups, struct unpack *u)
+{
+	uint64_t argument = unpack_uint(u);
+	struct value value;
+
+	if (u->bad || argument >= groups->argument_count ||
+	    (groups->arguments[argument].needs & AGGREGATE_ORDER) == 0)
+		return false;
+	value_unpack(u, groups->arguments[argument].type, &value);
+	int64_t count = unpack_int(u);
+	if (u->bad || value.kind == VALUE_NULL || value.kind == VALUE_UNCHANGED)
+		return false;
+	if (groups->loading == NULL)
+		return true;
+	int grown = aggregate_set(&groups->loading->aggregate[argument], &value, count);
+	groups->node_bytes += (size_t)grown * value_size(&value);
+	return true;
+}
+
+bool
+groups_load(struct groups *groups, const uint8_t *entries, size_t len,
+	    const struct segment_filter *filter, bool *first, uint64_t *taken)
+{
+	struct unpack unpack;
+
+	if (*first)
+		groups->loading = NULL;
+	*first = false;
+	unpack_init(&unpack, entries, len);
+	while (unpack.at < unpack.end) {
+		uint32_t fields = unpack_array(&unpack);
+		bool fine = fields == 3 ? load_node(groups, &unpack)
+					: (fields == 1 || fields == 2) &&
+					      load_group(groups, fields, &unpack, filter);
+		if (!fine || unpack.bad)
+			return false;
+		*taken += groups->loading != NULL;
+	}
+	return true;
+}
+
+void
+groups_load_end(struct groups *groups)
+{
+	struct hash_entry *entry;
+	size_t bucket = 0;
+
+	groups->loading = NULL;
+	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL;
+	     entry = hash_walk(&groups->hash, &bucket, entry))
+		group_touch(groups, (struct group *)entry);
 }

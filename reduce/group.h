@@ -5,6 +5,13 @@
  * group remembers the very bytes of its row as last shown, so that a retraction equals the
  * insertion before it. Groups that have changed since they were shown stand once on the touched
  * list, in the order of their first change.
+ *
+ * The groups of a keyless table are state of their own and are stored in checkpoints; then they also
+ * stand on a dirty list (mark.h) while they are not as stored. A section of a checkpoint is a
+ * sequence of
+ *     [key, [rows, count and sum of each argument...]]    a group
+ *     [argument, value, count]...                         values of its multisets; 0: it is gone
+ *     [key]                                               a group that is gone, with its values
  */
 #ifndef GROUP_H
 #define GROUP_H
@@ -17,10 +24,14 @@
 
 struct group;
 struct groups;
+struct part_sink;
+struct segment_filter;
 
 struct groups *groups_new(const struct view *, const struct table *); /* borrows both */
 void groups_free(struct groups *);
 size_t groups_count(const struct groups *);
+size_t groups_shown_count(const struct groups *); /* rows that the target shows */
+void groups_rebind(struct groups *, const struct view *, const struct table *);
 
 /* Add (diff 1) or take away (diff -1) one row of the table, if the view's WHERE holds for it. */
 void groups_apply(struct groups *, const struct value *row, int diff);
@@ -49,5 +60,27 @@ void groups_settle(struct groups *, const uint8_t *row, size_t len);
  * and every group of either side is touched.
  */
 void groups_replace(struct groups *, struct groups *fresh);
+
+/* --- checkpoints; keyless tables only --- */
+
+size_t groups_dirty_count(const struct groups *);
+size_t groups_dirty_bytes(const struct groups *); /* of the next delta, about */
+size_t groups_live_bytes(const struct groups *);  /* of everything, about */
+
+/* Write the dirty list, or all of a segment; or only forget the list. After it all is clean. */
+void groups_write_delta(struct groups *, struct part_sink *);
+void groups_write_segment(struct groups *, unsigned bits, uint32_t segment, struct part_sink *);
+void groups_clear_dirty(struct groups *);
+
+/*
+ * Take entries of a section, whose parts come in order: what comes later replaces what came before,
+ * groups that the filter does not want are passed over. Groups are clean. `*first` is true with the
+ * first entries of a section. Counts entries taken; false: they are malformed.
+ */
+bool groups_load(struct groups *, const uint8_t *entries, size_t len, const struct segment_filter *,
+		 bool *first, uint64_t *taken);
+
+/* All is loaded: every group is touched, for nothing is known to be shown. */
+void groups_load_end(struct groups *);
 
 #endif

@@ -117,6 +117,33 @@ hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
 	return NULL;
 }
 
+/*
+ * A bucket holds entries that agree in the bits of the smaller level at least, so with a stride of
+ * no more than that, bucket and entry agree in the stride's bits. More segments than that share
+ * buckets, and entries are looked at one by one.
+ */
+struct hash_entry *
+hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_entry *previous)
+{
+	struct hash_entry *entry = previous != NULL ? previous->next : NULL;
+
+	if (!walk->started) {
+		size_t least = (h->mask + 1) / 2, segments = (size_t)1 << walk->bits;
+		walk->started = true;
+		walk->stride = segments < least ? segments : least;
+		walk->bucket = walk->segment & (walk->stride - 1);
+	}
+	for (;;) {
+		while (entry != NULL &&
+		       hash_segment_of(entry->hash, walk->bits) != walk->segment)
+			entry = entry->next;
+		if (entry != NULL || walk->bucket >= h->buckets)
+			return entry;
+		entry = h->bucket[walk->bucket];
+		walk->bucket += walk->stride;
+	}
+}
+
 uint32_t
 hash_fold(uint64_t hash)
 {

@@ -9,6 +9,7 @@
 #ifndef HASH_H
 #define HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,27 @@ void hash_moved(struct hash *, const struct hash_entry *old, struct hash_entry *
  * to remove what was given, fetch its successor first.
  */
 struct hash_entry *hash_walk(const struct hash *, size_t *bucket, struct hash_entry *previous);
+
+/*
+ * Walk the entries of one segment: those whose hash ends in the `bits` bits of `segment`. Only the
+ * buckets that may hold them are looked at. `walk` starts as {.segment = ...} and `previous` at
+ * NULL; otherwise as hash_walk().
+ */
+struct hash_segment {
+	uint32_t segment;
+	unsigned bits;
+	bool started;
+	size_t bucket, stride;
+};
+
+struct hash_entry *hash_walk_segment(const struct hash *, struct hash_segment *walk,
+				     struct hash_entry *previous);
+
+static inline uint32_t
+hash_segment_of(uint32_t hash, unsigned bits)
+{
+	return hash & ((UINT32_C(1) << bits) - 1);
+}
 
 /* Fold a 64-bit hash. */
 uint32_t hash_fold(uint64_t);

@@ -5,10 +5,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/batch.h"
 #include "common/board.h"
 #include "common/fault.h"
+#include "common/image.h"
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/ring.h"
@@ -21,6 +24,7 @@
 
 struct reduce {
 	struct stage stage;
+	struct pipeline *pipeline; /* a newer one than the stage's, taken while running; or NULL */
 	struct core *core;
 	struct ring out;
 	struct ring in[BOARD_STAGES_MAX];
@@ -48,6 +52,54 @@ reduce_corrupt(struct reduce *r, unsigned input)
 }
 
 static void
+reduce_beat(void *arg)
+{
+	stage_beat(arg);
+}
+
+static int64_t
+reduce_clock_us(void *arg)
+{
+	struct timespec t;
+
+	(void)arg;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* The state that the target has stored, and from where history is to be read. */
+static void
+reduce_load(struct reduce *r)
+{
+	struct stage *s = &r->stage;
+	int64_t start_ms = clock_monotonic_ms();
+	struct image image;
+	size_t len;
+
+	if (image_open(&image, s->image) != 0)
+		stage_fail(s, EXIT_RECOVER, "reduce.image",
+			   "cannot read what egress handed over: %s", strerror(errno));
+	if (core_load(r->core, &image) == CORE_FAILED)
+		reduce_fail(r);
+	image_close(&image);
+	(void)close(s->image);
+	s->image = -1;
+	const char *origin = core_origin(r->core, &len);
+	board_set_origin(s->board, origin, len);
+	struct core_counters counters = core_counters(r->core);
+	if (core_refusal(r->core) != NULL)
+		log_warn("checkpoint.unusable",
+			 "the stored checkpoint is not used: %s; history is read from its start",
+			 core_refusal(r->core));
+	else if (len > 0)
+		log_info("checkpoint.loaded",
+			 "%" PRIu64 " entries in %" PRId64 " ms: %" PRIu64 " rows, %" PRIu64
+			 " groups",
+			 counters.loaded, clock_monotonic_ms() - start_ms, counters.rows,
+			 counters.groups);
+}
+
+static void
 reduce_open(struct reduce *r)
 {
 	struct stage *s = &r->stage;
@@ -62,6 +114,7 @@ reduce_open(struct reduce *r)
 				   "cannot attach the ring from server \"%s\": %s",
 				   s->pipeline->servers[i].name, strerror(errno));
 	board_set_state(s->self, STAGE_REPLAY, "");
+	reduce_load(r);
 	stage_ready(s);
 	(void)FAULT("reduce.ready");
 }
@@ -84,6 +137,9 @@ reduce_count(struct reduce *r)
 	board_gauge(self, COUNTER_OUTPUT, counters.output);
 	board_gauge(self, COUNTER_ROWS, counters.rows);
 	board_gauge(self, COUNTER_GROUPS, counters.groups);
+	board_gauge(self, COUNTER_CHECKPOINT_BYTES, counters.checkpoint_bytes);
+	board_gauge(self, COUNTER_CHECKPOINT_US, counters.checkpoint_us);
+	board_gauge(self, COUNTER_LOADED, counters.loaded);
 }
 
 static void
@@ -165,7 +221,7 @@ reduce_emit(struct reduce *r, int64_t now_ms)
 {
 	if (!core_due(r->core, reduce_durable(r), now_ms))
 		return false;
-	enum core_result result = core_emit(r->core, &r->out, now_ms);
+	enum core_result result = core_emit(r->core, &r->out, reduce_durable(r), now_ms);
 	bool moved = ring_pending(&r->out) > 0;
 	if (moved) {
 		(void)FAULT("reduce.before_commit");
@@ -175,6 +231,32 @@ reduce_emit(struct reduce *r, int64_t now_ms)
 	if (result == CORE_FAILED)
 		reduce_fail(r);
 	return moved || result == CORE_DONE;
+}
+
+/* A reload has brought a newer pipeline: go on with it, where no transaction and no batch is open. */
+static void
+reduce_take_section(struct reduce *r)
+{
+	struct stage *s = &r->stage;
+	int64_t start_ms = clock_monotonic_ms();
+
+	if (s->section < 0 || r->draining || core_emitting(r->core) || !core_is_whole(r->core))
+		return;
+	struct pipeline *pipeline = stage_take_section(s);
+	if (pipeline == NULL)
+		stage_fail(s, EXIT_RECOVER, "reduce.views",
+			   "the changed pipeline cannot be read: everything is started anew");
+	struct place place;
+	char *problem = core_check(pipeline, &place);
+	if (problem != NULL)
+		stage_fail(s, EXIT_RECOVER, "reduce.views", "%s", problem);
+	if (core_views(r->core, pipeline) == CORE_FAILED)
+		reduce_fail(r);
+	pipeline_free(r->pipeline);
+	r->pipeline = pipeline;
+	stage_taken(s);
+	log_info("reduce.views", "the changed views are in force after a pause of %" PRId64 " ms",
+		 clock_monotonic_ms() - start_ms);
 }
 
 /* How many transactions an input ring still holds whole. Ingest has ended: they get no more. */
@@ -276,6 +358,7 @@ reduce_run(struct reduce *r)
 
 	for (;;) {
 		int64_t now_ms = clock_monotonic_ms();
+		reduce_take_section(r);
 		bool moved = reduce_emit(r, now_ms);
 		moved = reduce_absorb(r, now_ms) || moved;
 		/* Under load it never sleeps, so the control socket is looked at now and then. */
@@ -311,7 +394,10 @@ main(int argc, char **argv)
 	}
 	if (s->check)
 		return EXIT_OK;
+	const struct core_hooks hooks = {
+	    .beat = reduce_beat, .clock_us = reduce_clock_us, .arg = s};
 	reduce.core = core_new(s->pipeline);
+	core_set_hooks(reduce.core, &hooks);
 	reduce_open(&reduce);
 	reduce_run(&reduce);
 	reduce_count(&reduce);
@@ -322,6 +408,7 @@ main(int argc, char **argv)
 		 " output rows, %" PRIu64 " deletes of keys that were not there",
 		 counters.batch, counters.changes, counters.output, counters.absent);
 	core_free(reduce.core);
+	pipeline_free(reduce.pipeline);
 	pipeline_free(s->pipeline);
 	return EXIT_OK;
 }

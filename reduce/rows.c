@@ -8,14 +8,17 @@
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/stage.h"
+#include "reduce/book.h"
 #include "reduce/hash.h"
+#include "reduce/mark.h"
+#include "reduce/part.h"
 
 struct row {
 	struct hash_entry link; /* len: bytes of the row */
 	TAILQ_ENTRY(row) dirty_link;
 	uint32_t attempt;
 	uint32_t room; /* bytes allocated for the row */
-	bool dirty;    /* on the dirty list */
+	uint8_t mark;  /* enum mark; a tombstone is in no bucket */
 	uint8_t bytes[];
 };
 
@@ -23,12 +26,13 @@ TAILQ_HEAD(row_list, row);
 
 struct rows {
 	const struct table *table;
-	enum type *types;
+	enum type *types, *key_types;
+	struct value *values, *key; /* scratch: one row, one key */
 	int *key_place;     /* of each column: its place in the key, or -1 */
 	unsigned key_reach; /* columns up to the last key column */
 	struct hash hash;
 	struct row_list dirty;
-	size_t dirty_count;
+	size_t dirty_count, dirty_bytes, live_bytes;
 	uint32_t attempt;
 	bool attempt_open;
 };
@@ -40,6 +44,9 @@ rows_new(const struct table *table)
 
 	rows->table = table;
 	rows->types = xcalloc(table->column_count, sizeof(*rows->types));
+	rows->key_types = xcalloc(table->key_count, sizeof(*rows->key_types));
+	rows->values = xcalloc(table->column_count, sizeof(*rows->values));
+	rows->key = xcalloc(table->key_count, sizeof(*rows->key));
 	rows->key_place = xcalloc(table->column_count, sizeof(*rows->key_place));
 	for (unsigned i = 0; i < table->column_count; i++) {
 		rows->types[i] = table->columns[i].type;
@@ -47,12 +54,37 @@ rows_new(const struct table *table)
 	}
 	for (unsigned i = 0; i < table->key_count; i++) {
 		rows->key_place[table->key[i]] = (int)i;
+		rows->key_types[i] = rows->types[table->key[i]];
 		if (table->key[i] >= rows->key_reach)
 			rows->key_reach = table->key[i] + 1;
 	}
 	hash_init(&rows->hash);
 	TAILQ_INIT(&rows->dirty);
 	return rows;
+}
+
+/* Take a row off the dirty list. A tombstone goes away with that. */
+static void
+row_clean(struct rows *rows, struct row *row)
+{
+	if (row->mark == MARK_CLEAN)
+		return;
+	TAILQ_REMOVE(&rows->dirty, row, dirty_link);
+	rows->dirty_count--;
+	rows->dirty_bytes -= row->link.len;
+	if (row->mark == MARK_DEAD)
+		free(row);
+	else
+		row->mark = MARK_CLEAN;
+}
+
+void
+rows_clear_dirty(struct rows *rows)
+{
+	struct row *row;
+
+	while ((row = TAILQ_FIRST(&rows->dirty)) != NULL)
+		row_clean(rows, row);
 }
 
 void
@@ -63,12 +95,16 @@ rows_free(struct rows *rows)
 
 	if (rows == NULL)
 		return;
+	rows_clear_dirty(rows);
 	for (entry = hash_walk(&rows->hash, &bucket, NULL); entry != NULL; entry = next) {
 		next = hash_walk(&rows->hash, &bucket, entry);
 		free(entry);
 	}
 	hash_fini(&rows->hash);
 	free(rows->types);
+	free(rows->key_types);
+	free(rows->values);
+	free(rows->key);
 	free(rows->key_place);
 	free(rows);
 }
@@ -83,6 +119,24 @@ size_t
 rows_dirty_count(const struct rows *rows)
 {
 	return rows->dirty_count;
+}
+
+size_t
+rows_dirty_bytes(const struct rows *rows)
+{
+	return rows->dirty_bytes;
+}
+
+size_t
+rows_live_bytes(const struct rows *rows)
+{
+	return rows->live_bytes;
+}
+
+void
+rows_rebind(struct rows *rows, const struct table *table)
+{
+	rows->table = table;
 }
 
 size_t
@@ -157,57 +211,63 @@ rows_read(const struct rows *rows, const struct row *row, struct value *values)
 }
 
 static void
-row_mark_dirty(struct rows *rows, struct row *row)
+row_mark(struct rows *rows, struct row *row, enum mark mark)
 {
-	if (row->dirty)
-		return;
-	row->dirty = true;
+	row->mark = (uint8_t)mark;
 	TAILQ_INSERT_TAIL(&rows->dirty, row, dirty_link);
 	rows->dirty_count++;
+	rows->dirty_bytes += row->link.len;
 }
 
-static void
-row_unmark_dirty(struct rows *rows, struct row *row)
-{
-	if (!row->dirty)
-		return;
-	row->dirty = false;
-	TAILQ_REMOVE(&rows->dirty, row, dirty_link);
-	rows->dirty_count--;
-}
-
-/* A block for `len` bytes: a new row, or `old` grown and perhaps moved. */
+/* Up to the allocator's own step, so that a row that grows by little stays in place. */
 static struct row *
-row_resize(struct rows *rows, struct row *old, uint32_t hash, size_t len)
+row_alloc(struct row *old, size_t len)
 {
-	/* Up to the allocator's own step, so that a row that grows by little stays in place. */
 	size_t size = (offsetof(struct row, bytes) + len + 8 + 15) / 16 * 16 - 8;
-	struct row *row;
+	struct row *row = xreallocarray(old, 1, size);
 
-	if (old != NULL) {
-		/* Its neighbours on the list point to it: it leaves the list before it moves. */
-		row_unmark_dirty(rows, old);
-		hash_remove(&rows->hash, &old->link);
-	}
-	row = xreallocarray(old, 1, size);
 	row->room = (uint32_t)(size - offsetof(struct row, bytes));
-	row->dirty = false;
-	row->link.hash = hash;
-	hash_insert(&rows->hash, &row->link);
+	return row;
+}
+
+/* Put bytes into a row that is off the dirty list: `old`, grown and perhaps moved, or a new one. */
+static struct row *
+row_set(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *bytes, size_t len)
+{
+	struct row *row = old;
+
+	if (old == NULL || old->room < len) {
+		if (old != NULL)
+			hash_remove(&rows->hash, &old->link);
+		row = row_alloc(old, len);
+		row->link.hash = hash;
+		if (old == NULL)
+			row->link.len = 0;
+		hash_insert(&rows->hash, &row->link);
+	}
+	rows->live_bytes += len - row->link.len;
+	memcpy(row->bytes, bytes, len);
+	row->link.len = (uint32_t)len;
+	row->attempt = rows->attempt;
 	return row;
 }
 
 void
 rows_put(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *bytes, size_t len)
 {
-	struct row *row = old;
+	enum mark mark = MARK_NEW;
 
-	if (row == NULL || row->room < len)
-		row = row_resize(rows, row, hash, len);
-	memcpy(row->bytes, bytes, len);
-	row->link.len = (uint32_t)len;
-	row->attempt = rows->attempt;
-	row_mark_dirty(rows, row);
+	if (old != NULL && old->room >= len && old->mark != MARK_CLEAN) {
+		rows->dirty_bytes += len - old->link.len;
+		(void)row_set(rows, old, hash, bytes, len);
+		return;
+	}
+	if (old != NULL) {
+		/* Its neighbours on the list point to it: it leaves the list before it moves. */
+		mark = old->mark == MARK_NEW ? MARK_NEW : MARK_CHANGED;
+		row_clean(rows, old);
+	}
+	row_mark(rows, row_set(rows, old, hash, bytes, len), mark);
 }
 
 void
@@ -216,12 +276,61 @@ rows_keep(struct rows *rows, struct row *row)
 	row->attempt = rows->attempt;
 }
 
+/* The spans of the key's columns in a row, in key order; how many bytes they are together. */
+static size_t
+row_key_spans(const struct rows *rows, const struct row *row, struct value *spans)
+{
+	struct unpack unpack;
+	size_t sum = 0;
+
+	unpack_init(&unpack, row->bytes, row->link.len);
+	(void)unpack_array(&unpack);
+	for (unsigned i = 0; i < rows->key_reach; i++) {
+		size_t len;
+		const uint8_t *span = unpack_span(&unpack, &len);
+		if (rows->key_place[i] < 0)
+			continue;
+		spans[rows->key_place[i]] =
+		    (struct value){.s = (const char *)span, .len = (uint32_t)len};
+		sum += len;
+	}
+	INVARIANT(!unpack.bad);
+	return sum;
+}
+
+static void
+row_bury(struct rows *rows, const struct row *row)
+{
+	const unsigned count = rows->table->key_count;
+	size_t len = row_key_spans(rows, row, rows->key) + 1 + 5; /* nil, and an array's head */
+	struct row *dead = row_alloc(NULL, len);
+	struct pack pack;
+
+	pack_init(&pack, dead->bytes, len);
+	pack_nil(&pack);
+	pack_array(&pack, count);
+	for (unsigned i = 0; i < count; i++)
+		pack_raw(&pack, rows->key[i].s, rows->key[i].len);
+	INVARIANT(!pack.overflow);
+	dead->link.len = (uint32_t)pack_len(&pack);
+	row_mark(rows, dead, MARK_DEAD);
+}
+
+static void
+row_drop(struct rows *rows, struct row *row)
+{
+	row_clean(rows, row);
+	rows->live_bytes -= row->link.len;
+	hash_remove(&rows->hash, &row->link);
+	free(row);
+}
+
 void
 rows_remove(struct rows *rows, struct row *row)
 {
-	row_unmark_dirty(rows, row);
-	hash_remove(&rows->hash, &row->link);
-	free(row);
+	if (row->mark != MARK_NEW)
+		row_bury(rows, row);
+	row_drop(rows, row);
 }
 
 void
@@ -244,18 +353,94 @@ rows_attempt_end(struct rows *rows)
 }
 
 struct row *
-rows_stale(const struct rows *rows, struct rows_cursor *cursor)
+rows_next(const struct rows *rows, struct rows_cursor *cursor)
 {
 	struct row *row;
 
 	if (!cursor->started)
 		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->bucket, NULL);
 	cursor->started = true;
-	do {
-		row = cursor->next;
-		if (row == NULL)
-			return NULL;
+	row = cursor->next;
+	if (row != NULL)
 		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->bucket, &row->link);
-	} while (row->attempt == rows->attempt);
 	return row;
+}
+
+struct row *
+rows_stale(const struct rows *rows, struct rows_cursor *cursor)
+{
+	struct row *row;
+
+	do
+		row = rows_next(rows, cursor);
+	while (row != NULL && row->attempt == rows->attempt);
+	return row;
+}
+
+void
+rows_write_delta(struct rows *rows, struct part_sink *sink)
+{
+	struct row *row;
+
+	while ((row = TAILQ_FIRST(&rows->dirty)) != NULL) {
+		sink_put(sink, row->bytes, row->link.len);
+		row_clean(rows, row);
+	}
+}
+
+void
+rows_write_segment(const struct rows *rows, unsigned bits, uint32_t segment, struct part_sink *sink)
+{
+	struct hash_segment walk = {.segment = segment, .bits = bits};
+	struct hash_entry *entry = NULL;
+
+	while ((entry = hash_walk_segment(&rows->hash, &walk, entry)) != NULL)
+		sink_put(sink, ((struct row *)entry)->bytes, entry->len);
+}
+
+/* A row, whose values are then in rows->values, or a tombstone; its key is in rows->key. */
+static bool
+entry_read(struct rows *rows, struct unpack *u, bool *dead, const uint8_t **span, size_t *len)
+{
+	const struct table *table = rows->table;
+
+	*dead = unpack_nil(u);
+	*span = unpack_span(u, len);
+	if (u->bad)
+		return false;
+	if (*dead)
+		return row_unpack(*span, *len, rows->key_types, table->key_count, rows->key);
+	if (!row_unpack(*span, *len, rows->types, table->column_count, rows->values))
+		return false;
+	for (unsigned i = 0; i < table->key_count; i++)
+		rows->key[i] = rows->values[table->key[i]];
+	return true;
+}
+
+bool
+rows_load(struct rows *rows, const uint8_t *entries, size_t len,
+	  const struct segment_filter *filter, uint64_t *taken)
+{
+	struct unpack unpack;
+	const uint8_t *span;
+	size_t span_len;
+	bool dead;
+
+	unpack_init(&unpack, entries, len);
+	while (unpack.at < unpack.end) {
+		if (!entry_read(rows, &unpack, &dead, &span, &span_len))
+			return false;
+		uint32_t hash = rows_hash(rows, rows->key);
+		if (!filter_wants(filter, hash))
+			continue;
+		struct row *row = rows_find(rows, rows->key, hash);
+		if (!dead)
+			row = row_set(rows, row, hash, span, span_len);
+		else if (row != NULL)
+			row_drop(rows, row);
+		if (!dead)
+			row->mark = MARK_CLEAN;
+		++*taken;
+	}
+	return true;
 }

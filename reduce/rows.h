@@ -5,7 +5,9 @@
  * its hash, its place on the dirty list and the snapshot attempt that wrote it last. Keys are
  * compared by value, so numeric keys 1.0 and 1.00 are one key, as in PostgreSQL's index.
  *
- * Dirty list: every row that has changed since the last checkpoint, oldest change first.
+ * Dirty list: every row that has changed since the last checkpoint, and a tombstone with the key of
+ * each that was removed and that the checkpoint knows (mark.h), oldest change first. In a checkpoint
+ * a row is its array, a tombstone nil and the array of its key.
  * Attempts: each snapshot of the table is an attempt; rows that a finished one has not written
  * are stale.
  */
@@ -18,13 +20,18 @@
 
 #include "common/pipeline.h"
 
+struct part_sink;
 struct row;
 struct rows;
+struct segment_filter;
 
 struct rows *rows_new(const struct table *); /* borrows the table, which has a key */
 void rows_free(struct rows *);
 size_t rows_count(const struct rows *);
 size_t rows_dirty_count(const struct rows *);
+size_t rows_dirty_bytes(const struct rows *); /* of the next delta */
+size_t rows_live_bytes(const struct rows *);  /* of all rows in a checkpoint */
+void rows_rebind(struct rows *, const struct table *); /* the same table of a newer pipeline */
 size_t rows_overhead(void); /* bytes that a row costs beside its own, without the allocator's */
 
 /* Hash of a key: values in key order. */
@@ -66,5 +73,20 @@ struct rows_cursor {
 };
 
 struct row *rows_stale(const struct rows *, struct rows_cursor *);
+
+/* Walk all rows, likewise. */
+struct row *rows_next(const struct rows *, struct rows_cursor *);
+
+/* Write the dirty list, or all of a segment; or only forget the list. After it all is clean. */
+void rows_write_delta(struct rows *, struct part_sink *);
+void rows_write_segment(const struct rows *, unsigned bits, uint32_t segment, struct part_sink *);
+void rows_clear_dirty(struct rows *);
+
+/*
+ * Take entries of a checkpoint: what comes later replaces what came before, what the filter does
+ * not want is passed over. Rows are clean. Counts entries taken; false: they are malformed.
+ */
+bool rows_load(struct rows *, const uint8_t *entries, size_t len, const struct segment_filter *,
+	       uint64_t *taken);
 
 #endif

@@ -151,7 +151,7 @@ bench_absorb(struct bench *b, enum record_kind end)
 	b->spent_ns += now_ns() - start;
 	ring_commit(&b->reader, NULL, 0);
 	while (core_due(b->core, b->batch, 0))
-		if (core_emit(b->core, &b->out, 0) == CORE_FAILED)
+		if (core_emit(b->core, &b->out, b->batch, 0) == CORE_FAILED)
 			exit(EXIT_INTERNAL);
 	ring_commit(&b->out, NULL, 0);
 	while (ring_next(&b->sink, &record) > 0)

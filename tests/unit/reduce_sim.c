@@ -319,7 +319,7 @@ reduce_sim_emit(struct sim *s)
 
 	if (!core_due(s->core, s->durable, s->now_ms))
 		return;
-	enum core_result result = core_emit(s->core, &s->out, s->now_ms);
+	enum core_result result = core_emit(s->core, &s->out, s->durable, s->now_ms);
 	cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
 	s->full += result == CORE_FULL;
 	cr_assert_eq(core_emitting(s->core), result == CORE_FULL);

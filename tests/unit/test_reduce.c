@@ -73,7 +73,7 @@ static void
 emit_all(struct sim *s)
 {
 	while (core_due(s->core, s->durable, s->now_ms)) {
-		enum core_result result = core_emit(s->core, &s->out, s->now_ms);
+		enum core_result result = core_emit(s->core, &s->out, s->durable, s->now_ms);
 		cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
 		ring_commit(&s->out, NULL, 0);
 		s->full += result == CORE_FULL;
@@ -117,7 +117,7 @@ Test(reduce, a_batch_may_be_larger_than_the_ring)
 		take_all(&s, 1);
 		for (bool done = false; !done;) {
 			cr_assert(core_due(s.core, s.durable, s.now_ms));
-			enum core_result result = core_emit(s.core, &s.out, s.now_ms);
+			enum core_result result = core_emit(s.core, &s.out, s.durable, s.now_ms);
 			ring_commit(&s.out, NULL, 0);
 			done = result == CORE_DONE;
 			s.full += result == CORE_FULL;
@@ -374,7 +374,7 @@ Test(reduce, an_output_row_that_never_fits_names_the_setting)
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
 	take_all(&s, 1);
 	/* View 7 shows the text twice: more than half of the ring. */
-	cr_assert_eq(core_emit(s.core, &s.out, s.now_ms), CORE_FAILED);
+	cr_assert_eq(core_emit(s.core, &s.out, s.durable, s.now_ms), CORE_FAILED);
 	cr_assert_eq(core_error(s.core)->code, EXIT_CONFIG);
 	cr_assert_not_null(strstr(core_error(s.core)->text, "SET ring_bytes = 131072"), "%s",
 			   core_error(s.core)->text);
