@@ -15,8 +15,8 @@ struct aggregate_node { /* one distinct value */
 	int64_t count;
 	struct value value; /* text and decimals point to `bytes` */
 	LIST_ENTRY(aggregate_node) change_link;
-	uint16_t argument;  /* while it is on a list of changes */
-	uint8_t mark;       /* enum mark */
+	uint16_t argument; /* while it is on a list of changes */
+	uint8_t mark;      /* enum mark */
 	char bytes[];
 };
 

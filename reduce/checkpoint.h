@@ -50,18 +50,18 @@ struct checkpoints {
 	size_t part_max;
 
 	enum checkpoints_phase phase;
-	uint64_t number;      /* of the newest one; 0: there was none */
-	bool stored;          /* the newest one that was flipped can be loaded */
-	uint64_t batch;       /* whose state it is */
-	char *position;       /* JSON text */
+	uint64_t number; /* of the newest one; 0: there was none */
+	bool stored;     /* the newest one that was flipped can be loaded */
+	uint64_t batch;  /* whose state it is */
+	char *position;  /* JSON text */
 	size_t position_len;
 	uint64_t flip_batch;
 	struct part_sink sink;
-	uint32_t handed;        /* parts handed on */
-	struct stored **order;  /* its sections, in the order of their parts */
+	uint32_t handed;       /* parts handed on */
+	struct stored **order; /* its sections, in the order of their parts */
 	size_t order_count, order_at;
 	bool manifest_written;
-	struct stored manifest; /* its parts; parts 0: none */
+	struct stored manifest;           /* its parts; parts 0: none */
 	struct part_ranges forget, later; /* may be deleted; after the next flip */
 
 	uint64_t bytes;  /* of all parts handed on since it was made */

@@ -24,9 +24,9 @@
 #include "common/pipeline.h"
 #include "common/ring.h"
 
-#define CORE_SAVE_MS        10000 /* a position without rows is saved at the latest after this */
-#define CORE_UNACKNOWLEDGED 2     /* so many batches may be under way */
-#define CORE_FORGETS        64    /* parts deleted in one batch */
+#define CORE_SAVE_MS        10000  /* a position without rows is saved at the latest after this */
+#define CORE_UNACKNOWLEDGED 2      /* so many batches may be under way */
+#define CORE_FORGETS        64     /* parts deleted in one batch */
 #define CORE_SOON_CHANGES   250000 /* absorbed since the last checkpoint: the next one is due ... */
 #define CORE_SOON_MS        1000   /* ... but not within this after it */
 
@@ -128,7 +128,7 @@ struct core_counters {
 	uint64_t changes, transactions, batches, output;
 	uint64_t absent; /* deletes of keys that were not there */
 	uint64_t rows, groups;
-	uint64_t batch; /* number of the newest batch that was closed */
+	uint64_t batch;            /* number of the newest batch that was closed */
 	uint64_t checkpoints;      /* begun */
 	uint64_t checkpoint_bytes; /* of the parts put into the ring */
 	uint64_t checkpoint_us;    /* the longest copying of one */

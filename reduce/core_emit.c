@@ -249,8 +249,7 @@ emit_begin_checkpoint(struct core *core, uint64_t durable, int64_t now_ms)
 static size_t
 emit_parts_room(const struct core *core)
 {
-	if (core->emit_rows > 0 && core->pipeline->commit_interval_ms < SLOW_MS &&
-	    !core->finishing)
+	if (core->emit_rows > 0 && core->pipeline->commit_interval_ms < SLOW_MS && !core->finishing)
 		return core->checkpoints.part_max;
 	return core->pipeline->ring_bytes / PARTS_A_BATCH;
 }

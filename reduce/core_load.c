@@ -193,11 +193,10 @@ core_live(struct core *core, uint64_t durable)
 	core->checkpoint_first = durable == 0;
 	/* A first start has a position that the target does not know: where history begins. */
 	core->position_changed = core->position_changed && durable == 0;
-	core->checkpoint_moved = durable == 0 ? core->position_changed
-					      : core->origin_text == NULL ||
-						    !core_print_position(core) ||
-						    strcmp(core->origin_text,
-							   core->position_text) != 0;
+	core->checkpoint_moved = durable == 0
+				     ? core->position_changed
+				     : core->origin_text == NULL || !core_print_position(core) ||
+					   strcmp(core->origin_text, core->position_text) != 0;
 	core->source_ms = 0;
 	return CORE_OK;
 }

@@ -62,14 +62,14 @@ struct core {
 	int64_t closed_ms;
 
 	struct checkpoints checkpoints;
-	bool loaded;           /* core_load() was called */
-	char *origin;          /* position of the loaded state */
-	char *origin_text;     /* the same as position_print() gives it */
-	char refusal[240];     /* why a stored checkpoint was not used */
-	bool checkpoint_first; /* the first commit carries one */
-	bool checkpoint_moved; /* the position has moved since the last one was begun */
-	uint64_t checkpoint_changes;  /* absorbed since then */
-	int64_t checkpoint_begun_ms;  /* or the last CUT came */
+	bool loaded;                 /* core_load() was called */
+	char *origin;                /* position of the loaded state */
+	char *origin_text;           /* the same as position_print() gives it */
+	char refusal[240];           /* why a stored checkpoint was not used */
+	bool checkpoint_first;       /* the first commit carries one */
+	bool checkpoint_moved;       /* the position has moved since the last one was begun */
+	uint64_t checkpoint_changes; /* absorbed since then */
+	int64_t checkpoint_begun_ms; /* or the last CUT came */
 
 	uint8_t *scratch; /* a row whose unchanged columns were filled in */
 	size_t scratch_room;

@@ -27,7 +27,7 @@ struct group {
 	uint8_t mark; /* enum mark */
 	TAILQ_ENTRY(group) dirty_link;
 	struct aggregate_changes changes; /* of a clean or changed group */
-	struct aggregate aggregate[]; /* one for each argument, then the key's bytes */
+	struct aggregate aggregate[];     /* one for each argument, then the key's bytes */
 };
 
 TAILQ_HEAD(group_list, group);
@@ -377,8 +377,8 @@ groups_apply(struct groups *groups, const struct value *row, int diff)
 		const struct value *value = &row[argument->column];
 		if (value->kind == VALUE_NULL)
 			continue;
-		int grown = aggregate_add(&group->aggregate[i], argument->needs, value, diff,
-					  changes, i);
+		int grown =
+		    aggregate_add(&group->aggregate[i], argument->needs, value, diff, changes, i);
 		if ((argument->needs & AGGREGATE_ORDER) == 0)
 			continue;
 		groups->node_bytes += (size_t)grown * value_size(value);

@@ -134,8 +134,7 @@ hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_e
 		walk->bucket = walk->segment & (walk->stride - 1);
 	}
 	for (;;) {
-		while (entry != NULL &&
-		       hash_segment_of(entry->hash, walk->bits) != walk->segment)
+		while (entry != NULL && hash_segment_of(entry->hash, walk->bits) != walk->segment)
 			entry = entry->next;
 		if (entry != NULL || walk->bucket >= h->buckets)
 			return entry;

@@ -27,11 +27,11 @@ struct load {
 	uint64_t number;
 	struct loaded_part *parts;
 	size_t count, room;
-	size_t damaged; /* index of the first damaged one; SIZE_MAX: none */
+	size_t damaged;       /* index of the first damaged one; SIZE_MAX: none */
 	struct source *known; /* sources of the manifest, in the file or not */
 	unsigned known_count;
 	uint64_t needed_parts, needed_digest; /* as the manifest says */
-	uint8_t *carry; /* parts of which one ends in mid-entry, as one */
+	uint8_t *carry;                       /* parts of which one ends in mid-entry, as one */
 	size_t carry_room;
 	char *reason;
 	size_t reason_size;
@@ -207,7 +207,7 @@ sections_note(struct load *l)
 {
 	size_t n;
 
-	for (size_t i = 0; i < l->count; i += n > 0 ? n : 1) {
+	for (size_t i = 0; i<l->count; i += n> 0 ? n : 1) {
 		const struct section_id *id = &l->parts[i].view.id;
 		n = section_length(l, i);
 		if (n == 0 || id->kind == PART_MANIFEST || id->bits > BOOK_BITS_MAX ||
@@ -283,7 +283,7 @@ sections_load(struct load *l)
 {
 	size_t n;
 
-	for (size_t i = 0; i < l->count; i += n > 0 ? n : 1) {
+	for (size_t i = 0; i<l->count; i += n> 0 ? n : 1) {
 		n = section_length(l, i);
 		if (n == 0 || l->parts[i].view.id.kind == PART_MANIFEST)
 			continue;

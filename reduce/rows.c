@@ -28,8 +28,8 @@ struct rows {
 	const struct table *table;
 	enum type *types, *key_types;
 	struct value *values, *key; /* scratch: one row, one key */
-	int *key_place;     /* of each column: its place in the key, or -1 */
-	unsigned key_reach; /* columns up to the last key column */
+	int *key_place;             /* of each column: its place in the key, or -1 */
+	unsigned key_reach;         /* columns up to the last key column */
 	struct hash hash;
 	struct row_list dirty;
 	size_t dirty_count, dirty_bytes, live_bytes;

@@ -29,8 +29,8 @@ struct rows *rows_new(const struct table *); /* borrows the table, which has a k
 void rows_free(struct rows *);
 size_t rows_count(const struct rows *);
 size_t rows_dirty_count(const struct rows *);
-size_t rows_dirty_bytes(const struct rows *); /* of the next delta */
-size_t rows_live_bytes(const struct rows *);  /* of all rows in a checkpoint */
+size_t rows_dirty_bytes(const struct rows *);          /* of the next delta */
+size_t rows_live_bytes(const struct rows *);           /* of all rows in a checkpoint */
 void rows_rebind(struct rows *, const struct table *); /* the same table of a newer pipeline */
 size_t rows_overhead(void); /* bytes that a row costs beside its own, without the allocator's */
 

@@ -5,7 +5,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/image.h"
+#include "common/log.h"
 #include "common/pack.h"
 #include "common/position.h"
 
@@ -17,6 +20,25 @@ rings_open(struct ring_fds *fds, struct ring *producer, struct ring *consumer)
 	cr_assert_eq(ring_attach(consumer, fds, RING_CONSUMER), 0);
 }
 
+static void
+rings_close(struct ring_fds *fds, struct ring *producer, struct ring *consumer)
+{
+	ring_detach(producer);
+	ring_detach(consumer);
+	ring_close_fds(fds);
+}
+
+static void
+states_push(struct sim_source *source)
+{
+	if (source->state_count == source->state_room) {
+		source->state_room = source->state_room > 0 ? source->state_room * 2 : 64;
+		source->states =
+		    xreallocarray(source->states, source->state_room, sizeof(*source->states));
+	}
+	source->states[source->state_count++] = source->now;
+}
+
 void
 reduce_sim_init(struct sim *s, uint64_t seed)
 {
@@ -26,24 +48,45 @@ reduce_sim_init(struct sim *s, uint64_t seed)
 	s->core = core_new(s->pipeline);
 	s->now_ms = 1000000;
 	s->closed_ms = INT64_MIN / 2;
-	for (unsigned i = 0; i < SIM_SERVERS; i++)
-		rings_open(&s->in_fds[i], &s->source[i].ring, &s->in[i]);
+	for (unsigned i = 0; i < SIM_SERVERS; i++) {
+		struct sim_source *source = &s->source[i];
+		rings_open(&s->in_fds[i], &source->ring, &s->in[i]);
+		rings_open(&source->pen_fds, &source->pen, &source->log_reader);
+		states_push(source);
+	}
 	rings_open(&s->out_fds, &s->out, &s->reader);
+}
+
+static void
+target_fini(struct sim_target *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->parts[i].bytes);
+	for (size_t i = 0; i < t->effect_count; i++)
+		free(t->effects[i].bytes);
+	for (unsigned i = 0; i < SIM_EXPECTED; i++)
+		free(t->batch_position[i]);
+	free(t->parts);
+	free(t->effects);
+	free(t->position);
 }
 
 void
 reduce_sim_fini(struct sim *s)
 {
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
-		ring_detach(&s->source[i].ring);
-		ring_detach(&s->in[i]);
-		ring_close_fds(&s->in_fds[i]);
+		struct sim_source *source = &s->source[i];
+		rings_close(&s->in_fds[i], &source->ring, &s->in[i]);
+		rings_close(&source->pen_fds, &source->pen, &source->log_reader);
+		for (size_t k = 0; k < source->log_count; k++)
+			free(source->log[k].bytes);
+		free(source->log);
+		free(source->states);
 	}
-	ring_detach(&s->out);
-	ring_detach(&s->reader);
-	ring_close_fds(&s->out_fds);
-	for (unsigned i = 0; i < 2 * MODEL_SHAPES; i++)
+	rings_close(&s->out_fds, &s->out, &s->reader);
+	for (unsigned i = 0; i < SIM_VIEWS; i++)
 		model_fold_free(&s->fold[i]);
+	target_fini(&s->target);
 	core_free(s->core);
 	model_pipeline_free(s->pipeline);
 }
@@ -98,7 +141,7 @@ keyed_change(struct sim *s, struct sim_source *source)
 		row = source->before.rows[model_random(&s->random, source->before.count)];
 	unsigned i = state_find(now, row.values[MODEL_ID].i);
 	if (!source->snapshot && model_random(&s->random, 3) == 0) {
-		reduce_sim_put_change(&source->ring, 0, CHANGE_DELETE, false, row.values, 1);
+		reduce_sim_put_change(&source->pen, 0, CHANGE_DELETE, false, row.values, 1);
 		if (i < now->count)
 			now->rows[i] = now->rows[--now->count];
 		return;
@@ -110,7 +153,7 @@ keyed_change(struct sim *s, struct sim_source *source)
 		row.values[c] = now->rows[i].values[c];
 		sent.values[c] = (struct value){.kind = VALUE_UNCHANGED};
 	}
-	reduce_sim_put_change(&source->ring, 0, CHANGE_UPSERT, source->snapshot, sent.values,
+	reduce_sim_put_change(&source->pen, 0, CHANGE_UPSERT, source->snapshot, sent.values,
 			      MODEL_COLUMNS);
 	now->rows[i] = row;
 	now->count += i == now->count;
@@ -124,12 +167,12 @@ keyless_change(struct sim *s, struct sim_source *source)
 
 	if (!source->snapshot && now->count > 0 && model_random(&s->random, 5) < 2) {
 		i = (unsigned)model_random(&s->random, now->count);
-		reduce_sim_put_change(&source->ring, 1, CHANGE_SUBTRACT, false, now->rows[i].values,
+		reduce_sim_put_change(&source->pen, 1, CHANGE_SUBTRACT, false, now->rows[i].values,
 				      MODEL_COLUMNS);
 		now->rows[i] = now->rows[--now->count];
 	} else if (now->count < SIM_ROWS_MAX) {
 		model_row_random(&s->random, 1, &now->rows[i]);
-		reduce_sim_put_change(&source->ring, 1, CHANGE_ADD, source->snapshot,
+		reduce_sim_put_change(&source->pen, 1, CHANGE_ADD, source->snapshot,
 				      now->rows[i].values, MODEL_COLUMNS);
 		now->count++;
 	}
@@ -143,42 +186,56 @@ snapshot_begin(struct sim_source *source, unsigned server)
 		source->before = source->now;
 	source->now.count = 0;
 	source->snapshot = true;
-	cr_assert_eq(batch_put_snapshot(&source->ring, (uint16_t)server, SNAPSHOT_BEGIN), 0);
+	cr_assert_eq(batch_put_snapshot(&source->pen, (uint16_t)server, SNAPSHOT_BEGIN), 0);
+}
+
+/* What was made goes to the log. */
+static void
+source_log(struct sim_source *source)
+{
+	struct ring_record record;
+
+	ring_commit(&source->pen, NULL, 0);
+	while (ring_next(&source->log_reader, &record) > 0) {
+		if (source->log_count == source->log_room) {
+			source->log_room = source->log_room > 0 ? source->log_room * 2 : 1024;
+			source->log =
+			    xreallocarray(source->log, source->log_room, sizeof(*source->log));
+		}
+		struct sim_record *entry = &source->log[source->log_count++];
+		*entry = (struct sim_record){
+		    .bytes = xcalloc(1, record.len), .len = record.len, .kind = record.kind};
+		memcpy(entry->bytes, record.data, record.len);
+	}
+	ring_commit(&source->log_reader, NULL, 0);
 }
 
 static void
-source_end(struct sim_source *source, unsigned server, enum record_kind kind)
+source_end(struct sim_source *source, unsigned server)
 {
 	if (source->snapshot)
-		cr_assert_eq(batch_put_snapshot(&source->ring, (uint16_t)server, SNAPSHOT_END), 0);
+		cr_assert_eq(batch_put_snapshot(&source->pen, (uint16_t)server, SNAPSHOT_END), 0);
 	source->open = source->snapshot = false;
 	source->now.next++;
-	reduce_sim_put_end(&source->ring, kind, server, source->now.next);
-	source->queue[source->tail++ % SIM_QUEUE] = source->now;
-	source->transactions++;
+	reduce_sim_put_end(&source->pen, RECORD_END, server, source->now.next);
+	states_push(source);
 }
 
-/* Write one record or two; now and then make them visible, also in mid-transaction. */
+/* Debezium: write one record or two. */
 static void
-source_step(struct sim *s, unsigned server)
+source_write(struct sim *s, unsigned server)
 {
 	struct sim_source *source = &s->source[server];
 
-	if (source->tail - source->head == SIM_QUEUE ||
-	    ring_used(&source->ring) > RING_BYTES_MIN / 2)
-		return;
-	if (!source->open && !source->cut && source->transactions >= source->cut_after) {
-		source->cut = true;
-		source_end(source, server, RECORD_CUT);
-	} else if (!source->open) {
-		if (s->closing)
+	if (!source->open) {
+		if (s->closing || source->log_count - source->fed > 200)
 			return;
 		source->open = true;
 		source->left = 1 + (unsigned)model_random(&s->random, 8);
 		if (model_random(&s->random, 12) == 0)
 			snapshot_begin(source, server);
 	} else if (source->left == 0) {
-		source_end(source, server, RECORD_END);
+		source_end(source, server);
 	} else {
 		source->left--;
 		if (source->snapshot && model_random(&s->random, 15) == 0)
@@ -188,8 +245,38 @@ source_step(struct sim *s, unsigned server)
 		else
 			keyless_change(s, source);
 	}
+	source_log(source);
+}
+
+/* Ingest: read one record of the log; now and then make records visible, also in mid-transaction. */
+static void
+source_feed(struct sim *s, unsigned server)
+{
+	struct sim_source *source = &s->source[server];
+
+	if (ring_used(&source->ring) + ring_pending(&source->ring) > RING_BYTES_MIN / 2)
+		return;
+	if (!source->fed_open && !source->cut && source->fed_ends >= source->cut_after) {
+		source->cut = true;
+		reduce_sim_put_end(&source->ring, RECORD_CUT, server, source->fed_ends);
+	} else if (source->fed < source->log_count) {
+		const struct sim_record *record = &source->log[source->fed++];
+		uint8_t *room = ring_reserve(&source->ring, record->len);
+		cr_assert_not_null(room);
+		memcpy(room, record->bytes, record->len);
+		ring_append(&source->ring, record->len, record->kind, 0);
+		source->fed_open = record->kind != RECORD_END;
+		source->fed_ends += record->kind == RECORD_END;
+	}
 	if (model_random(&s->random, 3) > 0)
 		ring_commit(&source->ring, NULL, 0);
+}
+
+static void
+source_step(struct sim *s, unsigned server)
+{
+	source_write(s, server);
+	source_feed(s, server);
 }
 
 static struct model_bytes *
@@ -223,6 +310,10 @@ reduce_sim_go_live(struct sim *s)
 	s->read = s->durable;
 	for (unsigned i = 0; s->durable > 0 && i < s->pipeline->view_count; i++) {
 		unsigned shown;
+		model_fold_free(&s->fold[i]);
+		memset(&s->fold[i], 0, sizeof(s->fold[i]));
+		if (!s->target.known[i])
+			continue;
 		struct model_bytes *rows = reduce_sim_view(s, i, s->committed, &shown);
 		for (unsigned k = 0; k < shown; k++)
 			cr_assert(model_fold_apply(&s->fold[i], 1, rows[k].bytes, rows[k].len));
@@ -246,13 +337,167 @@ reduce_sim_absorb(struct sim *s, unsigned input)
 		return;
 	}
 	struct sim_source *source = &s->source[input];
-	s->committed[input] = source->queue[source->head++ % SIM_QUEUE];
+	if (record.kind == RECORD_END)
+		source->absorbed++;
+	s->committed[input] = source->states[source->absorbed];
 	if (result == CORE_CUT)
 		reduce_sim_go_live(s);
 }
 
-int64_t
-reduce_sim_position_next(const struct sim *s, const struct batch *batch, unsigned server)
+/* --- the fake target --- */
+
+static size_t
+target_find(const struct sim_target *t, uint64_t number, uint32_t part)
+{
+	size_t i = 0;
+
+	while (i < t->count && (t->parts[i].number != number || t->parts[i].part != part))
+		i++;
+	return i;
+}
+
+static void
+target_store(struct sim_target *t, struct sim_effect *effect)
+{
+	const struct checkpoint *record = &effect->record;
+
+	cr_assert_eq(target_find(t, record->number, record->part), t->count, "stored twice");
+	cr_assert_gt(record->number, t->number);
+	if (t->count == t->room) {
+		t->room = t->room > 0 ? t->room * 2 : 64;
+		t->parts = xreallocarray(t->parts, t->room, sizeof(*t->parts));
+	}
+	t->parts[t->count++] = (struct sim_part){
+	    .number = record->number,
+	    .part = record->part,
+	    .bytes = effect->bytes,
+	    .len = record->len,
+	};
+	t->part_bytes += record->len;
+	effect->bytes = NULL;
+}
+
+static void
+target_flip(struct sim_target *t, const struct sim_effect *effect)
+{
+	const struct checkpoint *record = &effect->record;
+	size_t parts = 0;
+
+	for (size_t i = 0; i < t->count; i++)
+		parts += t->parts[i].number == record->number;
+	cr_assert_eq(parts, record->part, "a flip without all of its parts");
+	cr_assert_leq(record->batch, effect->batch);
+	t->number = record->number;
+	t->batch = record->batch;
+	free(t->position);
+	t->position = xstrndup((const char *)effect->bytes, record->len);
+	t->flips++;
+}
+
+static void
+target_apply(struct sim_target *t, struct sim_effect *effect)
+{
+	const struct checkpoint *record = &effect->record;
+	size_t i;
+
+	if (record->step == CHECKPOINT_PART) {
+		target_store(t, effect);
+	} else if (record->step == CHECKPOINT_FLIP) {
+		target_flip(t, effect);
+	} else {
+		i = target_find(t, record->number, record->part);
+		cr_assert_lt(i, t->count, "a part is deleted that is not there");
+		t->parts[i].forgotten = true;
+		t->forgets++;
+	}
+	free(effect->bytes);
+}
+
+/* Commits up to batch `durable`; after a death the others are gone. */
+static void
+target_commit(struct sim_target *t, uint64_t durable, bool death)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < t->effect_count; i++) {
+		if (t->effects[i].batch <= durable)
+			target_apply(t, &t->effects[i]);
+		else if (death)
+			free(t->effects[i].bytes);
+		else
+			t->effects[kept++] = t->effects[i];
+	}
+	t->effect_count = kept;
+}
+
+static void
+target_note(struct sim_target *t, uint64_t batch, const struct checkpoint *record)
+{
+	if (t->effect_count == t->effect_room) {
+		t->effect_room = t->effect_room > 0 ? t->effect_room * 2 : 64;
+		t->effects = xreallocarray(t->effects, t->effect_room, sizeof(*t->effects));
+	}
+	struct sim_effect *effect = &t->effects[t->effect_count++];
+	*effect = (struct sim_effect){.batch = batch, .record = *record};
+	effect->bytes = xcalloc(1, record->len + 1);
+	if (record->len > 0)
+		memcpy(effect->bytes, record->data, record->len);
+}
+
+/* A part is deleted in the target when it was forgotten; here perhaps later, which must not matter. */
+static void
+target_sweep(struct sim *s)
+{
+	struct sim_target *t = &s->target;
+	size_t kept = 0;
+	bool late = model_random(&s->random, 2) == 0;
+
+	for (size_t i = 0; i < t->count; i++) {
+		bool gone = t->parts[i].number > t->number || (t->parts[i].forgotten && !late);
+		if (gone)
+			free(t->parts[i].bytes);
+		else
+			t->parts[kept++] = t->parts[i];
+	}
+	t->count = kept;
+}
+
+static void
+image_fill(const struct sim *s, int fd)
+{
+	const struct sim_target *t = &s->target;
+	struct image_record record = {.kind = IMAGE_VIEW};
+
+	for (unsigned i = 0; i < s->pipeline->view_count; i++) {
+		record.number = i;
+		if (t->known[i])
+			cr_assert_eq(image_put(fd, &record), 0);
+	}
+	if (t->number > 0) {
+		record = (struct image_record){
+		    .kind = IMAGE_CHECKPOINT,
+		    .number = t->number,
+		    .batch = t->batch,
+		    .data = t->position,
+		    .len = strlen(t->position),
+		};
+		cr_assert_eq(image_put(fd, &record), 0);
+	}
+	for (size_t i = 0; i < t->count; i++) {
+		record = (struct image_record){
+		    .kind = IMAGE_PART,
+		    .number = t->parts[i].number,
+		    .part = t->parts[i].part,
+		    .data = t->parts[i].bytes,
+		    .len = t->parts[i].len,
+		};
+		cr_assert_eq(image_put(fd, &record), 0);
+	}
+	cr_assert_eq(image_seal(fd), 0);
+}
+
+static int64_t
+position_next(const struct sim *s, const char *json, size_t len, unsigned server)
 {
 	struct partition_position *partitions;
 	struct transaction_position transaction;
@@ -260,8 +505,8 @@ reduce_sim_position_next(const struct sim *s, const struct batch *batch, unsigne
 	unsigned count;
 	int64_t next = -1;
 
-	cr_assert_eq(position_parse(batch->position, batch->position_len, s->pipeline, server,
-				    &partitions, &count, &transaction, &error),
+	cr_assert_eq(position_parse(json, len, s->pipeline, server, &partitions, &count,
+				    &transaction, &error),
 		     0, "%s", error);
 	if (count == 1)
 		next = partitions[0].next;
@@ -269,10 +514,112 @@ reduce_sim_position_next(const struct sim *s, const struct batch *batch, unsigne
 	return next;
 }
 
+int64_t
+reduce_sim_position_next(const struct sim *s, const struct batch *batch, unsigned server)
+{
+	return position_next(s, batch->position, batch->position_len, server);
+}
+
+/* Ingest begins at a position: after so many transactions. */
+static void
+source_seek(struct sim_source *source, int64_t transactions, int64_t cut_after)
+{
+	source->fed = 0;
+	source->fed_ends = source->absorbed = transactions;
+	for (int64_t ends = 0; ends < transactions; source->fed++)
+		ends += source->log[source->fed].kind == RECORD_END;
+	source->fed_open = source->cut = false;
+	source->cut_after = cut_after;
+}
+
+/* Break or lose one stored part that is not forgotten. */
+static bool
+target_damage(struct sim *s)
+{
+	struct sim_target *t = &s->target;
+
+	if (!s->damage || t->number == 0 || model_random(&s->random, 3) > 0)
+		return false;
+	size_t i = model_random(&s->random, t->count);
+	if (t->parts[i].forgotten)
+		return false;
+	if (model_random(&s->random, 2) == 0) {
+		t->parts[i].bytes[model_random(&s->random, t->parts[i].len)] ^= 1;
+		return true;
+	}
+	free(t->parts[i].bytes);
+	t->parts[i] = t->parts[t->count - 1];
+	t->count--;
+	return false; /* perhaps one that was about to be forgotten */
+}
+
+static void
+core_reload(struct sim *s)
+{
+	struct image image;
+	int fd = image_create();
+
+	image_fill(s, fd);
+	cr_assert_eq(image_open(&image, fd), 0);
+	core_free(s->core);
+	s->core = core_new(s->pipeline);
+	cr_assert_eq(core_load(s->core, &image), CORE_OK, "%s", core_error(s->core)->text);
+	image_close(&image);
+	close(fd);
+}
+
+void
+reduce_sim_recover(struct sim *s)
+{
+	const char *durable = s->target.batch_position[s->durable % SIM_EXPECTED];
+	size_t len;
+
+	target_commit(&s->target, s->durable, true);
+	target_sweep(s);
+	bool damaged = target_damage(s);
+	for (unsigned i = 0; i < SIM_VIEWS; i++)
+		s->target.known[i] = s->target.known[i] && s->target.known_batch[i] <= s->durable;
+	/* It may have been told to forget a view: then all of that is shown anew. */
+	for (unsigned i = 0; i < SIM_VIEWS; i++)
+		s->target.known[i] = s->target.known[i] && model_random(&s->random, 8) > 0;
+	core_reload(s);
+	s->recoveries++;
+	const char *origin = core_origin(s->core, &len);
+	s->loads += len > 0;
+	s->refusals += core_refusal(s->core) != NULL;
+	cr_assert(len > 0 || core_refusal(s->core) != NULL || s->target.number == 0);
+	cr_assert(s->damage || core_refusal(s->core) == NULL, "seed %" PRIu64 ": %s", s->seed,
+		  core_refusal(s->core));
+	if (!damaged && len > 0)
+		cr_assert_str_eq(origin, s->target.position);
+	for (unsigned i = 0; i < SIM_SERVERS; i++) {
+		int64_t cut_after = s->source[i].cut_after, from = 0;
+		if (durable != NULL)
+			cut_after = position_next(s, durable, strlen(durable), i);
+		if (len > 0)
+			from = position_next(s, origin, len, i);
+		from = from > 0 ? from : 0;
+		cut_after = cut_after > 0 ? cut_after : 0;
+		cr_assert_leq(from, cut_after, "the checkpoint is ahead of the target");
+		s->replayed += (uint64_t)(cut_after - from);
+		rings_close(&s->in_fds[i], &s->source[i].ring, &s->in[i]);
+		rings_open(&s->in_fds[i], &s->source[i].ring, &s->in[i]);
+		source_seek(&s->source[i], from, cut_after);
+		s->committed[i] = s->source[i].states[from];
+	}
+	rings_close(&s->out_fds, &s->out, &s->reader);
+	rings_open(&s->out_fds, &s->out, &s->reader);
+	s->read = s->durable;
+	s->rows = 0;
+}
+
+/* --- egress --- */
+
 static void
 reduce_sim_read_batch(struct sim *s, const struct batch *batch)
 {
 	const struct sim_state *expected = s->expected[batch->number % SIM_EXPECTED];
+	char **position = &s->target.batch_position[batch->number % SIM_EXPECTED];
 
 	cr_assert_eq(batch->number, s->read + 1);
 	cr_assert_eq(batch->rows, s->rows);
@@ -280,35 +627,76 @@ reduce_sim_read_batch(struct sim *s, const struct batch *batch)
 	s->read = batch->number;
 	s->rows = 0;
 	s->clean_stop = batch->clean_stop;
-	for (unsigned i = 0; i < SIM_SERVERS; i++)
-		cr_assert_eq(reduce_sim_position_next(s, batch, i), expected[i].next);
+	free(*position);
+	*position = xstrndup(batch->position, batch->position_len);
+	for (unsigned i = 0; i < SIM_SERVERS; i++) {
+		int64_t next = reduce_sim_position_next(s, batch, i);
+		cr_assert(next == expected[i].next || (next == -1 && expected[i].next == 0));
+	}
 	reduce_sim_check(s, expected, "at a batch");
 }
 
-/* Egress: read up to `max` records. */
 static void
-reduce_sim_read(struct sim *s, unsigned max)
+reduce_sim_read_view(struct sim *s, const struct ring_record *record)
 {
-	struct ring_record record;
+	enum view_step step;
+	uint16_t view;
+	uint64_t rows;
+
+	cr_assert(batch_get_view(record, &view, &step, &rows));
+	cr_assert_eq(s->rows, 0, "rows stand before a VIEW record");
+	if (step == VIEW_LIVE)
+		cr_assert_eq(rows, s->fold[view].count,
+			     "view %u, seed %" PRIu64 ": %" PRIu64 " rows, %u expected", view,
+			     s->seed, rows, s->fold[view].count);
+	else
+		cr_assert_eq(step, VIEW_FILL);
+	cr_assert_eq(step == VIEW_LIVE, s->target.known[view]);
+	if (!s->target.known[view])
+		s->target.known_batch[view] = s->read + 1;
+	s->target.known[view] = true;
+}
+
+static void
+reduce_sim_read_record(struct sim *s, const struct ring_record *record)
+{
+	struct checkpoint checkpoint;
 	struct batch batch;
 	const uint8_t *row;
 	uint16_t view;
 	size_t len;
 	int diff;
 
-	while (max-- > 0 && ring_next(&s->reader, &record) > 0) {
-		if (record.kind == RECORD_BATCH) {
-			cr_assert(batch_get_batch(&record, &batch));
-			reduce_sim_read_batch(s, &batch);
-			continue;
-		}
-		cr_assert_eq(record.kind, RECORD_ROW);
-		cr_assert(batch_get_row(&record, &view, &diff, &row, &len));
+	switch (record->kind) {
+	case RECORD_BATCH:
+		cr_assert(batch_get_batch(record, &batch));
+		reduce_sim_read_batch(s, &batch);
+		return;
+	case RECORD_VIEW:
+		reduce_sim_read_view(s, record);
+		return;
+	case RECORD_CHECKPOINT:
+		cr_assert(batch_get_checkpoint(record, &checkpoint));
+		target_note(&s->target, s->read + 1, &checkpoint);
+		return;
+	default:
+		cr_assert_eq(record->kind, RECORD_ROW);
+		cr_assert(batch_get_row(record, &view, &diff, &row, &len));
 		cr_assert(model_fold_apply(&s->fold[view], diff, row, len),
 			  "a diff of %d that does not fit what is shown; seed %" PRIu64, diff,
 			  s->seed);
 		s->rows++;
 	}
+}
+
+/* Read up to `max` records. */
+static void
+reduce_sim_read(struct sim *s, unsigned max)
+{
+	struct ring_record record;
+
+	while (max-- > 0 && ring_next(&s->reader, &record) > 0)
+		reduce_sim_read_record(s, &record);
 	ring_commit(&s->reader, NULL, 0);
 }
 
@@ -326,7 +714,6 @@ reduce_sim_emit(struct sim *s)
 	if (core_counters(s->core).batch > before) {
 		memcpy(s->expected[(before + 1) % SIM_EXPECTED], s->committed,
 		       sizeof(s->committed));
-		cr_assert_geq(s->now_ms - s->closed_ms, s->pipeline->commit_interval_ms);
 		s->closed_ms = s->now_ms;
 	}
 	ring_commit(&s->out, NULL, 0);
@@ -352,8 +739,10 @@ reduce_sim_step(struct sim *s, bool sources)
 		reduce_sim_read(s, (unsigned)model_random(&s->random, 40));
 		break;
 	case 6:
-		if (model_random(&s->random, 2) == 0)
+		if (model_random(&s->random, 2) == 0) {
 			s->durable = s->read;
+			target_commit(&s->target, s->durable, false);
+		}
 		break;
 	default:
 		s->now_ms += (int64_t)model_random(&s->random, 30);
@@ -367,16 +756,17 @@ reduce_sim_stop(struct sim *s, bool whole)
 {
 	s->closing = true;
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
-		while (whole && (s->source[i].open || !s->source[i].cut))
+		struct sim_source *source = &s->source[i];
+		while (whole && (source->open || !source->cut || source->fed < source->log_count))
 			reduce_sim_step(s, true);
-		ring_commit(&s->source[i].ring, NULL, 0);
+		ring_commit(&source->ring, NULL, 0);
 	}
 	for (int i = 0; i < 12000; i++)
 		reduce_sim_step(s, false);
 	for (unsigned i = 0; whole && i < SIM_SERVERS; i++)
 		cr_assert_eq(s->committed[i].next, s->source[i].now.next);
 	core_finish(s->core);
-	for (int i = 0; i < 2000 && !core_is_settled(s->core, s->durable); i++)
+	for (int i = 0; i < 20000 && !core_is_settled(s->core, s->durable); i++)
 		reduce_sim_step(s, false);
 	cr_assert(core_is_settled(s->core, s->durable));
 	cr_assert_eq(core_counters(s->core).batch, s->durable);
@@ -384,22 +774,58 @@ reduce_sim_stop(struct sim *s, bool whole)
 		reduce_sim_check(s, s->committed, "at the end");
 }
 
-void
-reduce_sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole)
+/* A start after a clean stop replays nothing, and its state is the one that was. */
+static void
+reduce_sim_start_again(struct sim *s)
 {
+	uint64_t replayed = s->replayed;
+
+	s->damage = false;
+	reduce_sim_recover(s);
+	cr_assert_eq(s->replayed, replayed, "seed %" PRIu64 ": %" PRIu64 " read again", s->seed,
+		     s->replayed - replayed);
+	memset(s->target.known, 0, sizeof(s->target.known));
+	core_reload(s);
+	uint64_t read = s->read;
+	for (int i = 0; i < 4000; i++)
+		reduce_sim_step(s, true);
+	cr_assert_gt(s->read, read);
+	reduce_sim_check(s, s->committed, "after a clean stop");
+}
+
+void
+reduce_sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole, bool deaths)
+{
+	static const size_t rings[] = {2048, 4096, RING_BYTES_MIN};
 	static struct sim s;
 
 	reduce_sim_init(&s, seed);
 	s.durable = s.read = durable;
 	s.pipeline->commit_interval_ms = interval_ms;
+	if (deaths) {
+		s.damage = seed % 3 == 0;
+		s.pipeline->checkpoint_interval_ms = 20 + (int64_t)model_random(&s.random, 600);
+		s.pipeline->ring_bytes = rings[model_random(&s.random, 3)];
+	}
 	for (unsigned i = 0; durable > 0 && i < SIM_SERVERS; i++)
 		s.source[i].cut_after = (int64_t)model_random(&s.random, 40);
-	for (int i = 0; i < 15000; i++)
+	for (unsigned i = 0; durable > 0 && i < SIM_VIEWS; i++)
+		s.target.known[i] = true;
+	if (deaths)
+		core_reload(&s);
+	for (int i = 0; i < 15000; i++) {
 		reduce_sim_step(&s, true);
-	cr_assert(core_is_live(s.core));
-	cr_assert_gt(core_counters(s.core).batches, interval_ms > 0 ? 20 : 60,
-		     "only %" PRIu64 " batches, seed %" PRIu64, core_counters(s.core).batches,
-		     seed);
+		if (deaths && model_random(&s.random, 700) == 0)
+			reduce_sim_recover(&s);
+	}
+	if (!deaths)
+		cr_assert_gt(core_counters(s.core).batches, interval_ms > 0 ? 20 : 60,
+			     "only %" PRIu64 " batches, seed %" PRIu64,
+			     core_counters(s.core).batches, seed);
 	reduce_sim_stop(&s, whole);
+	if (deaths && whole) {
+		cr_assert_gt(s.target.flips, 3, "seed %" PRIu64, seed);
+		reduce_sim_start_again(&s);
+	}
 	reduce_sim_fini(&s);
 }

@@ -16,8 +16,8 @@
 enum {
 	SIM_SERVERS = 2,
 	SIM_ROWS_MAX = 64,
-	SIM_QUEUE = 64,
 	SIM_EXPECTED = 4,
+	SIM_VIEWS = 2 * MODEL_SHAPES,
 };
 
 struct sim_state { /* of one server's table after a transaction */
@@ -26,29 +26,73 @@ struct sim_state { /* of one server's table after a transaction */
 	int64_t next; /* offset: says which transaction it is */
 };
 
-struct sim_source { /* one ingest: writes transactions at random, record by record */
-	struct ring ring;
-	struct sim_state now, before;      /* before: the snapshot that is open */
-	struct sim_state queue[SIM_QUEUE]; /* after each transaction that stands in the ring */
-	unsigned head, tail;
-	unsigned left; /* records of the open transaction */
-	bool open, snapshot, cut;
-	int64_t transactions, cut_after;
+struct sim_record { /* of the log that ingest reads */
+	uint8_t *bytes;
+	size_t len;
+	uint16_t kind;
+};
+
+struct sim_source {                  /* one table's history and its ingest */
+	struct ring ring;            /* to the core */
+	struct ring pen, log_reader; /* records are made here, then moved to the log */
+	struct ring_fds pen_fds;
+	struct sim_record *log;
+	size_t log_count, log_room;
+	struct sim_state *states; /* after each transaction in the log; [0]: before all */
+	size_t state_count, state_room;
+	struct sim_state now, before; /* before: the snapshot that is open */
+	unsigned left;                /* records of the open transaction */
+	bool open, snapshot;
+	size_t fed;         /* records of the log that ingest has put into the ring */
+	int64_t fed_ends;   /* transactions among them */
+	int64_t absorbed;   /* transactions that the core has absorbed */
+	bool fed_open, cut; /* ingest is in mid-transaction; has put its CUT, which it does ... */
+	int64_t cut_after;  /* ... after so many transactions */
+};
+
+struct sim_part {
+	uint64_t number;
+	uint32_t part;
+	uint8_t *bytes;
+	size_t len;
+	bool forgotten;
+};
+
+struct sim_effect { /* of a batch that is not durable yet */
+	uint64_t batch;
+	struct checkpoint record;
+	uint8_t *bytes;
+};
+
+struct sim_target { /* what the fake target has stored */
+	struct sim_part *parts;
+	size_t count, room;
+	struct sim_effect *effects;
+	size_t effect_count, effect_room;
+	uint64_t number, batch, begun; /* the newest checkpoint; parts of a newer one: begun */
+	char *position;
+	char *batch_position[SIM_EXPECTED]; /* at each batch, by its number */
+	bool known[SIM_VIEWS];
+	uint64_t known_batch[SIM_VIEWS];     /* since which batch */
+	uint64_t part_bytes, flips, forgets; /* ever written */
 };
 
 struct sim {
 	struct pipeline *pipeline;
 	struct core *core;
 	struct sim_source source[SIM_SERVERS];
+	struct sim_target target;
 	struct ring in[SIM_SERVERS], out, reader;
 	struct ring_fds in_fds[SIM_SERVERS], out_fds;
 	struct sim_state committed[SIM_SERVERS];              /* what the core has absorbed whole */
 	struct sim_state expected[SIM_EXPECTED][SIM_SERVERS]; /* at each batch, by its number */
-	struct model_fold fold[2 * MODEL_SHAPES];
+	struct model_fold fold[SIM_VIEWS];
 	struct model_random random;
 	uint64_t seed, durable, read, rows, full;
+	uint64_t recoveries, loads, replayed, refusals;
 	int64_t now_ms, closed_ms;
 	bool clean_stop, closing; /* closing: no new transactions */
+	bool damage;              /* stored parts are broken or lost now and then */
 };
 
 void reduce_sim_init(struct sim *, uint64_t seed);
@@ -62,9 +106,16 @@ void reduce_sim_put_end(struct ring *, enum record_kind, unsigned table, int64_t
 int64_t reduce_sim_position_next(const struct sim *, const struct batch *, unsigned server);
 
 /*
+ * Everything dies: a new core loads what the target has stored at the durable batch, and ingest
+ * reads from there.
+ */
+void reduce_sim_recover(struct sim *);
+
+/*
  * Random transactions, snapshots, reads, acknowledgments and time, then a stop: each batch is held
  * against a recompute. durable > 0: after a replay. `whole`: the sources end their transactions.
+ * `deaths`: now and then everything dies; a clean stop then leaves nothing to replay.
  */
-void reduce_sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole);
+void reduce_sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole, bool deaths);
 
 #endif
