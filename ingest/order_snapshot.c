@@ -109,7 +109,7 @@ order_snapshot_begun(struct order *o, uint16_t table, const struct order_partiti
 {
 	struct order_table *t = &o->tables[table];
 	t->begun = true;
-	t->first_seen = t->end_seen = false;
+	t->first_seen = t->end_seen = t->more = false;
 	t->lsn = p->head.lsn;
 	t->xid = p->head.xid;
 	if (!o->snapshot_open)
@@ -132,6 +132,8 @@ order_snapshot_applied(struct order *o, struct order_partition *p)
 	p->rows = true;
 	t->first_seen |= mark_is_first(mark);
 	t->end_seen |= mark == SNAPSHOT_LAST || mark == SNAPSHOT_LAST_IN_COLLECTION;
+	/* A table of one row says `first` or `last`; a connector without end marks has no first ones. */
+	t->more |= mark == SNAPSHOT_FIRST_IN_COLLECTION || (mark == SNAPSHOT_TRUE && t->first_seen);
 	o->last_seen |= mark == SNAPSHOT_LAST;
 	o->row_ms = o->now_ms;
 }
@@ -160,9 +162,20 @@ head_is_due(const struct order *o, const struct order_partition *p)
 	return p->head.has_sequence && p->head.sequence < o->tx.last;
 }
 
+/* One partition has its rows in the connector's order: the end mark is then still to come. */
+static bool
+table_lacks_rows(const struct order_table *t)
+{
+	return t->begun && t->partitions == 1 && t->more && !t->end_seen;
+}
+
 static int64_t
 silence_needed(const struct order *o)
 {
+	/* The last row of the last table says nothing of the other tables' topics. */
+	for (unsigned i = 0; i < o->table_room; i++)
+		if (table_lacks_rows(&o->tables[i]))
+			return ORDER_SNAPSHOT_MS;
 	if (o->last_seen || (o->end_pending && o->end.lsn > o->snapshot_lsn))
 		return o->autocommit_ms;
 	for (unsigned i = 0; i < o->table_room; i++)

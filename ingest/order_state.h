@@ -51,6 +51,7 @@ struct order_table {
 	unsigned partitions;
 	unsigned behind;                  /* partitions with unread history and no head */
 	bool begun, first_seen, end_seen; /* the open attempt */
+	bool more;                        /* by its marks this one has rows yet to come */
 	uint64_t lsn, xid;
 	struct snapshot_place closed; /* the newest whole one */
 	uint64_t taken;               /* events of taken_xid applied */

@@ -4,9 +4,9 @@
 #include "common/pack.h"
 #include "ingest/order_state.h"
 
-#define TOKEN_VERSION    2
+#define TOKEN_VERSION    3
 #define TOKEN_FIELDS     15
-#define TABLE_FIELDS     7
+#define TABLE_FIELDS     8
 #define PARTITION_FIELDS 6
 
 /* --- position entries --- */
@@ -56,6 +56,7 @@ table_save(const struct order_table *t, uint16_t table, struct pack *pack)
 	pack_bool(pack, t->begun);
 	pack_bool(pack, t->first_seen);
 	pack_bool(pack, t->end_seen);
+	pack_bool(pack, t->more);
 	pack_uint(pack, t->lsn);
 	pack_uint(pack, t->xid);
 	pack_uint(pack, t->taken);
@@ -119,6 +120,7 @@ table_load(struct order *o, struct unpack *u)
 	t->begun = unpack_bool(u);
 	t->first_seen = unpack_bool(u);
 	t->end_seen = unpack_bool(u);
+	t->more = unpack_bool(u);
 	t->lsn = unpack_uint(u);
 	t->xid = unpack_uint(u);
 	t->taken = unpack_uint(u);

@@ -117,6 +117,7 @@ crash_pipeline() # its name is that of the database in the target
 		cat <<-END
 			SET pipeline = '$database';
 			SET checkpoint_interval_ms = 500;
+			SET autocommit_duration_ms = 1000; -- the snapshot of a table of four partitions ends by silence
 			CREATE SERVER kafka FOREIGN DATA WRAPPER debezium
 			  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', transaction_topic 'crash.transaction');
 			CREATE SERVER target FOREIGN DATA WRAPPER postgres

@@ -260,6 +260,40 @@ Test(order, snapshot_without_end_mark_closes_by_silence)
 	order_free(o);
 }
 
+/* Of two tables the second one's last row may be there before the first one's rows are. */
+Test(order, snapshot_waits_for_the_end_of_each_table)
+{
+	struct order *o = order_new(ORDER_METADATA, 100);
+	struct event_place e = place(0, 10, 0);
+	struct order_action a;
+	for (uint16_t table = 0; table < 2; table++)
+		order_add_partition(o, &(struct partition_position){.table = table}, NULL);
+	cr_assert_eq(step_done(o, 0), ORDER_CUT);
+	e.snapshot = SNAPSHOT_FIRST;
+	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	e.offset = 1;
+	e.snapshot = SNAPSHOT_TRUE;
+	cr_assert_eq(offer(o, e), ORDER_APPLY);
+	e.offset = 0;
+	e.snapshot = SNAPSHOT_LAST;
+	order_offer(o, 1, &e);
+	cr_assert_eq(step_done(o, 0), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	order_idle(o, 0, 2, 4000);
+	order_idle(o, 1, 1, 4000);
+	order_step(o, 4000, &a);
+	cr_assert_eq(a.step, ORDER_WAIT);
+	e.offset = 2;
+	e.snapshot = SNAPSHOT_LAST_IN_COLLECTION;
+	order_offer(o, 0, &e);
+	cr_assert_eq(step_done(o, 4000), ORDER_APPLY);
+	order_idle(o, 0, 3, 4100);
+	order_idle(o, 1, 1, 4100);
+	cr_assert_eq(step_done(o, 4100), ORDER_SNAPSHOT_END);
+	order_free(o);
+}
+
 Test(order, snapshot_begins_anew)
 {
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
