@@ -107,7 +107,8 @@ EGRESS := \
 	egress/postgres.c \
 	egress/store.c \
 	egress/stream.c \
-	egress/target.c
+	egress/target.c \
+	egress/views.c
 
 PROGRAMS := tallyd tallyd-ingest tallyd-reduce tallyd-egress
 
@@ -154,7 +155,7 @@ $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libc
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
-$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,checkpoint_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c)) $(BUILD)/libcommon.a
+$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,checkpoint_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault

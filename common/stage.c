@@ -86,6 +86,8 @@ stage_arguments(struct stage *s, int argc, char **argv)
 			s->offline = true;
 		} else if (s->check && s->role == ROLE_EGRESS && strcmp(argv[i], "--ddl") == 0) {
 			s->ddl = true;
+		} else if (s->check && s->role == ROLE_EGRESS && strcmp(argv[i], "--drop") == 0) {
+			s->drop = true;
 		} else {
 			stage_refuse(argv[i], "unknown argument");
 		}

@@ -71,6 +71,7 @@ struct stage {
 	enum stage_role role;
 	bool check, offline; /* `check` mode: no rings, no control socket, no board */
 	bool ddl;            /* egress's check: print what the target's owner is to run */
+	bool drop;           /* egress's check: no check, the target is to forget the pipeline */
 	unsigned server;     /* ingest: which of pipeline->servers it reads */
 	struct pipeline *pipeline;
 	struct board *board;

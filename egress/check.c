@@ -60,10 +60,12 @@ check_connect(struct check *c)
 							: EXIT_CONFIG);
 		return false;
 	}
-	stage_report(c->stage, LOG_INFO, place,
-		     "target: PostgreSQL %d.%d at %s, database \"%s\", user \"%s\"%s",
-		     version / 10000, version % 10000, postgres_where(pg), postgres_database(pg),
-		     postgres_user(pg), postgres_uses_ssl(pg) ? ", encrypted" : "");
+	if (!c->stage->drop)
+		stage_report(c->stage, LOG_INFO, place,
+			     "target: PostgreSQL %d.%d at %s, database \"%s\", user \"%s\"%s",
+			     version / 10000, version % 10000, postgres_where(pg),
+			     postgres_database(pg), postgres_user(pg),
+			     postgres_uses_ssl(pg) ? ", encrypted" : "");
 	if (version >= 120000)
 		return true;
 	stage_report(c->stage, LOG_ERROR, place, "PostgreSQL 12 is the oldest that tallyd knows");
@@ -190,6 +192,84 @@ check_online(struct check *c)
 		check_views(c, present);
 }
 
+/* True when no tallyd works on the pipeline: the lock is ours until the connection ends. */
+static bool
+drop_lock(struct check *c)
+{
+	int got = target_try_lock(&c->target);
+	char *holder;
+
+	if (got < 0)
+		check_result(c, INSPECT_LOST);
+	if (got > 0)
+		return true;
+	holder = target_holder(&c->target);
+	stage_report(c->stage, LOG_ERROR, &c->stage->pipeline->target_place,
+		     "pipeline \"%s\" is held by %s: stop it, then drop again",
+		     c->stage->pipeline->name, holder != NULL ? holder : "another session");
+	free(holder);
+	check_note(c, EXIT_TEMPORARY);
+	return false;
+}
+
+static void
+drop_failed(struct check *c)
+{
+	if (!postgres_state_is(c->target.pg, "42501"))
+		check_result(c, INSPECT_LOST);
+	stage_report(c->stage, LOG_ERROR, &c->stage->pipeline->target_place,
+		     "user \"%s\" may not delete from tallyd.pipeline: %s",
+		     postgres_user(c->target.pg), postgres_error(c->target.pg));
+	check_note(c, EXIT_DENIED);
+}
+
+static void
+drop_rows(struct check *c)
+{
+	const char *values[1] = {c->stage->pipeline->name};
+	struct postgres_params params = {.count = 1, .values = values};
+	struct postgres *pg = c->target.pg;
+	int error;
+	bool there = ddl_look(pg, &error) != DDL_ABSENT;
+
+	if (error < 0)
+		check_result(c, INSPECT_LOST);
+	if (there &&
+	    postgres_query(
+		pg,
+		"WITH d AS (DELETE FROM tallyd.pipeline WHERE name = $1 RETURNING batch)"
+		" SELECT d.batch, (SELECT count(*) FROM tallyd.checkpoint WHERE pipeline = $1),"
+		" (SELECT coalesce(string_agg(target, ', ' ORDER BY view), 'none')"
+		" FROM tallyd.view WHERE pipeline = $1) FROM d",
+		&params) < 0) {
+		drop_failed(c);
+		return;
+	}
+	if (!there || postgres_rows(pg) == 0) {
+		stage_report(c->stage, LOG_ERROR, NULL,
+			     "database \"%s\" at %s knows no pipeline \"%s\": there is nothing to"
+			     " drop",
+			     postgres_database(pg), postgres_where(pg), values[0]);
+		check_note(c, EXIT_CONFIG);
+		return;
+	}
+	stage_report(
+	    c->stage, LOG_INFO, NULL,
+	    "removed pipeline \"%s\" at batch %s, with %s parts of checkpoints, from schema"
+	    " tallyd in database \"%s\" at %s; left alone: its tables (%s) with all of"
+	    " their rows, and the offsets of the consumer group in Kafka",
+	    values[0], postgres_get(pg, 0, 0), postgres_get(pg, 0, 1), postgres_database(pg),
+	    postgres_where(pg), postgres_get(pg, 0, 2));
+}
+
+static void
+check_drop(struct check *c)
+{
+	/* Without a limit from here on: a large checkpoint takes its time to go. */
+	if (check_connect(c) && drop_lock(c))
+		drop_rows(c);
+}
+
 static void
 check_print_ddl(const struct check *c)
 {
@@ -208,6 +288,8 @@ egress_check(struct stage *stage)
 		c.worst = EXIT_CONFIG;
 	else if (stage->ddl)
 		check_print_ddl(&c);
+	else if (stage->drop)
+		check_drop(&c);
 	else if (!stage->offline)
 		check_online(&c);
 	target_fini(&c.target);

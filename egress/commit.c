@@ -15,6 +15,7 @@
 #include "egress/store.h"
 #include "egress/stream.h"
 #include "egress/target.h"
+#include "egress/views.h"
 
 #define STATEMENTS 16
 #define NO_VIEW    UINT_MAX
@@ -78,6 +79,7 @@ struct commit {
 	unsigned copying; /* view whose COPY is open, PARTS, or NO_VIEW */
 	struct stream stream;
 	struct store *store;
+	struct views *known; /* what the batch says of views */
 	struct statement statements[STATEMENTS];
 	uint64_t uses;
 	uint8_t *set; /* scratch: views of this batch */
@@ -104,6 +106,7 @@ commit_new(struct target *t)
 
 	c->target = c->stream.target = t;
 	c->store = store_new(t);
+	c->known = views_new(t);
 	c->view_count = p->view_count;
 	c->views = xcalloc(p->view_count + 1, sizeof(*c->views));
 	for (unsigned i = 0; i < p->view_count; i++) {
@@ -145,6 +148,7 @@ commit_free(struct commit *c)
 	}
 	stream_free(&c->stream);
 	store_free(c->store);
+	views_free(c->known);
 	free(c->views);
 	free(c->values);
 	free(c->set);
@@ -169,6 +173,7 @@ commit_forget(struct commit *c)
 	c->rows = 0;
 	c->copying = NO_VIEW;
 	store_begin(c->store);
+	views_restart(c->known);
 	stream_reset(&c->stream);
 }
 
@@ -178,9 +183,21 @@ commit_begin(struct commit *c, uint64_t number, int64_t time_ms)
 	uint64_t now = time_ms > 0 ? (uint64_t)time_ms : 0;
 
 	commit_forget(c);
+	views_begin(c->known);
 	c->number = number;
 	c->time = now > c->target->time ? now : c->target->time + 1; /* I6 */
 	c->streaming = false;
+}
+
+int
+commit_skip(struct commit *c, uint64_t number, bool *filled)
+{
+	if (c->number == number)
+		commit_forget(c);
+	else
+		commit_begin(c, number, 0);
+	c->streaming = false;
+	return views_filled(c->known, filled);
 }
 
 uint64_t
@@ -252,6 +269,10 @@ commit_gather(struct commit *c, uint16_t view, int diff, const uint8_t *row, siz
 
 	if (cv == NULL)
 		return false;
+	if (cv->view->dropped) {
+		c->rows++;
+		return true;
+	}
 	n = cv->view->output_count;
 	if (cv->rows == 0) {
 		for (unsigned o = 0; o < n; o++)
@@ -303,9 +324,9 @@ commit_copy_open(struct commit *c, unsigned what)
 	c->copying = NO_VIEW;
 	if (stream_close(&c->stream) < 0)
 		return -1;
-	into = what == PARTS ? xstrdup(STORE_INTO)
-			     : xasprintf("%s (%s)", c->views[what].table->name,
-					 c->views[what].table->columns);
+	into = what == PARTS ? xstrdup(STORE_INTO) : views_into(c->known, what);
+	if (into == NULL)
+		return -1;
 	done = stream_open(&c->stream, into);
 	free(into);
 	if (done == 0)
@@ -323,6 +344,10 @@ commit_stream(struct commit *c, uint16_t view, int diff, const uint8_t *row, siz
 	*result = 0;
 	if (cv == NULL)
 		return false;
+	if (cv->view->dropped) {
+		c->rows++;
+		return true;
+	}
 	n = cv->view->output_count;
 	if ((*result = commit_copy_open(c, view)) < 0)
 		return true;
@@ -356,6 +381,30 @@ commit_checkpoint(struct commit *c, const struct checkpoint *p, int *result)
 	else if (stream_is_full(&c->stream))
 		*result = stream_flush(&c->stream);
 	return true;
+}
+
+bool
+commit_view(struct commit *c, uint16_t view, enum view_step step, uint64_t rows)
+{
+	return c->rows == 0 && views_take(c->known, view, step, rows);
+}
+
+bool
+commit_must_stream(const struct commit *c)
+{
+	return views_write(c->known);
+}
+
+bool
+commit_fills(const struct commit *c)
+{
+	return views_fill_any(c->known);
+}
+
+int
+commit_check(struct commit *c)
+{
+	return views_check(c->known, c->target->time);
 }
 
 bool
@@ -587,7 +636,8 @@ commit_stream_close(struct commit *c, const struct batch *b)
 	struct postgres *pg = c->target->pg;
 
 	c->copying = NO_VIEW;
-	if (stream_close(&c->stream) < 0 || store_forget(c->store) < 0)
+	if (stream_close(&c->stream) < 0 || views_finish(c->known, c->time) < 0 ||
+	    store_forget(c->store) < 0)
 		return -1;
 	if (FAULT("egress.before_check"))
 		return commit_break(c);

@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct batch;
-struct checkpoint;
+#include "common/batch.h"
+
 struct target;
 struct commit;
 
@@ -29,11 +29,25 @@ void commit_free(struct commit *);
 /* The connection is a new one: what was prepared in the old one is gone. */
 void commit_connected(struct commit *);
 
+/*
+ * Pass over batch `number`, which the target has: what is known of it stays. *filled: it has filled
+ * or rebuilt views, whether its records still say so or not. Returns 0, or -1 as above.
+ */
+int commit_skip(struct commit *, uint64_t number, bool *filled);
+
 /* Begin batch `number`; forgets what was gathered. `time_ms` is now, since 1970. */
 void commit_begin(struct commit *, uint64_t number, int64_t time_ms);
 
 /*
- * One row, as it stands in the ring. False when it is malformed: a corrupt peer, do not go on.
+ * A VIEW record, before the rows. False: malformed, or not before them. must_stream: the batch has
+ * said something that only a transaction of its own can do. fills: views are filled or rebuilt.
+ */
+bool commit_view(struct commit *, uint16_t view, enum view_step, uint64_t rows);
+bool commit_must_stream(const struct commit *);
+bool commit_fills(const struct commit *);
+
+/*
+ * One row, as it stands in the ring; of a dropped view none is written. False when it is malformed: a corrupt peer, do not go on.
  * Gathering never waits; streaming, *result is -1 when the connection is to be opened anew.
  */
 bool commit_gather(struct commit *, uint16_t view, int diff, const uint8_t *row, size_t len);
@@ -58,6 +72,12 @@ int commit_stream_flush(struct commit *);
 /* Commit what was gathered, or streamed. Moves target->batch and target->time. */
 int commit_finish(struct commit *, const struct batch *);
 bool commit_streams(const struct commit *);
+
+/*
+ * The batch is committed: compare the tables of views that it said were live. 0, or -1 as above;
+ * ends the process (78) when one was edited.
+ */
+int commit_check(struct commit *);
 
 /*
  * The mistake that tests/crash must find, only in a build for tests and with TALLYD_SPLIT_POSITION

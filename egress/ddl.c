@@ -42,9 +42,11 @@ static const char ddl[] = CREATE_SCHEMA
     "    target text NOT NULL,\n"
     "    created timestamptz NOT NULL DEFAULT now(),\n"
     "    adopted boolean,\n"
+    "    filled bigint,\n"
     "    PRIMARY KEY (pipeline, view)\n"
     ");\n"
-    "ALTER TABLE tallyd.view ADD COLUMN IF NOT EXISTS adopted boolean;\n"
+    "ALTER TABLE tallyd.view ADD COLUMN IF NOT EXISTS adopted boolean,\n"
+    "    ADD COLUMN IF NOT EXISTS filled bigint;\n"
     "CREATE TABLE IF NOT EXISTS tallyd.checkpoint (\n"
     "    pipeline text NOT NULL REFERENCES tallyd.pipeline ON DELETE CASCADE,\n"
     "    number bigint NOT NULL,\n"
@@ -86,7 +88,7 @@ ddl_look(struct postgres *pg, int *error)
 	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN"
 	    " pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped"
 	    " AND (c.relname, a.attname) IN (('pipeline', 'checkpoint_batch'),"
-	    " ('pipeline', 'checkpoint_position'), ('view', 'adopted'),"
+	    " ('pipeline', 'checkpoint_position'), ('view', 'adopted'), ('view', 'filled'),"
 	    " ('status', 'checkpoint_batch')) WHERE n.nspname = 'tallyd'"
 	    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status')",
 	    NULL);
@@ -94,7 +96,7 @@ ddl_look(struct postgres *pg, int *error)
 	columns = *error == 0 ? postgres_get(pg, 0, 1) : NULL;
 	if (tables == NULL || columns == NULL || strcmp(tables, "4") != 0)
 		return DDL_ABSENT;
-	return strcmp(columns, "4") == 0 ? DDL_PRESENT : DDL_EARLIER;
+	return strcmp(columns, "5") == 0 ? DDL_PRESENT : DDL_EARLIER;
 }
 
 int

@@ -129,6 +129,18 @@ egress_next(struct egress *e, struct ring_record *record)
 	}
 }
 
+static void
+egress_note_view(struct egress *e, const struct ring_record *record)
+{
+	enum view_step step;
+	uint16_t view;
+	uint64_t rows;
+
+	if (!batch_get_view(record, &view, &step, &rows) ||
+	    !commit_view(e->commit, view, step, rows))
+		egress_corrupt(e, "a malformed record of a view");
+}
+
 /* A batch that the target has already: give its room back, bit by bit if it is a large one. */
 static enum egress_step
 egress_skip(struct egress *e)
@@ -136,7 +148,10 @@ egress_skip(struct egress *e)
 	uint64_t records = 0;
 	struct ring_record record;
 	struct batch b;
+	bool filled;
 
+	if (commit_skip(e->commit, e->done + 1, &filled) < 0)
+		return EGRESS_AGAIN;
 	for (;;) {
 		enum egress_step step = egress_next(e, &record);
 
@@ -145,7 +160,9 @@ egress_skip(struct egress *e)
 		(void)FAULT("egress.skip");
 		if (record.kind == RECORD_BATCH)
 			break;
-		if (record.kind != RECORD_ROW && record.kind != RECORD_CHECKPOINT)
+		if (record.kind == RECORD_VIEW)
+			egress_note_view(e, &record);
+		else if (record.kind != RECORD_ROW && record.kind != RECORD_CHECKPOINT)
 			egress_corrupt(e, "a record of a kind that does not belong here");
 		if (++records % BEAT_ROWS == 0)
 			stage_poll(&e->stage, NULL, 0, 0);
@@ -154,6 +171,10 @@ egress_skip(struct egress *e)
 	}
 	if (!batch_get_batch(&record, &b) || b.number != e->done + 1)
 		egress_corrupt(e, "a batch out of turn");
+	if (filled)
+		stage_filled(&e->stage);
+	if (commit_check(e->commit) < 0)
+		return EGRESS_AGAIN;
 	egress_commit_ring(e, b.number);
 	log_info("batch.known", "batch %" PRIu64 " was committed before the connection was lost",
 		 b.number);
@@ -221,6 +242,15 @@ egress_row(struct egress *e, const struct ring_record *record)
 }
 
 static enum egress_step
+egress_view(struct egress *e, const struct ring_record *record)
+{
+	egress_note_view(e, record);
+	if (commit_must_stream(e->commit) && !commit_streams(e->commit))
+		return egress_stream(e);
+	return EGRESS_DONE;
+}
+
+static enum egress_step
 egress_checkpoint(struct egress *e, const struct ring_record *record)
 {
 	struct checkpoint c;
@@ -273,6 +303,11 @@ egress_close_batch(struct egress *e, const struct ring_record *record)
 	egress_count(e, &b);
 	if (FAULT("egress.after_publish"))
 		return EGRESS_AGAIN;
+	if (commit_fills(e->commit))
+		stage_filled(&e->stage);
+	/* Only now, so that nobody waits for it; and before the room, so that no death omits it. */
+	if (commit_check(e->commit) < 0)
+		return EGRESS_AGAIN;
 	egress_commit_ring(e, b.number);
 	(void)FAULT("egress.after_room");
 	atomic_store(&e->stage.board->released, 0);
@@ -304,6 +339,8 @@ egress_batch(struct egress *e)
 			step = egress_row(e, &record);
 		else if (record.kind == RECORD_CHECKPOINT)
 			step = egress_checkpoint(e, &record);
+		else if (record.kind == RECORD_VIEW)
+			step = egress_view(e, &record);
 		else
 			egress_corrupt(e, "a record of a kind that does not belong here");
 		if (step != EGRESS_DONE)

@@ -23,8 +23,7 @@ plan_where(const struct pipeline *p, const char *view)
 	return where;
 }
 
-/* The command that brings a view's table to what it should say, to be pasted into a shell. Heap. */
-static char *
+char *
 plan_rebuild(const struct pipeline *p, const struct view *v)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -329,15 +328,31 @@ plan_clear(struct stage *s, struct postgres *pg, const struct target_table *tabl
 	return all;
 }
 
-/* A view that the file has no more: the target forgets it, and its table stands still. */
 static int
-plan_forget(struct stage *s, struct postgres *pg, const char *view, const char *target)
+plan_delete(struct stage *s, struct postgres *pg, const char *view)
 {
 	const char *values[2] = {s->pipeline->name, view};
 	struct postgres_params params = {.count = 2, .values = values};
 
-	if (postgres_query(pg, "DELETE FROM tallyd.view WHERE pipeline = $1 AND view = $2",
-			   &params) < 0)
+	return postgres_query(pg, "DELETE FROM tallyd.view WHERE pipeline = $1 AND view = $2",
+			      &params);
+}
+
+int
+plan_drop(struct stage *s, struct postgres *pg, const struct view *v)
+{
+	char *view = inspect_view_name(v);
+	int done = plan_delete(s, pg, view);
+
+	free(view);
+	return done;
+}
+
+/* A view that the file has no more: the target forgets it, and its table stands still. */
+static int
+plan_forget(struct stage *s, struct postgres *pg, const char *view, const char *target)
+{
+	if (plan_delete(s, pg, view) < 0)
 		return -1;
 	log_info("view.forgotten", "view %s is in the file no more: its table %s stays as it is",
 		 view, target);
@@ -374,16 +389,19 @@ plan_forget_gone(struct stage *s, struct postgres *pg)
 }
 
 int
-plan_note(struct stage *s, struct postgres *pg, const struct view *v, const struct target_table *t)
+plan_note(struct stage *s, struct postgres *pg, const struct view *v, const struct target_table *t,
+	  const char *adopted, const char *filled)
 {
 	char *view = inspect_view_name(v);
-	const char *values[4] = {s->pipeline->name, view, v->plan, t->name};
-	struct postgres_params params = {.count = 4, .values = values};
+	const char *values[6] = {s->pipeline->name, view, v->plan, t->name, adopted, filled};
+	struct postgres_params params = {.count = 6, .values = values};
 	int done = postgres_query(
 	    pg,
-	    "INSERT INTO tallyd.view AS v (pipeline, view, plan, target) VALUES ($1, $2, $3, $4)"
-	    " ON CONFLICT (pipeline, view) DO UPDATE SET plan = excluded.plan,"
-	    " target = excluded.target, created = excluded.created, adopted = NULL",
+	    "INSERT INTO tallyd.view (pipeline, view, plan, target, adopted, filled)"
+	    " VALUES ($1, $2, $3, $4, $5::boolean, $6::bigint) ON CONFLICT (pipeline, view) DO "
+	    "UPDATE"
+	    " SET plan = excluded.plan, target = excluded.target, created = excluded.created,"
+	    " adopted = excluded.adopted, filled = excluded.filled",
 	    &params);
 
 	free(view);
@@ -403,7 +421,7 @@ plan_settle(struct stage *s, struct postgres *pg, struct target_table *tables, u
 	if (plan_forget_gone(s, pg) < 0)
 		return INSPECT_LOST;
 	for (unsigned i = 0; batch == 0 && anew && i < s->pipeline->view_count; i++)
-		if (plan_note(s, pg, &s->pipeline->views[i], &tables[i]) < 0)
+		if (plan_note(s, pg, &s->pipeline->views[i], &tables[i], NULL, NULL) < 0)
 			return INSPECT_LOST;
 	return INSPECT_OK;
 }

@@ -9,6 +9,7 @@
 
 #include "egress/inspect.h"
 
+struct pipeline;
 struct postgres;
 struct stage;
 struct view;
@@ -43,7 +44,16 @@ enum inspect_result plan_clear(struct stage *, struct postgres *, const struct t
 enum inspect_result plan_settle(struct stage *, struct postgres *, struct target_table *,
 				uint64_t batch, bool anew);
 
-/* Note a view with what it is now. Returns 0, or -1: see the connection. */
-int plan_note(struct stage *, struct postgres *, const struct view *, const struct target_table *);
+/*
+ * Note a view with what it is now; `adopted` is "true" when its table had rows before, "false", or
+ * NULL for not known; `filled` the batch that has all of its rows, NULL: none yet. Or delete it.
+ * Returns 0, or -1: see the connection.
+ */
+int plan_note(struct stage *, struct postgres *, const struct view *, const struct target_table *,
+	      const char *adopted, const char *filled);
+int plan_drop(struct stage *, struct postgres *, const struct view *);
+
+/* The command that brings a view's table to what it should say, in backquotes. Heap. */
+char *plan_rebuild(const struct pipeline *, const struct view *);
 
 #endif

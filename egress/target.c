@@ -443,8 +443,7 @@ target_say_standby(struct target *t)
 		stage_standby(t->stage, note);
 }
 
-/* One try. 1 got it, 0 not, -1 failed. */
-static int
+int
 target_try_lock(struct target *t)
 {
 	const char *values[1] = {t->lock};

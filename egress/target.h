@@ -59,6 +59,7 @@ int target_open(struct target *);
 
 /* Parts of it that `check` uses too. connect: password and options, one try. */
 int target_connect(struct target *, int timeout_ms); /* enum postgres_connection */
+int target_try_lock(struct target *);                /* one try: 1 got it, 0 not, -1 failed */
 char *target_holder(struct target *); /* who has the lock, for a message; NULL: nobody. Heap. */
 
 /*

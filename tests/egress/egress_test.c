@@ -770,6 +770,13 @@ static const struct {
     {"checkpoint_edited", test_checkpoint_edited},
     {"checkpoint_memory", test_checkpoint_memory},
     {"upgrade", test_upgrade},
+    {"view_live", test_view_live},
+    {"view_gone", test_view_gone},
+    {"rebuild", test_rebuild},
+    {"view_faults", test_view_faults},
+    {"edited", test_edited},
+    {"adopted", test_adopted},
+    {"drop", test_drop},
 };
 
 static bool
