@@ -151,6 +151,8 @@ $(BUILD)/unit-tests: $(call objects,$(UNIT_TESTS) $(MODULES)) $(BUILD)/libcommon
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcriterion $(LIBRARIES)
 $(BUILD)/golden-changes: $(call objects,tests/golden/changes.c tests/unit/capture.c tests/unit/truth.c $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/sim: $(call objects,$(wildcard tests/sim/*.c) $(MODULES)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
@@ -159,7 +161,7 @@ $(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,checkpoint_test.c
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault
-tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce
+tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim
 tests-asan: $(BUILD)/unit-tests
 tests-tsan: $(BUILD)/ring-threads
 tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test

@@ -86,8 +86,12 @@ order_end_done(struct order *o, struct todo *todo)
 	*todo = (struct todo){.deed = DO_END, .partition = -1};
 	if (o->end_ms < 0)
 		o->end_ms = o->now_ms;
-	if (o->head_count == o->count || (o->end_usable && o->outstanding == 0))
+	if (o->end_usable && o->outstanding == 0)
 		return true;
+	if (o->head_count == o->count) {
+		todo->shortage = o->end_usable ? SHORTAGE_GAP : SHORTAGE_NONE;
+		return true;
+	}
 	int64_t need = o->end_usable ? ORDER_GAP_MS : ORDER_TORN_MS, deadline;
 	todo->shortage = o->end_usable   ? SHORTAGE_GAP
 			 : o->begins > 1 ? SHORTAGE_TORN
@@ -121,6 +125,21 @@ snapshot_head_before(const struct order *o, uint64_t lsn)
 	return NULL;
 }
 
+/*
+ * All before the pending END is taken. Where some of it never came, but a snapshot did, the snapshot
+ * holds it, and is opened first: so nobody sees the transaction without it.
+ */
+static struct todo
+metadata_end(struct order *o)
+{
+	struct order_partition *row = snapshot_head_before(o, UINT64_MAX);
+	struct todo todo;
+	if (row != NULL && !(o->end_usable && o->outstanding == 0))
+		return order_snapshot_row(o, row);
+	order_end_done(o, &todo);
+	return todo;
+}
+
 /* Events that never had an END: waiting for one would be waiting for ever. */
 static struct todo
 metadata_missing(struct order *o, const struct order_partition *p)
@@ -146,16 +165,13 @@ metadata_choose(struct order *o)
 	struct order_partition *p = order_top(o);
 	struct order_partition *row =
 	    snapshot_head_before(o, o->end_pending ? o->end.lsn : UINT64_MAX);
-	struct todo todo;
 	if (p != NULL && p->kind == HEAD_LOOSE)
 		return order_apply(o, p, DO_APPLY_LOOSE);
 	if (row != NULL)
 		return order_snapshot_row(o, row);
 	if (o->end_pending) {
-		if (p == NULL || p->key >= o->end.lsn) {
-			order_end_done(o, &todo);
-			return todo;
-		}
+		if (p == NULL || p->key >= o->end.lsn)
+			return metadata_end(o);
 		return order_is_behind(o, p) ? order_wait(ORDER_NEVER)
 					     : order_apply(o, p, DO_APPLY);
 	}
@@ -239,6 +255,11 @@ static void
 await_check(struct order *o, struct todo *todo)
 {
 	const struct order_partition *p = o->partitions;
+	/* It may stand behind a head that waits for its END. */
+	if (o->head_count > o->await_heads) {
+		o->await_ms = -1;
+		return;
+	}
 	if (o->await_ms < 0)
 		o->await_ms = o->now_ms;
 	if (o->now_ms - o->await_ms < ORDER_SNAPSHOT_MS && o->count > 1) {
@@ -374,6 +395,7 @@ static void
 head_apply(struct order *o, struct order_partition *p, bool loose)
 {
 	if (p->kind == HEAD_STREAM) {
+		p->rows = false; /* of an attempt that a newer one has overtaken */
 		p->at.mark = p->at.seen = p->place;
 		p->at.before = (struct watermark){.set = false};
 		p->at.seen_order = p->head.order;
@@ -385,7 +407,7 @@ head_apply(struct order *o, struct order_partition *p, bool loose)
 		else if (loose && o->cut && o->mode == ORDER_METADATA)
 			o->counters.late++;
 	} else if (p->kind == HEAD_SNAPSHOT) {
-		o->counters.late++;
+		order_snapshot_passed(o, p);
 	}
 	if (o->cut && loose)
 		o->loose = true;

@@ -241,8 +241,12 @@ stream_kind(struct order *o, struct order_partition *p)
 		return HEAD_STREAM;
 	if (!below_run(&p->place, mark) || p->head.source_ms <= p->at.mark_ms)
 		return HEAD_REPEAT;
+	/* What an open snapshot holds already needs none of its own. */
 	if (!p->place.has_sequence && mark->has_sequence)
-		return HEAD_AWAIT;
+		return o->mode == ORDER_METADATA && o->snapshot_open &&
+			       p->head.lsn < o->snapshot_lsn
+			   ? HEAD_STREAM
+			   : HEAD_AWAIT;
 	order_refuse(
 	    o, EXIT_CONFIG, order_number(o, p),
 	    "offset %" PRId64 " is older than what was applied by LSN, but newer by time: another "

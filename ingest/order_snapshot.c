@@ -86,7 +86,7 @@ order_snapshot_row(struct order *o, const struct order_partition *p)
 	const struct order_table *t = &o->tables[p->at.table];
 	if (t->begun) {
 		if (attempt_compare(&p->head, t->lsn, t->xid) < 0 && !p->rows)
-			return order_apply(o, p, DO_DROP);
+			return order_apply(o, p, DO_APPLY_LOOSE);
 		if (!row_begins_anew(t, p))
 			return order_apply(o, p, DO_APPLY_ROW);
 	} else if (row_is_late(t, p)) {
@@ -119,9 +119,12 @@ order_snapshot_begun(struct order *o, uint16_t table, const struct order_partiti
 	o->snapshot_open = true;
 	o->row_ms = o->now_ms;
 	o->await_ms = -1;
-	for (unsigned i = 0; i < o->count; i++)
+	for (unsigned i = 0; i < o->count; i++) {
 		if (o->partitions[i].at.table == table)
 			o->partitions[i].rows = false;
+		if (o->partitions[i].kind == HEAD_AWAIT)
+			order_classify(o, &o->partitions[i]);
+	}
 }
 
 void
@@ -138,15 +141,60 @@ order_snapshot_applied(struct order *o, struct order_partition *p)
 	o->row_ms = o->now_ms;
 }
 
-/* A streamed head that was written after the snapshot. */
+/*
+ * From here on a partition's own events tell its repeats again: judged by the snapshot's LSN, and
+ * by what was applied before it, unless that is of a source with higher LSNs.
+ */
+static void
+partition_judge_by(struct order_partition *p, uint64_t lsn)
+{
+	struct partition_position *at = &p->at;
+	if (at->mark.set && !order_mark_is_snapshot(&at->mark))
+		at->before = at->mark;
+	if (at->before.lsn > lsn)
+		at->before = (struct watermark){.set = false};
+	at->mark = (struct watermark){.set = true, .lsn = lsn};
+	if (!at->before.set) {
+		at->seen = at->mark;
+		at->seen_order = 0;
+	}
+}
+
+/*
+ * A row was applied that is not of the open attempt. Where another partition has begun a newer one,
+ * it will be gone at its end; what was streamed before that may need it, and is no repeat.
+ */
+void
+order_snapshot_passed(struct order *o, struct order_partition *p)
+{
+	const struct order_table *t = &o->tables[p->at.table];
+	if (t->begun && attempt_compare(&p->head, t->lsn, t->xid) < 0)
+		partition_judge_by(p, p->head.lsn);
+	else
+		o->counters.late++;
+}
+
+/*
+ * A streamed head that was written after the snapshot. Behind rows of an attempt that a newer one
+ * has overtaken, it was not. The first transaction after the snapshot may have begun before it.
+ */
 static bool
 head_is_past(const struct order *o, const struct order_partition *p)
 {
 	if (p->kind == HEAD_AWAIT || p->kind == HEAD_HELD)
 		return true;
-	return p->kind == HEAD_STREAM &&
-	       (p->rows || p->key >= o->snapshot_lsn || p->head.lsn >= o->snapshot_lsn ||
-		(o->end_pending && o->end.lsn > o->snapshot_lsn));
+	if (p->kind != HEAD_STREAM)
+		return false;
+	return p->key >= o->snapshot_lsn || p->head.lsn >= o->snapshot_lsn ||
+	       (p->rows && o->tables[p->at.table].lsn == o->snapshot_lsn) ||
+	       (o->end_pending && o->end.lsn > o->snapshot_lsn && p->head.xid == o->end.xid);
+}
+
+/* The connector died before its END, and what it did then is in the snapshot. */
+static bool
+end_never_comes(const struct order *o)
+{
+	return !o->end_pending && o->tx_idle && o->tx_idle_ms - o->row_ms >= ORDER_SNAPSHOT_MS;
 }
 
 /* A streamed head that is older than the snapshot, and may be applied now. */
@@ -159,7 +207,7 @@ head_is_due(const struct order *o, const struct order_partition *p)
 		return true;
 	if (o->end_pending && p->key < o->end.lsn)
 		return true;
-	return p->head.has_sequence && p->head.sequence < o->tx.last;
+	return (p->head.has_sequence && p->head.sequence < o->tx.last) || end_never_comes(o);
 }
 
 /* One partition has its rows in the connector's order: the end mark is then still to come. */
@@ -233,6 +281,8 @@ order_snapshot_choose(struct order *o)
 	}
 	if (snapshot_is_complete(o, &deadline))
 		return order_snapshot_close(o);
+	if (deadline == ORDER_NEVER && o->tx_idle && !o->end_pending)
+		deadline = o->now_ms + 1000;
 	return order_wait(deadline);
 }
 
@@ -246,25 +296,12 @@ order_snapshot_close(struct order *o)
 	return todo;
 }
 
-/*
- * From here on a partition's own events tell its repeats again: judged by the snapshot's LSN, and
- * by what was applied before it, unless that is of a source with higher LSNs.
- */
 static void
 partition_close(struct order *o, struct order_partition *p, const struct order_table *t)
 {
-	struct partition_position *at = &p->at;
-	if (at->mark.set && !order_mark_is_snapshot(&at->mark))
-		at->before = at->mark;
-	if (at->before.lsn > t->lsn)
-		at->before = (struct watermark){.set = false};
+	partition_judge_by(p, t->lsn);
 	p->rows = false;
-	at->mark = (struct watermark){.set = true, .lsn = t->lsn};
-	at->closed = t->closed;
-	if (!at->before.set) {
-		at->seen = at->mark;
-		at->seen_order = 0;
-	}
+	p->at.closed = t->closed;
 	order_mark_changed(o, p);
 	order_classify(o, p);
 }

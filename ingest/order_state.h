@@ -173,6 +173,7 @@ struct todo order_snapshot_choose(struct order *);
 struct todo order_snapshot_close(struct order *);
 void order_snapshot_begun(struct order *, uint16_t table, const struct order_partition *);
 void order_snapshot_applied(struct order *, struct order_partition *);
+void order_snapshot_passed(struct order *, struct order_partition *);
 void order_snapshot_ended(struct order *, uint16_t table);
 
 /* order_token.c */

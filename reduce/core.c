@@ -185,12 +185,15 @@ core_wants(const struct core *core, unsigned input)
 	return core->live || !core->cut[input];
 }
 
+/* What was streamed while a snapshot is open is older than it, and not in its fresh groups. */
 static void
-views_apply(struct core *core, const struct core_table *t, const struct value *row, int diff)
+views_apply(struct core *core, const struct core_table *t, const struct value *row, int diff,
+	    bool snapshot)
 {
 	for (unsigned i = 0; i < t->view_count; i++) {
 		struct core_view *view = &core->views[t->views[i]];
-		groups_apply(view->fresh != NULL ? view->fresh : view->groups, row, diff);
+		groups_apply(snapshot && view->fresh != NULL ? view->fresh : view->groups, row,
+			     diff);
 	}
 }
 
@@ -258,14 +261,18 @@ core_upsert(struct core *core, unsigned input, struct core_table *t, const struc
 	if (filled)
 		bytes = row_repack(core, t, len + old_len, &len);
 	if (row != NULL && len == old_len && memcmp(bytes, old_bytes, len) == 0) {
-		rows_keep(t->rows, row);
+		if (change->snapshot)
+			rows_keep(t->rows, row);
 		return CORE_OK;
 	}
 	/* First the new one: a value that stays in its group then never leaves its multiset. */
-	views_apply(core, t, t->after, 1);
+	views_apply(core, t, t->after, 1, change->snapshot);
 	if (row != NULL)
-		views_apply(core, t, t->before, -1);
-	rows_put(t->rows, row, hash, bytes, len);
+		views_apply(core, t, t->before, -1, false);
+	if (change->snapshot)
+		rows_put(t->rows, row, hash, bytes, len);
+	else
+		rows_put_streamed(t->rows, row, hash, bytes, len);
 	return CORE_OK;
 }
 
@@ -273,7 +280,7 @@ static void
 core_remove(struct core *core, struct core_table *t, struct row *row)
 {
 	rows_read(t->rows, row, t->before);
-	views_apply(core, t, t->before, -1);
+	views_apply(core, t, t->before, -1, false);
 	rows_remove(t->rows, row);
 }
 
@@ -305,7 +312,7 @@ core_add(struct core *core, unsigned input, struct core_table *t, const struct c
 			    "table \"%s\" has no PRIMARY KEY here, and a change left out its "
 			    "column \"%s\": declare the key, or set REPLICA IDENTITY FULL",
 			    table->name, table->columns[i].name);
-	views_apply(core, t, t->after, diff);
+	views_apply(core, t, t->after, diff, change->snapshot);
 	return CORE_OK;
 }
 

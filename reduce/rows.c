@@ -252,22 +252,38 @@ row_set(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *bytes,
 	return row;
 }
 
-void
-rows_put(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *bytes, size_t len)
+static struct row *
+row_write(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *bytes, size_t len)
 {
 	enum mark mark = MARK_NEW;
 
 	if (old != NULL && old->room >= len && old->mark != MARK_CLEAN) {
 		rows->dirty_bytes += len - old->link.len;
-		(void)row_set(rows, old, hash, bytes, len);
-		return;
+		return row_set(rows, old, hash, bytes, len);
 	}
 	if (old != NULL) {
 		/* Its neighbours on the list point to it: it leaves the list before it moves. */
 		mark = old->mark == MARK_NEW ? MARK_NEW : MARK_CHANGED;
 		row_clean(rows, old);
 	}
-	row_mark(rows, row_set(rows, old, hash, bytes, len), mark);
+	struct row *row = row_set(rows, old, hash, bytes, len);
+	row_mark(rows, row, mark);
+	return row;
+}
+
+void
+rows_put(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *bytes, size_t len)
+{
+	(void)row_write(rows, old, hash, bytes, len);
+}
+
+void
+rows_put_streamed(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *bytes,
+		  size_t len)
+{
+	uint32_t attempt = old != NULL ? old->attempt : rows->attempt - rows->attempt_open;
+
+	row_write(rows, old, hash, bytes, len)->attempt = attempt;
 }
 
 void

@@ -52,6 +52,10 @@ void rows_read(const struct rows *, const struct row *, struct value *values);
  */
 void rows_put(struct rows *, struct row *old, uint32_t hash, const uint8_t *bytes, size_t len);
 
+/* The same, but the open attempt has not read this row: without it, it will be stale. */
+void rows_put_streamed(struct rows *, struct row *old, uint32_t hash, const uint8_t *bytes,
+		       size_t len);
+
 /* The row was written again with the same bytes. */
 void rows_keep(struct rows *, struct row *);
 

@@ -90,6 +90,17 @@ suite_ring_kill()
 	build/fault/ring-kill 1000
 }
 
+# order and reduce's core under seeded faults; a failing seed is shrunk and printed.
+suite_sim_some()
+{
+	build/release/sim 1 3000
+}
+
+suite_sim()
+{
+	build/release/sim 1 100000
+}
+
 # No Docker engine is needed to read the file: its parser checks it.
 suite_compose()
 {
@@ -149,9 +160,9 @@ run_suite()
 
 suites=(unit style golden_pipeline golden_changes ring_threads ring_kill)
 if [[ ${1-} == fast ]]; then
-	suites+=(sanitize_input)
+	suites+=(sanitize_input sim_some)
 else
-	suites+=(sanitize compose egress stack)
+	suites+=(sanitize sim compose egress stack)
 fi
 
 running=0

@@ -190,7 +190,9 @@ connector_run(struct world *w, struct sim *s, unsigned from)
 static void
 world_apply(struct world *w, const struct order_action *a, struct unit *u, size_t id)
 {
-	cr_assert_eq(a->snapshot, u->kind == UNIT_ROW, "seed %" PRIu64, w->seed);
+	cr_assert(!a->snapshot || u->kind == UNIT_ROW, "seed %" PRIu64, w->seed);
+	if (!a->snapshot && u->kind == UNIT_ROW)
+		return; /* of an attempt that was overtaken: gone at the end of the newer one */
 	w->between += (id + 1) * 0x9e3779b97f4a7c15u;
 	w->applied += (id + 1) * 0x9e3779b97f4a7c15u;
 	if (u->kind == UNIT_ROW) {
