@@ -118,29 +118,43 @@ ingest_begin(struct world *w, struct ingest_fake *in, unsigned server, struct or
 	writer_start(&in->writer, s);
 }
 
-/* From the position in the target, or from the beginning. */
+static const struct partition_position *
+entry_find(const struct partition_position *list, unsigned count, const struct log *log)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (list[i].table == log->table && list[i].partition == log->partition)
+			return &list[i];
+	return NULL;
+}
+
+/* From `origin`, or the start of history, up to the position in the target. */
 static struct order *
-ingest_origin(struct world *w, unsigned server, const struct commit *commit)
+ingest_origin(struct world *w, const struct engine *e, unsigned server, const struct commit *commit)
 {
 	struct kafka_fake *k = &w->kafka[server];
-	struct partition_position *known = NULL;
-	struct transaction_position tx = {.set = true};
-	unsigned count = 0;
+	struct partition_position *known = NULL, *from = NULL;
+	struct transaction_position tx = {.set = true}, unused;
+	unsigned count = 0, from_count = 0;
 	struct order *o = order_new(w->plan.server[server].mode, w->plan.autocommit_ms);
 	if (commit->len > 0)
 		target_position(w, commit, server, &known, &count, &tx);
+	if (e->origin.len > 0)
+		target_position(w, &e->origin, server, &from, &from_count, &unused);
 	if (commit->len > 0 && count != k->logs)
 		sim_fail(FAILURE_STATE, "the position knows %u of %u partitions", count, k->logs);
 	for (unsigned l = 0; l < k->logs; l++) {
-		struct partition_position from = {.table = k->log[l].table,
-						  .partition = k->log[l].partition};
-		order_add_partition(o, &from, count > 0 ? &known[l] : NULL);
+		struct partition_position start = {.table = k->log[l].table,
+						   .partition = k->log[l].partition};
+		const struct partition_position *at = entry_find(from, from_count, &k->log[l]);
+		order_add_partition(o, at != NULL ? at : &start,
+				    entry_find(known, count, &k->log[l]));
 		if (k->log[l].table == 1)
 			order_set_keyless(o, (int)l);
 	}
 	if (w->plan.server[server].mode == ORDER_METADATA)
 		order_set_transaction(o, &tx);
 	free(known);
+	free(from);
 	return o;
 }
 
@@ -156,7 +170,7 @@ engine_kill_ingest(struct world *w, struct engine *e, unsigned server)
 		if (!order_load(order, in->writer.token, len))
 			sim_fail(FAILURE_REFUSED, "the resume token is not taken");
 	} else {
-		order = ingest_origin(w, server, &w->target.at[board_durable_batch(w->board)]);
+		order = ingest_origin(w, e, server, &w->target.at[board_durable_batch(w->board)]);
 	}
 	ingest_begin(w, in, server, order);
 }
@@ -331,7 +345,7 @@ engine_emit(struct world *w, struct engine *e, uint64_t durable)
 {
 	if (!core_due(e->core, durable, w->now_ms))
 		return false;
-	enum core_result result = core_emit(e->core, &e->out, w->now_ms);
+	enum core_result result = core_emit(e->core, &e->out, durable, w->now_ms);
 	bool moved = ring_pending(&e->out) > 0;
 	ring_commit(&e->out, NULL, 0);
 	core_check_result(e, result);
@@ -339,16 +353,22 @@ engine_emit(struct world *w, struct engine *e, uint64_t durable)
 }
 
 void
-engine_start(struct world *w, struct engine *e, const struct commit *commit, uint64_t batch)
+engine_start(struct world *w, struct engine *e, bool stored)
 {
-	(void)batch;
+	const struct commit *commit = &w->target.at[w->target.batch];
 	core_free(e->core);
 	e->core = core_new(w->pipeline);
+	store_load(w, e->core, stored);
+	const char *origin = core_origin(e->core, &e->origin.len);
+	if (e->origin.len >= SIM_POSITION)
+		sim_fail(FAILURE_BATCH, "a longer position than there is room");
+	memcpy(e->origin.position, origin, e->origin.len);
+	w->totals.loads += e->origin.len > 0;
 	e->turn = 0;
 	ring_renew(&e->out, &e->reader);
 	e->out.capacity = e->reader.capacity = w->plan.out_bytes;
 	for (unsigned i = 0; i < w->plan.servers; i++) {
 		ring_renew(&e->ingest[i].writer.ring, &e->ingest[i].in);
-		ingest_begin(w, &e->ingest[i], i, ingest_origin(w, i, commit));
+		ingest_begin(w, &e->ingest[i], i, ingest_origin(w, e, i, commit));
 	}
 }

@@ -96,6 +96,7 @@ plan_make(struct plan *p, uint64_t seed)
 	p->out_bytes = sim_random(&random, 3) == 0 ? 8192 : RING_BYTES_MIN;
 	p->autocommit_ms = p->slow ? 100 : 100000;
 	p->commit_interval_ms = sim_random(&random, 3) == 0 ? 20 : 0;
+	p->checkpoint_interval_ms = 1 + (int64_t)sim_random(&random, 60);
 	for (unsigned i = 0; i < p->servers; i++) {
 		p->server[i].tables = p->servers == 1 ? 3 : 1u << i;
 		server_draw(p, &p->server[i], &random);

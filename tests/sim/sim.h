@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/batch.h"
 #include "common/board.h"
 #include "common/pipeline.h"
 #include "common/ring.h"
@@ -38,6 +39,7 @@ enum {
 	SIM_ATTEMPTS = 32,
 	SIM_COMMITS = 512,
 	SIM_POSITION = 4096,
+	SIM_EFFECTS = 256,
 };
 
 /* --- plan.c: what a seed says --- */
@@ -87,7 +89,7 @@ struct plan_server {
 struct plan {
 	uint64_t seed;
 	bool slow; /* events may come later than any silence tallyd waits for */
-	int64_t autocommit_ms, commit_interval_ms;
+	int64_t autocommit_ms, commit_interval_ms, checkpoint_interval_ms;
 	size_t out_bytes; /* of the ring to egress */
 	unsigned servers;
 	struct plan_server server[SIM_SERVERS];
@@ -178,13 +180,29 @@ struct commit { /* the target after a batch */
 	uint64_t time, owner;
 	unsigned prefix[SIM_SERVERS]; /* which whole prefix it shows */
 	struct shown shown;
+	unsigned known;                        /* views, a bit set */
+	uint64_t checkpoint, checkpoint_batch; /* 0: none */
 	size_t len;
 	char position[SIM_POSITION];
+};
+
+struct stored_part {
+	uint64_t number;
+	uint32_t part;
+	uint64_t born, gone; /* there from one batch until another */
+	uint8_t *data;
+	size_t len;
+};
+
+struct store {
+	struct stored_part *part;
+	unsigned count, room;
 };
 
 struct target {
 	uint64_t batch, epoch, owner;
 	struct commit at[SIM_COMMITS]; /* [batch]; [0]: empty */
+	struct store store;
 };
 
 struct ingest_fake {
@@ -200,6 +218,7 @@ struct ingest_fake {
 struct engine { /* ingest and reduce, and the rings around them */
 	struct ingest_fake ingest[SIM_SERVERS];
 	struct core *core;
+	struct commit origin; /* len 0: the start of history */
 	struct ring out, reader;
 	unsigned turn;
 };
@@ -211,11 +230,15 @@ struct egress_fake {
 	bool connected;
 	struct shown shown; /* with the rows gathered */
 	uint64_t rows;
+	unsigned filled; /* views, a bit set */
+	unsigned effects;
+	struct checkpoint effect[SIM_EFFECTS]; /* of the batch that is read; they borrow the ring */
 };
 
 struct totals {
 	uint64_t commits, rows, recoveries, faults[STEP_KINDS], shadows, connector_kills, snapshots;
 	uint64_t repeats, torn, late, gaps;
+	uint64_t checkpoints, loads;
 };
 
 struct world {
@@ -248,8 +271,8 @@ void world_recover(struct world *);
 void engine_init(struct engine *, struct board *);
 void engine_free(struct engine *); /* what belongs to one run */
 
-/* As after a full recovery: `commit` is what the target says, batch its number. */
-void engine_start(struct world *, struct engine *, const struct commit *, uint64_t batch);
+/* As after a full recovery, from what the target says now; `stored`: also from its checkpoint. */
+void engine_start(struct world *, struct engine *, bool stored);
 void engine_kill_ingest(struct world *, struct engine *, unsigned server);
 
 /* Each does a part of a stage's work and returns whether anything was done. */
@@ -279,6 +302,14 @@ bool target_shows(const struct world *, const struct commit *, unsigned server, 
 void target_position(struct world *, const struct commit *, unsigned server,
 		     struct partition_position **, unsigned *count, struct transaction_position *);
 
+/* --- store.c --- */
+
+void store_clear(struct store *);
+void store_rewind(struct store *, uint64_t batch);
+void store_apply(struct world *, uint64_t batch, const struct checkpoint *);
+void store_take_over(struct target *);
+void store_load(struct world *, struct core *, bool stored);
+
 /* --- main.c --- */
 
 enum failure { /* shrinking keeps to one kind */
@@ -291,6 +322,7 @@ enum failure { /* shrinking keeps to one kind */
 	       FAILURE_PREFIX,  /* not whole transactions */
 	       FAILURE_BATCH,   /* numbers, times */
 	       FAILURE_REPLAY,  /* a recovery would come to another state */
+	       FAILURE_STORE,   /* of the checkpoint */
 	       FAILURE_END,     /* not all applied, or too much */
 	       FAILURE_DIGEST,  /* the same seed ran otherwise */
 };

@@ -72,6 +72,7 @@ state_pipeline(const struct plan *plan)
 	p->target_name = xstrdup("target");
 	p->autocommit_duration_ms = plan->autocommit_ms;
 	p->commit_interval_ms = plan->commit_interval_ms;
+	p->checkpoint_interval_ms = plan->checkpoint_interval_ms;
 	p->ring_bytes = plan->out_bytes;
 	p->server_count = plan->servers;
 	p->servers = xcalloc(plan->servers, sizeof(*p->servers));

@@ -152,10 +152,15 @@ target_commit(struct world *w, const struct batch *b)
 	c->owner = last->owner;
 	c->shown = w->egress.shown;
 	memcpy(c->prefix, last->prefix, sizeof(c->prefix));
+	c->known = last->known | w->egress.filled;
+	c->checkpoint = last->checkpoint;
+	c->checkpoint_batch = last->checkpoint_batch;
 	c->len = b->position_len;
 	memcpy(c->position, b->position, b->position_len);
 	t->owner = c->owner = w->owner;
 	w->totals.commits++;
+	for (unsigned i = 0; i < w->egress.effects; i++)
+		store_apply(w, b->number, &w->egress.effect[i]);
 	if (w->trace)
 		printf("  commit %" PRIu64 " (%" PRIu64 " rows) %.*s\n", b->number, b->rows,
 		       (int)c->len, c->position);
@@ -195,7 +200,7 @@ target_take_over(struct world *w, bool full)
 	e->skip = t->batch;
 	e->next = done + 1;
 	e->connected = true;
-	e->rows = 0;
+	e->rows = e->effects = e->filled = 0;
 	e->shown = t->at[t->batch].shown;
 	egress_publish(w);
 }
@@ -206,6 +211,7 @@ target_rewind(struct world *w, uint64_t batches)
 	struct target *t = &w->target;
 	t->batch -= batches < t->batch ? batches : t->batch;
 	t->owner = t->at[t->batch].owner;
+	store_rewind(&t->store, t->batch);
 	t->epoch -= t->epoch > 1; /* comes back too */
 	w->egress.connected = false;
 }
@@ -235,7 +241,7 @@ egress_batch(struct world *w, const struct batch *b, enum death death)
 		if (death == DEATH_AFTER_PUBLISH)
 			return false;
 	}
-	e->rows = 0;
+	e->rows = e->effects = e->filled = 0;
 	e->next++;
 	egress_done(w, b->number);
 	return true;
@@ -259,12 +265,49 @@ egress_row(struct world *w, const struct ring_record *record)
 			 w->target.batch, view, diff);
 }
 
+static void
+egress_view(struct world *w, const struct ring_record *record)
+{
+	struct egress_fake *e = &w->egress;
+	enum view_step step;
+	uint64_t rows, shown = 0;
+	uint16_t view;
+	if (!batch_get_view(record, &view, &step, &rows) || view >= SIM_VIEWS)
+		sim_fail(FAILURE_BATCH, "a view that is not well formed");
+	bool known = w->target.at[w->target.batch].known >> view & 1;
+	for (unsigned g = 0; g < SIM_GROUPS; g++)
+		shown += e->shown.at[view][g][0] != 0;
+	if (e->next <= e->skip)
+		return;
+	if (step == VIEW_FILL && known)
+		sim_fail(FAILURE_STATE, "view %u is filled, and was known", view);
+	if (step == VIEW_LIVE && (!known || rows != shown))
+		sim_fail(FAILURE_REPLAY,
+			 "view %u has %" PRIu64 " rows after a replay, the target shows %" PRIu64,
+			 view, rows, shown);
+	if (step == VIEW_FILL)
+		e->filled |= 1u << view;
+}
+
+static void
+egress_checkpoint(struct world *w, const struct ring_record *record)
+{
+	struct egress_fake *e = &w->egress;
+	if (e->effects == SIM_EFFECTS || !batch_get_checkpoint(record, &e->effect[e->effects]))
+		sim_fail(FAILURE_BATCH, "a checkpoint record that is not well formed, or too many");
+	e->effects++;
+}
+
 static bool
 egress_take(struct world *w, const struct ring_record *record, enum death death)
 {
 	struct batch batch;
 	if (record->kind == RECORD_ROW) {
 		egress_row(w, record);
+		return true;
+	}
+	if (record->kind == RECORD_VIEW || record->kind == RECORD_CHECKPOINT) {
+		(record->kind == RECORD_VIEW ? egress_view : egress_checkpoint)(w, record);
 		return true;
 	}
 	if (record->kind != RECORD_BATCH || !batch_get_batch(record, &batch))

@@ -48,7 +48,8 @@ world_recover(struct world *w)
 	w->totals.recoveries++;
 	w->owner++;
 	board_clear(w->board);
-	engine_start(w, &w->engine, &w->target.at[w->target.batch], w->target.batch);
+	store_take_over(&w->target);
+	engine_start(w, &w->engine, true);
 	target_take_over(w, true);
 }
 
@@ -75,7 +76,7 @@ shadow_read(struct engine *e, struct shown *shown)
 
 /* Replayed as a first start would, memory is shown as a whole: it must be what the target shows. */
 static void
-world_shadow(struct world *w)
+world_shadow(struct world *w, bool stored)
 {
 	const struct commit *c = &w->target.at[w->target.batch];
 	struct engine *e = &w->shadow;
@@ -84,7 +85,7 @@ world_shadow(struct world *w)
 	if (c->len == 0)
 		return;
 	w->totals.shadows++;
-	engine_start(w, e, c, w->target.batch);
+	engine_start(w, e, stored);
 	while (moved && !core_is_live(e->core)) {
 		moved = false;
 		for (unsigned i = 0; i < w->plan.servers; i++) {
@@ -228,7 +229,7 @@ world_fault(struct world *w, unsigned kind, uint64_t raw)
 		target_rewind(w, 1 + sim_random(&raw, 6));
 		break;
 	default:
-		world_shadow(w);
+		world_shadow(w, raw & 1);
 		break;
 	}
 }
@@ -304,6 +305,19 @@ end_check_server(struct world *w, const struct commit *c, unsigned server)
 			 server);
 }
 
+/* A start after a clean stop replays nothing. */
+static void
+end_check_checkpoint(struct world *w)
+{
+	const struct commit *c = &w->target.at[w->target.batch];
+	const struct commit *of = &w->target.at[c->checkpoint_batch];
+	if (c->len > 0 && (c->checkpoint == 0 || of->len != c->len ||
+			   memcmp(of->position, c->position, c->len) != 0))
+		sim_fail(FAILURE_END,
+			 "after a clean stop the checkpoint is of batch %" PRIu64 " of %" PRIu64,
+			 c->checkpoint_batch, w->target.batch);
+}
+
 static void
 world_end(struct world *w)
 {
@@ -323,8 +337,8 @@ world_end(struct world *w)
 		sim_fail(FAILURE_END, "reduce is not settled");
 	for (unsigned i = 0; i < w->plan.servers; i++)
 		end_check_server(w, &w->target.at[w->target.batch], i);
-	if (w->plan.seed % 2 == 0)
-		world_shadow(w);
+	end_check_checkpoint(w);
+	world_shadow(w, w->plan.seed % 2);
 }
 
 static void
@@ -335,6 +349,7 @@ world_begin(struct world *w)
 	w->digest = 0xcbf29ce484222325u;
 	memset(&w->target.at[0], 0, sizeof(w->target.at[0]));
 	w->target.batch = w->target.epoch = w->target.owner = 0;
+	store_clear(&w->target.store);
 	w->pipeline = state_pipeline(&w->plan);
 	for (unsigned i = 0; i < w->plan.servers; i++) {
 		kafka_make(&w->kafka[i], &w->plan, i);
