@@ -217,12 +217,19 @@ ingest_fetch(struct world *w, struct ingest_fake *in, unsigned server, unsigned 
 	return false;
 }
 
-/* A row of a snapshot is not behind what was sent after it: see `epoch`. */
+/* What was sent before a snapshot's end is not behind what was sent after it: see `epoch`. */
 static bool
-next_is_row(struct world *w, struct ingest_fake *in, unsigned server, unsigned l)
+next_is_older(struct world *w, struct ingest_fake *in, unsigned server, unsigned l)
 {
-	const struct log *log = &w->kafka[server].log[l];
-	return in->seen[l] < log->visible && log->at[in->seen[l]].attempt >= 0;
+	const struct kafka_fake *k = &w->kafka[server];
+	const struct log *log = &k->log[l];
+	unsigned newest = k->tx_visible > 0 ? k->tx_epoch[k->tx_visible - 1] : 0;
+	if (in->seen[l] >= log->visible)
+		return false;
+	for (unsigned i = 0; i < k->logs; i++)
+		if (k->log[i].visible > 0 && k->log[i].at[k->log[i].visible - 1].epoch > newest)
+			newest = k->log[i].at[k->log[i].visible - 1].epoch;
+	return log->at[in->seen[l]].epoch < newest;
 }
 
 static bool
@@ -240,7 +247,7 @@ ingest_fetch_all(struct world *w, struct ingest_fake *in, unsigned server, uint6
 			order_idle_transaction(o, k->tx_visible, w->now_ms);
 	}
 	for (unsigned l = 0; l < k->logs; l++)
-		if ((raw >> (2 * l + 16) & 3) < 2 || next_is_row(w, in, server, l))
+		if ((raw >> (2 * l + 16) & 3) < 2 || next_is_older(w, in, server, l))
 			moved |= ingest_fetch(w, in, server, l, raw);
 	return moved;
 }
@@ -293,7 +300,7 @@ engine_ingest(struct world *w, struct engine *e, unsigned server, unsigned steps
 		ingest_act(w, in, &action);
 		if (action.partition >= 0 &&
 		    ((raw >> 41 & 1) == 0 ||
-		     next_is_row(w, in, server, (unsigned)action.partition)))
+		     next_is_older(w, in, server, (unsigned)action.partition)))
 			ingest_fetch(w, in, server, (unsigned)action.partition, raw);
 	}
 	return moved;
