@@ -1,6 +1,7 @@
 #include "egress/plan.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,16 +24,42 @@ plan_where(const struct pipeline *p, const char *view)
 	return where;
 }
 
-char *
-plan_rebuild(const struct pipeline *p, const struct view *v)
+/* A word for a shell, quoted where it must be. */
+static void
+plan_print_word(FILE *f, const char *word)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				    "._-/+:@";
-	char *name = inspect_view_name(v);
-	const char *f = strspn(p->file, plain) == strlen(p->file) ? "" : "'";
-	const char *n = strspn(name, plain) == strlen(name) ? "" : "'";
-	char *command = xasprintf("`tallyd rebuild %s%s%s %s%s%s`", f, p->file, f, n, name, n);
 
+	if (word[strspn(word, plain)] == '\0') {
+		fputs(word, f);
+		return;
+	}
+	fputc('\'', f);
+	for (const char *c = word; *c != '\0'; c++)
+		fputs(*c == '\'' ? "'\\''" : (char[2]){*c, '\0'}, f);
+	fputc('\'', f);
+}
+
+char *
+plan_rebuild(const struct pipeline *p, const struct view *v)
+{
+	char *name = xasprintf("%s%s%s", v->schema != NULL ? v->schema : "",
+			       v->schema != NULL ? "." : "", v->name);
+	char *command = NULL;
+	size_t size;
+	FILE *f = open_memstream(&command, &size);
+
+	if (f == NULL) {
+		log_error("memory", "out of memory");
+		exit(EXIT_TEMPORARY);
+	}
+	fputs("`tallyd rebuild ", f);
+	plan_print_word(f, p->file);
+	fputc(' ', f);
+	plan_print_word(f, name);
+	fputc('`', f);
+	fclose(f);
 	free(name);
 	return command;
 }

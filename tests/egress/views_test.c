@@ -286,6 +286,9 @@ test_rebuild(void)
 	struct pipeline p = pipeline_mixed();
 	struct harness h;
 
+	harness_sql("INSERT INTO \"mix ed\" (n) VALUES (1)");
+	expect_refusal(&p, EXIT_CONFIG, "`tallyd rebuild test.sql 'mix ed'`");
+	harness_sql("TRUNCATE \"mix ed\"");
 	harness_open(&h, &p);
 	start(&h, false);
 	EXPECT(put_state(&h, VIEW_FILL, 1200), "fill");
