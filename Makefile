@@ -89,6 +89,7 @@ REDUCE := \
 	reduce/core_emit.c \
 	reduce/core_load.c \
 	reduce/group.c \
+	reduce/group_store.c \
 	reduce/hash.c \
 	reduce/load.c \
 	reduce/part.c \
@@ -213,6 +214,9 @@ demo:
 
 $(BUILD)/bench-produce: $(call objects,tests/bench/produce.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lbsd
+$(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-reduce-%: $(BUILD)/obj/tests/bench/reduce_%.o \
+		$(call objects,$(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 

@@ -226,12 +226,12 @@ static void
 emit_begin_checkpoint(struct core *core, uint64_t durable, int64_t now_ms)
 {
 	const struct core_hooks *hooks = &core->hooks;
-	int64_t start = hooks->clock_us != NULL ? hooks->clock_us(hooks->arg) : 0;
 
 	core->emit_begun = true;
 	if (!checkpoint_is_possible(core, durable) ||
 	    (!core->checkpoint_first && checkpoint_due_ms(core, durable) > now_ms))
 		return;
+	int64_t start = hooks->clock_us != NULL ? hooks->clock_us(hooks->arg) : 0;
 	checkpoints_begin(&core->checkpoints, core->counters.batch + 1, core->position_text,
 			  core->position_len);
 	core->checkpoint_first = core->checkpoint_moved = false;

@@ -8,56 +8,10 @@
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/stage.h"
-#include "reduce/aggregate.h"
-#include "reduce/book.h"
-#include "reduce/hash.h"
+#include "reduce/group_state.h"
 #include "reduce/mark.h"
-#include "reduce/part.h"
 
 #define SCRATCH_MIN 256
-#define NOWHERE     UINT32_MAX
-
-struct group {
-	struct hash_entry link; /* len: bytes of the key */
-	struct group *next;     /* on the touched list */
-	int64_t rows;
-	uint8_t *shown; /* heap; NULL: nothing is shown */
-	uint32_t shown_len;
-	bool touched;
-	uint8_t mark; /* enum mark */
-	TAILQ_ENTRY(group) dirty_link;
-	struct aggregate_changes changes; /* of a clean or changed group */
-	struct aggregate aggregate[];     /* one for each argument, then the key's bytes */
-};
-
-TAILQ_HEAD(group_list, group);
-
-struct argument { /* a column that aggregates need, once for each view */
-	unsigned column;
-	enum type type;
-	unsigned needs;
-};
-
-struct groups {
-	const struct view *view;
-	const struct table *table;
-	struct argument *arguments;
-	unsigned argument_count;
-	unsigned *output_argument; /* of each output: its argument, or NOWHERE */
-	unsigned *output_key;      /* of each output: its place in the key, or NOWHERE */
-	enum type *key_types;
-	struct value *key_values; /* room for one key */
-	struct hash hash;
-	struct group *first, *last; /* touched */
-	uint8_t *key, *row;         /* scratch */
-	size_t key_room, row_room;
-	size_t shown_count;
-	bool tracked; /* groups are stored in checkpoints */
-	struct group_list dirty;
-	size_t dirty_count, dirty_bytes, node_bytes, key_bytes;
-	struct group *loading; /* the group that values belong to; NULL: they are not wanted */
-};
-
 static unsigned
 argument_add(struct groups *groups, unsigned column, unsigned needs)
 {
@@ -140,7 +94,7 @@ groups_new(const struct view *view, const struct table *table)
 	return groups;
 }
 
-static uint8_t *
+uint8_t *
 group_key(const struct groups *groups, const struct group *group)
 {
 	return (uint8_t *)(uintptr_t)&group->aggregate[groups->argument_count];
@@ -156,7 +110,7 @@ group_clear(const struct groups *groups, struct group *group)
 	group->rows = 0;
 }
 
-static void
+void
 group_free(const struct groups *groups, struct group *group)
 {
 	group_clear(groups, group);
@@ -171,8 +125,8 @@ group_size(const struct groups *groups, const struct group *group)
 	return 8 + group->link.len + 16 * (size_t)groups->argument_count;
 }
 
-static size_t
-value_size(const struct value *v)
+size_t
+group_value_size(const struct value *v)
 {
 	return v->kind == VALUE_TEXT || v->kind == VALUE_DECIMAL ? 5 + (size_t)v->len : 8;
 }
@@ -191,7 +145,7 @@ group_mark(struct groups *groups, struct group *group, enum mark mark)
 }
 
 /* It is as stored from now on; a tombstone goes away. */
-static void
+void
 group_clean(struct groups *groups, struct group *group)
 {
 	if (group->mark == MARK_CLEAN)
@@ -296,7 +250,7 @@ key_pack(struct groups *groups, const struct value *row)
 	}
 }
 
-static struct group *
+struct group *
 group_find(const struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
 {
 	struct hash_entry *entry = hash_chain(&groups->hash, hash);
@@ -310,7 +264,7 @@ group_find(const struct groups *groups, const uint8_t *key, size_t len, uint32_t
 	return NULL;
 }
 
-static struct group *
+struct group *
 group_new(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
 {
 	size_t aggregates = groups->argument_count * sizeof(struct aggregate);
@@ -324,7 +278,7 @@ group_new(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
 	return group;
 }
 
-static uint32_t
+uint32_t
 group_hash(const uint8_t *key, size_t len)
 {
 	return hash_fold(value_hash_bytes(key, len, 0));
@@ -343,7 +297,7 @@ group_get(struct groups *groups, const uint8_t *key, size_t len)
 	return group;
 }
 
-static void
+void
 group_touch(struct groups *groups, struct group *group)
 {
 	if (group->touched)
@@ -381,8 +335,8 @@ groups_apply(struct groups *groups, const struct value *row, int diff)
 		    aggregate_add(&group->aggregate[i], argument->needs, value, diff, changes, i);
 		if ((argument->needs & AGGREGATE_ORDER) == 0)
 			continue;
-		groups->node_bytes += (size_t)grown * value_size(value);
-		groups->dirty_bytes += groups->tracked ? value_size(value) : 0;
+		groups->node_bytes += (size_t)grown * group_value_size(value);
+		groups->dirty_bytes += groups->tracked ? group_value_size(value) : 0;
 	}
 	group_touch(groups, group);
 }
@@ -588,232 +542,4 @@ groups_replace(struct groups *groups, struct groups *fresh)
 	fresh->first = fresh->last = NULL;
 	TAILQ_INIT(&fresh->dirty);
 	fresh->dirty_count = fresh->dirty_bytes = fresh->node_bytes = fresh->key_bytes = 0;
-}
-
-/* --- checkpoints --- */
-
-size_t
-groups_dirty_count(const struct groups *groups)
-{
-	return groups->dirty_count;
-}
-
-size_t
-groups_dirty_bytes(const struct groups *groups)
-{
-	return groups->dirty_bytes;
-}
-
-size_t
-groups_live_bytes(const struct groups *groups)
-{
-	size_t each = 8 + 16 * (size_t)groups->argument_count;
-
-	return groups->hash.count * each + groups->key_bytes + groups->node_bytes;
-}
-
-/* The scratch buffer for an entry; again and larger after an overflow. */
-static void
-entry_begin(struct groups *groups, struct pack *pack)
-{
-	if (pack->overflow) {
-		groups->row = xreallocarray(groups->row, groups->row_room, 2);
-		groups->row_room *= 2;
-	}
-	pack_init(pack, groups->row, groups->row_room);
-}
-
-static void
-key_write(struct groups *groups, const struct group *group, bool gone, struct part_sink *sink)
-{
-	struct pack pack = {.overflow = false};
-
-	do {
-		entry_begin(groups, &pack);
-		pack_array(&pack, gone ? 1 : 2);
-		pack_bin(&pack, group_key(groups, group), group->link.len);
-		if (gone)
-			continue;
-		pack_array(&pack, 1 + 2 * groups->argument_count);
-		pack_int(&pack, group->rows);
-		for (unsigned i = 0; i < groups->argument_count; i++)
-			aggregate_pack(&group->aggregate[i], groups->arguments[i].needs,
-				       groups->arguments[i].type, &pack);
-	} while (pack.overflow);
-	sink_put(sink, groups->row, pack_len(&pack));
-}
-
-static void
-node_write(struct groups *groups, const struct aggregate_node *node, unsigned argument,
-	   struct part_sink *sink)
-{
-	struct pack pack = {.overflow = false};
-
-	do {
-		entry_begin(groups, &pack);
-		aggregate_node_pack(node, argument, &pack);
-	} while (pack.overflow);
-	sink_put(sink, groups->row, pack_len(&pack));
-}
-
-static void
-group_write(struct groups *groups, const struct group *group, struct part_sink *sink)
-{
-	key_write(groups, group, false, sink);
-	for (unsigned i = 0; i < groups->argument_count; i++)
-		for (const struct aggregate_node *node = aggregate_first(&group->aggregate[i]);
-		     node != NULL; node = aggregate_next(node))
-			node_write(groups, node, i, sink);
-}
-
-static void
-group_write_changes(struct groups *groups, struct group *group, struct part_sink *sink)
-{
-	const struct aggregate_node *node;
-	unsigned argument;
-
-	key_write(groups, group, false, sink);
-	while ((node = aggregate_change(&group->changes, &argument)) != NULL) {
-		node_write(groups, node, argument, sink);
-		aggregate_change_done(&group->changes);
-	}
-}
-
-void
-groups_write_delta(struct groups *groups, struct part_sink *sink)
-{
-	struct group *group;
-
-	while ((group = TAILQ_FIRST(&groups->dirty)) != NULL) {
-		if (group->mark == MARK_DEAD || group->mark == MARK_RESET)
-			key_write(groups, group, true, sink);
-		if (group->mark == MARK_CHANGED)
-			group_write_changes(groups, group, sink);
-		else if (group->mark != MARK_DEAD)
-			group_write(groups, group, sink);
-		group_clean(groups, group);
-	}
-}
-
-void
-groups_write_segment(struct groups *groups, unsigned bits, uint32_t segment, struct part_sink *sink)
-{
-	struct hash_segment walk = {.segment = segment, .bits = bits};
-	struct hash_entry *entry = NULL;
-
-	while ((entry = hash_walk_segment(&groups->hash, &walk, entry)) != NULL)
-		group_write(groups, (struct group *)entry, sink);
-}
-
-/* Only a key's bytes are compared and shown: they must be the values that they should be. */
-static bool
-key_is_valid(struct groups *groups, const uint8_t *key, size_t len)
-{
-	struct unpack unpack;
-
-	unpack_init(&unpack, key, len);
-	for (unsigned i = 0; i < groups->view->group_count; i++)
-		value_unpack(&unpack, groups->key_types[i], &groups->key_values[i]);
-	return !unpack.bad && unpack.at == unpack.end;
-}
-
-static void
-load_gone(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
-{
-	struct group *group = group_find(groups, key, len, hash);
-
-	if (group != NULL) {
-		hash_remove(&groups->hash, &group->link);
-		groups->key_bytes -= len;
-		group_free(groups, group);
-	}
-	groups->loading = NULL;
-}
-
-static bool
-load_group(struct groups *groups, uint32_t fields, struct unpack *u,
-	   const struct segment_filter *filter)
-{
-	uint32_t len;
-	const uint8_t *key = unpack_bin(u, &len);
-
-	if (u->bad || !key_is_valid(groups, key, len))
-		return false;
-	uint32_t hash = group_hash(key, len);
-	groups->loading = NULL;
-	if (!filter_wants(filter, hash)) {
-		if (fields == 2)
-			unpack_skip(u);
-		return !u->bad;
-	}
-	if (fields == 1) {
-		load_gone(groups, key, len, hash);
-		return true;
-	}
-	struct group *group = group_find(groups, key, len, hash);
-	if (group == NULL)
-		group = group_new(groups, key, len, hash);
-	groups->loading = group;
-	if (unpack_array(u) != 1 + 2 * groups->argument_count)
-		return false;
-	group->rows = unpack_int(u);
-	for (unsigned i = 0; i < groups->argument_count; i++)
-		if (!aggregate_unpack(&group->aggregate[i], groups->arguments[i].needs,
-				      groups->arguments[i].type, u))
-			return false;
-	return !u->bad;
-}
-
-static bool
-load_node(struct groups *groups, struct unpack *u)
-{
-	uint64_t argument = unpack_uint(u);
-	struct value value;
-
-	if (u->bad || argument >= groups->argument_count ||
-	    (groups->arguments[argument].needs & AGGREGATE_ORDER) == 0)
-		return false;
-	value_unpack(u, groups->arguments[argument].type, &value);
-	int64_t count = unpack_int(u);
-	if (u->bad || value.kind == VALUE_NULL || value.kind == VALUE_UNCHANGED)
-		return false;
-	if (groups->loading == NULL)
-		return true;
-	int grown = aggregate_set(&groups->loading->aggregate[argument], &value, count);
-	groups->node_bytes += (size_t)grown * value_size(&value);
-	return true;
-}
-
-bool
-groups_load(struct groups *groups, const uint8_t *entries, size_t len,
-	    const struct segment_filter *filter, bool *first, uint64_t *taken)
-{
-	struct unpack unpack;
-
-	if (*first)
-		groups->loading = NULL;
-	*first = false;
-	unpack_init(&unpack, entries, len);
-	while (unpack.at < unpack.end) {
-		uint32_t fields = unpack_array(&unpack);
-		bool fine = fields == 3 ? load_node(groups, &unpack)
-					: (fields == 1 || fields == 2) &&
-					      load_group(groups, fields, &unpack, filter);
-		if (!fine || unpack.bad)
-			return false;
-		*taken += groups->loading != NULL;
-	}
-	return true;
-}
-
-void
-groups_load_end(struct groups *groups)
-{
-	struct hash_entry *entry;
-	size_t bucket = 0;
-
-	groups->loading = NULL;
-	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL;
-	     entry = hash_walk(&groups->hash, &bucket, entry))
-		group_touch(groups, (struct group *)entry);
 }

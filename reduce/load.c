@@ -407,5 +407,6 @@ checkpoints_refuse(struct checkpoints *c, struct image *image, uint64_t number)
 	while (image_next(image, &record) > 0)
 		if (record.kind == IMAGE_PART)
 			part_ranges_add(&c->later, record.number, record.part, 1);
+	c->manifest.parts = 0; /* it is among them */
 	c->number = number;
 }
