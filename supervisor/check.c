@@ -20,6 +20,7 @@
 
 #define CHECK_OFFLINE_MS 15000
 #define CHECK_ONLINE_MS  60000
+#define CHECK_DROP_MS    600000 /* a large checkpoint takes its time to go */
 #define CHECK_TEXT_MAX   (1u << 20)
 
 struct check { /* one stage's check, while it runs */
@@ -242,33 +243,19 @@ check_worse(int worst, int code)
 	return code && (worst == 0 || code == EXIT_CONFIG) ? code : worst;
 }
 
-/* What egress says is for the user as it is. */
-static int
-check_script(const struct source *source, const struct pipeline *pipeline, const char *option,
-	     int64_t limit_ms, FILE *errors, FILE *out)
+int
+check_ddl(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
 {
 	const struct check_report r = {source, errors, NULL};
 	struct check c;
-	check_start(&c, ROLE_EGRESS, 0, pipeline, option, -1, &r);
+	check_start(&c, ROLE_EGRESS, 0, pipeline, "--ddl", -1, &r);
 	c.script = true;
 	if (c.pid > 0)
-		check_finish(&c, clock_monotonic_ms() + limit_ms, &r);
+		check_finish(&c, clock_monotonic_ms() + CHECK_OFFLINE_MS, &r);
 	if (c.code == 0 && c.text)
 		fputs(c.text, out);
 	free(c.text);
 	return c.code;
-}
-
-int
-check_ddl(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
-{
-	return check_script(source, pipeline, "--ddl", CHECK_OFFLINE_MS, errors, out);
-}
-
-int
-check_drop(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
-{
-	return check_script(source, pipeline, "--drop", CHECK_ONLINE_MS, errors, out);
 }
 
 static int
@@ -279,6 +266,15 @@ check_end(struct check *c, int worst, int64_t deadline_ms, const struct check_re
 	free(c->text);
 	c->text = NULL;
 	return check_worse(worst, c->code);
+}
+
+int
+check_drop(const struct source *source, const struct pipeline *pipeline, FILE *errors, FILE *out)
+{
+	const struct check_report r = {source, errors, out};
+	struct check c;
+	check_start(&c, ROLE_EGRESS, 0, pipeline, "--drop", -1, &r);
+	return check_end(&c, 0, clock_monotonic_ms() + CHECK_DROP_MS, &r);
 }
 
 /*

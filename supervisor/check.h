@@ -38,7 +38,8 @@ int check_ddl(const struct source *, const struct pipeline *, FILE *errors, FILE
 
 /*
  * Remove all that the target knows of the pipeline, by `tallyd-egress check --drop`; what it says
- * goes to `out`. Returns 0 or an exit code. Blocks at most 60 s.
+ * goes to `out`. Returns 0 or an exit code: EXIT_TEMPORARY when another tallyd holds it. Blocks at most
+ * ten minutes.
  */
 int check_drop(const struct source *, const struct pipeline *, FILE *errors, FILE *out);
 
