@@ -277,8 +277,6 @@ daemon_heard(struct daemon *d, struct proc *p, char byte, int64_t now_ms)
 	case CONTROL_READY:
 		if (p->role == ROLE_EGRESS)
 			d->standby_ms = 0;
-		if (p->role == ROLE_EGRESS && d->supervise.phase == PHASE_BOOT)
-			d->boot_batch = board_durable_batch(d->board);
 		supervise_event(&d->supervise, p, EVENT_READY, now_ms);
 		return;
 	case CONTROL_STANDBY:
@@ -569,9 +567,6 @@ daemon_watch(struct daemon *d, int64_t now_ms)
 		log_info("recovery.settled", "output goes on %lld ms after it stood still",
 			 (long long)s->pause_ms);
 	}
-	/* The first batch fills, and egress may have died before it could say so. */
-	if (s->settled && board_durable_batch(d->board) > d->boot_batch)
-		d->filled = true;
 	if (s->settled)
 		daemon_clear_wishes(d);
 	if (d->mode == DAEMON_REBUILD)

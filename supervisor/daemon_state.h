@@ -22,6 +22,7 @@ enum swap_step {
 	SWAP_CHECK,   /* the new file is being checked */
 	SWAP_EGRESS,  /* egress starts again by the new file */
 	SWAP_REDUCE,  /* reduce was sent its new section */
+	SWAP_FILL,    /* new views are being filled */
 	SWAP_INGESTS, /* those that have other options start again */
 	SWAP_RECOVER, /* a full recovery by the new file */
 };
@@ -53,8 +54,7 @@ struct daemon {
 	struct control control;
 	struct swap swap;
 	struct tally tally;
-	uint64_t boot_batch; /* where the target stood when this full recovery took it over */
-	bool filled;         /* what was to be filled or rebuilt is committed */
+	bool filled; /* what was to be filled or rebuilt is committed */
 	int64_t started_ms;
 	int64_t standby_ms;              /* since when egress stands by; 0: it does not */
 	char why[BOARD_WORDS_MAX + 128]; /* of the stage that stopped the daemon; else empty */

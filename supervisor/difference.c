@@ -252,6 +252,7 @@ compare_view(struct differences *d, const struct view *a, const struct view *b,
 	     const struct pipeline *new)
 {
 	char *name = view_name(b);
+	d->fills = d->fills || b->rebuild;
 	if (strcmp(a->plan, b->plan) != 0 && b->rebuild)
 		add(d, EFFECT_REBUILD, 0, "view \"%s\" has another SELECT", name);
 	else if (strcmp(a->plan, b->plan) != 0)
@@ -282,7 +283,7 @@ new_view(struct differences *d, const struct view *v, const struct pipeline *new
 		    "view \"%s\" is new over table \"%s\", which has no PRIMARY KEY: its history "
 		    "is read again",
 		    name, new->tables[v->table].name);
-	d->egress = d->reduce = true;
+	d->egress = d->reduce = d->fills = true;
 	free(name);
 }
 

@@ -30,6 +30,7 @@ struct difference {
 struct differences {
 	struct difference *list;
 	unsigned count;
+	bool fills; /* there are new views, or such as are to be rebuilt */
 	/* Who must be given a new section. */
 	bool egress, reduce, ingests[BOARD_STAGES_MAX];
 };

@@ -1,10 +1,11 @@
 /*
  * swap.c - a new pipeline file comes into force under a running pipeline.
  *
- * What can is done live: egress is replaced alone, then reduce is sent its new section, then those
- * ingests are replaced that have other options; they work by a merge of the old and the new file, in
- * which indices stay. Everything else, and whatever goes wrong in between, is a full recovery by the
- * new file. Until it is done the old one is kept: a stage that refuses the new one brings it back.
+ * What can is done live: egress is replaced alone, then reduce is sent its new section and new views
+ * are filled, then those ingests are replaced that have other options; they work by a merge of the
+ * old and the new file, in which indices stay. Everything else, and whatever goes wrong in between,
+ * is a full recovery by the new file. Until all is done the old one is kept: a stage that refuses the
+ * new one brings it back.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 #include "supervisor/spawn.h"
 
 #define SWAP_STEP_MS   60000
+#define SWAP_FILL_MS   10000
 #define SWAP_VIEWS_MAX 4096 /* a merge with more, dropped ones included, is given up */
 
 static const struct pipeline *
@@ -183,8 +185,11 @@ swap_begin_step(struct daemon *d, enum swap_step step, int64_t now_ms)
 		supervise_replace(&d->supervise, swap_proc(d, SLOT_EGRESS), now_ms);
 	} else if (step == SWAP_REDUCE) {
 		w->given++;
+		d->filled = false; /* egress may have spoken of an earlier one */
 		if (!swap_send_section(d))
 			swap_recover(d, "reduce could not be sent its new section");
+	} else if (step == SWAP_FILL) {
+		w->deadline_ms = DEADLINE_NEVER; /* as long as their rows take */
 	} else {
 		for (unsigned i = 0; i < d->pipeline->server_count; i++) {
 			if (!w->reload.differences.ingests[i])
@@ -207,6 +212,8 @@ swap_next(struct daemon *d, int64_t now_ms)
 		swap_begin_step(d, SWAP_EGRESS, now_ms);
 	else if (d->swap.step < SWAP_REDUCE && x->reduce)
 		swap_begin_step(d, SWAP_REDUCE, now_ms);
+	else if (d->swap.step < SWAP_FILL && x->fills)
+		swap_begin_step(d, SWAP_FILL, now_ms);
 	else if (d->swap.step < SWAP_INGESTS && ingests)
 		swap_begin_step(d, SWAP_INGESTS, now_ms);
 	else
@@ -223,17 +230,33 @@ swap_ingests_replaced(struct daemon *d)
 	return all;
 }
 
+/* The full recovery is over, and what the new file has to fill is filled. */
+static bool
+swap_recovered(const struct daemon *d)
+{
+	const struct supervise *s = &d->supervise;
+	const struct reload *r = &d->swap.reload;
+	if (s->phase != PHASE_RUN || !s->settled)
+		return false;
+	if (!r->differences.fills || d->filled)
+		return true;
+	/* One that was filled live, just before something died, is not filled again. */
+	return !r->wish.rebuild &&
+	       clock_monotonic_ms() - s->recovery_ms - s->pause_ms >= SWAP_FILL_MS;
+}
+
 static bool
 swap_step_done(struct daemon *d)
 {
 	switch (d->swap.step) {
 	case SWAP_EGRESS:
 		return swap_is_replaced(d, SLOT_EGRESS);
+	case SWAP_FILL:
+		return d->filled;
 	case SWAP_INGESTS:
 		return swap_ingests_replaced(d);
 	case SWAP_RECOVER:
-		return d->supervise.phase == PHASE_RUN && d->supervise.settled &&
-		       (!d->swap.reload.wish.rebuild || d->filled);
+		return swap_recovered(d);
 	case SWAP_REDUCE: /* swap_taken() */
 	case SWAP_NONE:
 	case SWAP_CHECK:
