@@ -100,6 +100,39 @@ stage_kill reduce
 sql 'UPDATE account SET branch = 4 WHERE id <= 50'
 comes_equal 'after a recovery with the new file' by_branch branch,n,total "$branches"
 
+# The target refuses the rows of a new view, which no check can see before: the old file is back.
+sql 'CREATE TABLE few (branch integer, n bigint CHECK (n < 0), time bigint, diff integer)'
+few='CREATE MATERIALIZED VIEW few AS SELECT branch, count(*) AS n FROM account GROUP BY branch;'
+pipeline <<<"$tables $by_branch $few"
+reload
+is "a view whose rows the target refuses: $output" "$((status != 0))" 1
+contains 'the answer says why' "$output" few
+sql 'UPDATE account SET branch = 5 WHERE id <= 20'
+comes_equal 'after that' by_branch branch,n,total "$branches"
+comes_equal 'after that' total n,total "$total"
+is 'its table is empty, and nothing is known of it' \
+    "$(sql "SELECT (SELECT count(*) FROM few), (SELECT count(*) FROM tallyd.view WHERE view LIKE '%few')")" '0|0'
+kill -0 "$tallyd" && ok 'the same tallyd runs' || not_ok 'the same tallyd runs'
+
+# Something comes into the table between the check and the take-over of the new egress.
+sql 'ALTER TABLE few DROP CONSTRAINT few_n_check'
+before=$(pids)
+{ echo "BEGIN; SELECT 1 FROM tallyd.pipeline WHERE name = '$NAME' FOR UPDATE;"
+    until [[ $(stage_pid egress) != "${before%% *}" && -n $(stage_pid egress) ]]; do
+        echo 'SELECT pg_sleep(0.05);'
+        sleep 0.1
+    done
+    echo "INSERT INTO few VALUES (1, 1, 1, 1); COMMIT;"; } | stack_psql -f - >/dev/null &
+holder=$!
+sleep 0.5
+reload
+wait "$holder"
+is "egress refuses what the check allowed: $output" "$status" 78
+contains 'the answer says why' "$output" few
+is 'reduce and ingest have not noticed' "$(pids | cut -d' ' -f2-)" "$(cut -d' ' -f2- <<<"$before")"
+sql 'UPDATE account SET branch = 6 WHERE id <= 20'
+comes_equal 'with the old section again' by_branch branch,n,total "$branches"
+
 # Over a keyless table.
 pipeline <<<"$tables $by_branch $entry_count"
 reload
