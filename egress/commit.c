@@ -395,6 +395,12 @@ commit_must_stream(const struct commit *c)
 	return views_write(c->known);
 }
 
+uint64_t
+commit_rebuilt(const struct commit *c)
+{
+	return views_rebuilt(c->known);
+}
+
 bool
 commit_fills(const struct commit *c)
 {

@@ -45,6 +45,7 @@ void commit_begin(struct commit *, uint64_t number, int64_t time_ms);
 bool commit_view(struct commit *, uint16_t view, enum view_step, uint64_t rows);
 bool commit_must_stream(const struct commit *);
 bool commit_fills(const struct commit *);
+uint64_t commit_rebuilt(const struct commit *); /* rows */
 
 /*
  * One row, as it stands in the ring; of a dropped view none is written. False when it is malformed: a corrupt peer, do not go on.

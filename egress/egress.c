@@ -273,6 +273,7 @@ egress_count(struct egress *e, const struct batch *b)
 
 	board_count(self, COUNTER_COMMITS, 1);
 	board_count(self, COUNTER_OUTPUT, b->rows);
+	board_count(self, COUNTER_REBUILT, commit_rebuilt(e->commit));
 	if (commit_streams(e->commit))
 		board_count(self, COUNTER_COPIES, 1);
 	if (commit_flips(e->commit))

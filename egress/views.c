@@ -20,6 +20,7 @@ struct views_step {
 	bool said, staged;
 	enum view_step step;
 	uint64_t rows;
+	uint64_t rebuilt; /* rows that its rebuild has written */
 };
 
 struct views {
@@ -57,6 +58,16 @@ views_restart(struct views *vs)
 {
 	for (unsigned i = 0; i < vs->target->stage->pipeline->view_count; i++)
 		vs->steps[i].staged = false;
+}
+
+uint64_t
+views_rebuilt(const struct views *vs)
+{
+	uint64_t rows = 0;
+
+	for (unsigned i = 0; i < vs->target->stage->pipeline->view_count; i++)
+		rows += vs->steps[i].rebuilt;
+	return rows;
 }
 
 bool
@@ -263,6 +274,7 @@ views_rebuild(struct views *vs, unsigned view, const char *time)
 	if (done < 0)
 		return views_failed(vs, "rebuild", view);
 	written = strrchr(postgres_tag(t->pg), ' ');
+	vs->steps[view].rebuilt = written != NULL ? strtoull(written + 1, NULL, 10) : 0;
 	log_info("view.rebuilt", "view %s: %s rows written into %s, which now says what it should",
 		 v->name, written != NULL ? written + 1 : "?", t->tables[view].name);
 	return views_note(vs, view, "false");

@@ -29,6 +29,9 @@ bool views_take(struct views *, uint16_t view, enum view_step, uint64_t rows);
 bool views_fill_any(const struct views *); /* some are filled or rebuilt */
 bool views_write(const struct views *);    /* or dropped */
 
+/* How many rows the rebuilds of this batch have written. */
+uint64_t views_rebuilt(const struct views *);
+
 /*
  * Has the batch at which the target stands filled or rebuilt a view? Asked when its records may
  * have left the ring.

@@ -361,8 +361,9 @@ swap_revert(struct daemon *d, const struct proc *p)
 	char words[BOARD_WORDS_MAX];
 	bool alone = d->swap.given == 1 && p->starts > d->swap.starts[p->slot];
 	status_copy_text(words, sizeof words, d->board->stage[p->slot].words, BOARD_WORDS_MAX);
-	swap_tell_line(d, p->death.status, "%s: %s refused it: %s\n", d->pipeline->file, p->name,
-		       *words ? words : "see the log");
+	swap_tell_line(d, p->death.status,
+		       "%s: %s refused it: %s (its lines in the log say more)\n", d->pipeline->file,
+		       p->name, *words ? words : "it left no word");
 	swap_restore(d);
 	d->why[0] = '\0';
 	return alone;
