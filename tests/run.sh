@@ -101,6 +101,11 @@ suite_sim()
 	build/release/sim 1 100000
 }
 
+suite_model()
+{
+	tests/model/run.sh
+}
+
 # No Docker engine is needed to read the file: its parser checks it.
 suite_compose()
 {
@@ -162,7 +167,7 @@ suites=(unit style golden_pipeline golden_changes ring_threads ring_kill)
 if [[ ${1-} == fast ]]; then
 	suites+=(sanitize_input sim_some)
 else
-	suites+=(sanitize sim compose egress stack)
+	suites+=(sanitize sim model compose egress stack)
 fi
 
 running=0
