@@ -349,14 +349,13 @@ emit_close(struct core *core, struct ring *out, uint64_t durable, int64_t now_ms
 }
 
 static void
-emit_begin(struct core *core, uint64_t durable)
+emit_begin(struct core *core)
 {
 	INVARIANT(core->live && core->open == NO_INPUT);
 	core->emitting = true;
 	core->emit_view = core->emit_announced = core->emit_forgets = 0;
 	core->emit_rows = core->emit_parts_bytes = 0;
 	core->emit_closing = core->emit_begun = false;
-	checkpoints_acknowledge(&core->checkpoints, durable);
 }
 
 static void
@@ -380,8 +379,10 @@ core_emit(struct core *core, struct ring *out, uint64_t durable, int64_t now_ms)
 {
 	enum core_result result;
 
+	/* Each time: a flip may become durable while a large batch waits for room. */
+	checkpoints_acknowledge(&core->checkpoints, durable);
 	if (!core->emitting)
-		emit_begin(core, durable);
+		emit_begin(core);
 	if (!core->emit_closing) {
 		result = emit_views(core, out);
 		if (result != CORE_OK)

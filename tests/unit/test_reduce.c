@@ -152,6 +152,43 @@ Test(reduce, a_batch_may_be_larger_than_the_ring)
 	reduce_sim_fini(&s);
 }
 
+/* The next checkpoint is due by then, and may not be begun over one that waits. */
+Test(reduce, a_flip_may_become_durable_in_mid_batch)
+{
+	static struct sim s;
+	struct ring_record record;
+	struct batch last = {.number = 0};
+	char name[64];
+
+	case_init(&s);
+	put_row(&s, CHANGE_ADD, "one", 1);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
+	take_all(&s, 1);
+	emit_all(&s);
+	cr_assert_gt(out_records(&s, &last), 0);
+	cr_assert_eq(core_counters(s.core).checkpoints, 1);
+	for (int i = 0; i < 3000; i++) {
+		(void)snprintf(name, sizeof(name), "a status of fifty letters %024d", i);
+		if (ring_used(&s.source[1].ring) + ring_pending(&s.source[1].ring) > 32768)
+			take_all(&s, 1);
+		put_row(&s, CHANGE_ADD, name, i % 100);
+	}
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 2);
+	take_all(&s, 1);
+	s.now_ms += 3600000;
+	cr_assert_eq(core_emit(s.core, &s.out, s.durable, s.now_ms), CORE_FULL);
+	s.durable = last.number;
+	while (core_emitting(s.core)) {
+		ring_commit(&s.out, NULL, 0);
+		while (ring_next(&s.reader, &record) > 0)
+			;
+		ring_commit(&s.reader, NULL, 0);
+		cr_assert_neq(core_emit(s.core, &s.out, s.durable, s.now_ms), CORE_FAILED);
+	}
+	cr_assert_eq(core_counters(s.core).checkpoints, 2);
+	reduce_sim_fini(&s);
+}
+
 Test(reduce, at_most_two_batches_are_under_way)
 {
 	static struct sim s;
