@@ -45,7 +45,7 @@ cp "$BIN/tallyd" "$WORK/fake/"
 printf '#!/bin/sh\ntrue\n' >"$WORK/fake/tallyd-reduce"
 cat >"$WORK/fake/tallyd-ingest" <<'END'
 #!/bin/sh
-[ -e /proc/self/fd/6 ] && said="told [$(cat <&6)]" || said='told nothing'
+[ -e /proc/self/fd/7 ] && said="told [$(cat <&7)]" || said='told nothing'
 printf 'info\t0\t0\t%s: %s\n' "$(echo "$@" | grep -o 'server=.')" "$said"
 END
 # told OPTION LINE CODE: egress says LINE and ends with CODE.
