@@ -76,6 +76,8 @@ ring_renew(struct ring *producer, struct ring *consumer)
 	while (ring_next(consumer, &record) > 0)
 		;
 	ring_commit(consumer, NULL, 0);
+	/* The producer looks again at what is free, for its capacity may be another from here on. */
+	(void)ring_used(producer);
 }
 
 /* --- ingest --- */

@@ -101,6 +101,12 @@ plan_make(struct plan *p, uint64_t seed)
 		p->server[i].tables = p->servers == 1 ? 3 : 1u << i;
 		server_draw(p, &p->server[i], &random);
 	}
+	/* So small that a batch stops between two rows; but a position must fit into half of it. */
+	unsigned logs = 0;
+	for (unsigned i = 0; i < p->servers; i++)
+		logs += p->server[i].partitions[0] + p->server[i].partitions[1];
+	if (p->out_bytes < RING_BYTES_MIN && logs <= 4)
+		p->out_bytes = 4096;
 	p->steps = 20 + (unsigned)sim_random(&random, SIM_STEPS - 20);
 	for (unsigned i = 0; i < p->steps; i++) {
 		p->step[i].kind = step_draw(&random, p->slow);
