@@ -103,8 +103,10 @@ EGRESS := \
 	egress/egress.c \
 	egress/encode.c \
 	egress/handover.c \
+	egress/holder.c \
 	egress/inspect.c \
 	egress/plan.c \
+	egress/pooler.c \
 	egress/postgres.c \
 	egress/store.c \
 	egress/stream.c \

@@ -7,6 +7,7 @@
 #include "common/pipeline.h"
 #include "egress/ddl.h"
 #include "egress/plan.h"
+#include "egress/pooler.h"
 #include "egress/postgres.h"
 #include "egress/target.h"
 
@@ -66,9 +67,13 @@ check_connect(struct check *c)
 			     version / 10000, version % 10000, postgres_where(pg),
 			     postgres_database(pg), postgres_user(pg),
 			     postgres_uses_ssl(pg) ? ", encrypted" : "");
-	if (version >= 120000)
+	if (version >= 120000 && !pooler_shares_sessions(&c->target))
 		return true;
-	stage_report(c->stage, LOG_ERROR, place, "PostgreSQL 12 is the oldest that tallyd knows");
+	stage_report(c->stage, LOG_ERROR, place, "%s",
+		     version < 120000 ? "PostgreSQL 12 is the oldest that tallyd knows"
+				      : "a connection pooler in transaction mode cannot keep the"
+					" lock of the pipeline: connect to the server itself, or"
+					" set the pooler to session mode");
 	check_note(c, EXIT_CONFIG);
 	return false;
 }

@@ -678,6 +678,12 @@ postgres_version(const struct postgres *pg)
 	return pg->conn == NULL ? 0 : PQserverVersion(pg->conn);
 }
 
+int
+postgres_handshake_pid(const struct postgres *pg)
+{
+	return pg->conn == NULL ? 0 : PQbackendPID(pg->conn);
+}
+
 bool
 postgres_uses_ssl(const struct postgres *pg)
 {

@@ -59,7 +59,8 @@ const char *postgres_where(const struct postgres *);
 const char *postgres_user(const struct postgres *);
 const char *postgres_role(const struct postgres *); /* the user, quoted for SQL */
 const char *postgres_database(const struct postgres *);
-int postgres_version(const struct postgres *); /* 150020 */
+int postgres_version(const struct postgres *);       /* 150020 */
+int postgres_handshake_pid(const struct postgres *); /* of the backend, or a pooler's invention */
 bool postgres_uses_ssl(const struct postgres *);
 
 /* Statements that follow end by this monotonic time or count as lost; 0: no limit. */

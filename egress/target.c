@@ -17,7 +17,9 @@
 #include "common/stage.h"
 #include "egress/ddl.h"
 #include "egress/handover.h"
+#include "egress/holder.h"
 #include "egress/plan.h"
+#include "egress/pooler.h"
 #include "egress/postgres.h"
 
 #define CONNECT_MS     10000
@@ -326,6 +328,16 @@ target_fault(struct target *t, bool fault)
 	return TARGET_AGAIN;
 }
 
+_Noreturn static void
+target_refuse_pooler(struct target *t)
+{
+	stage_fail(t->stage, EXIT_CONFIG, "target.pooler",
+		   "PostgreSQL at %s is behind a connection pooler in transaction mode, which"
+		   " cannot keep the lock of the pipeline: connect to the server itself, or set"
+		   " the pooler to session mode",
+		   postgres_where(t->pg));
+}
+
 static enum target_step
 target_start_session(struct target *t)
 {
@@ -354,6 +366,8 @@ target_start_session(struct target *t)
 		    s, EXIT_CONFIG, "target.version",
 		    "PostgreSQL at %s is older than version 12, the oldest that tallyd knows",
 		    postgres_where(t->pg));
+	if (pooler_shares_sessions(t)) /* before its backends get our settings, and the lock */
+		target_refuse_pooler(t);
 	if (target_set_session(t) < 0)
 		return target_again(t, "session settings");
 	return target_fault(t, FAULT("egress.session"));
@@ -471,12 +485,7 @@ target_check_lock(struct target *t)
 		return target_again(t, "look for the lock");
 	mine = postgres_get(t->pg, 0, 0);
 	if (mine[0] != 't' || strtonum(postgres_get(t->pg, 0, 1), 0, INT32_MAX, NULL) != t->backend)
-		stage_fail(
-		    t->stage, EXIT_CONFIG, "target.pooler",
-		    "PostgreSQL at %s is behind a connection pooler in transaction mode, which"
-		    " cannot keep the lock of the pipeline: connect to the server itself, or set"
-		    " the pooler to session mode",
-		    postgres_where(t->pg));
+		target_refuse_pooler(t);
 	return target_fault(t, FAULT("egress.locked"));
 }
 
@@ -484,6 +493,7 @@ static enum target_step
 target_lock(struct target *t)
 {
 	int64_t since = clock_monotonic_ms(), last_end = since;
+	struct holder holder = {.next_ms = since + PREDECESSOR_MS};
 	bool said = false;
 	int pause = 2;
 
@@ -507,6 +517,7 @@ target_lock(struct target *t)
 			target_say_standby(t);
 			said = true;
 		}
+		holder_watch(&holder, t, now);
 		target_sleep(t, pause);
 		pause = pause * 2 < STANDBY_MS ? pause * 2 : STANDBY_MS;
 		if (t->stage->stopping)

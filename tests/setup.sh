@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages_build=(gcc libc6-dev make libpg-query-dev libprotobuf-c-dev librdkafka-dev libpq-dev
     libbsd-dev libmsgpack-dev libgmp-dev)
-packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin)
+packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin strace pgbouncer)
 packages_demo=(postgresql-15 openjdk-17-jre-headless maven kcat curl ca-certificates)
 
 as_root()
@@ -57,19 +57,25 @@ update_lists()
 	apt_get update >/dev/null
 }
 
-# The package would make a database cluster of its own and start it. Its configuration is only
-# told otherwise while it is installed.
+# PostgreSQL's package would make a database cluster of its own and start it, pgbouncer's would start
+# one. They are told otherwise only while they are installed.
 cluster_configuration=/etc/postgresql-common/createcluster.d/tallyd-setup.conf
-forbid_cluster()
+start_policy=/usr/sbin/policy-rc.d
+forbid_servers()
 {
-	trap allow_cluster EXIT
+	trap allow_servers EXIT
 	as_root mkdir -p "${cluster_configuration%/*}"
 	echo 'create_main_cluster = false' | as_root tee "$cluster_configuration" >/dev/null
+	[[ ! -e $start_policy ]] || return 0
+	our_policy=1
+	printf '#!/bin/sh\nexit 101\n' | as_root tee "$start_policy" >/dev/null
+	as_root chmod 755 "$start_policy"
 }
 
-allow_cluster()
+allow_servers()
 {
 	as_root rm -f "$cluster_configuration"
+	[[ -z ${our_policy-} ]] || as_root rm -f "$start_policy"
 	trap - EXIT
 }
 
@@ -78,7 +84,7 @@ install_packages()
 	local attempt
 	apt-cache show "$@" >/dev/null 2>&1 || update_lists
 	echo "setup: $(download_megabytes "$@") MB of packages, for: $*" >&2
-	[[ " $* " != *' postgresql-15 '* ]] || forbid_cluster
+	forbid_servers
 	for attempt in once again; do
 		if apt_get install --no-install-recommends "$@" >"$log" 2>&1; then
 			break
@@ -88,7 +94,7 @@ install_packages()
 		fi
 		update_lists
 	done
-	[[ " $* " != *' postgresql-15 '* ]] || allow_cluster
+	allow_servers
 	echo 'setup: packages installed' >&2
 }
 
