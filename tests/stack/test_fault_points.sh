@@ -9,7 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 BIN=$ROOT/build/fault
 export TALLYD_HANG_MS=400 TALLYD_BACKOFF_MS=100
-limit=${LIMIT:-150} # seconds that a worker may take
+limit=${LIMIT:-220} # seconds that a worker may take
 
 # ---- the points ------------------------------------------------------------------------------
 
@@ -35,6 +35,12 @@ egress/ring.attach 2  one ring
 reduce/ring.attach 3  two rings: one in, one out
 ingest/board.before_publish 1  only egress publishes
 reduce/board.before_publish 1  only egress publishes
+egress/egress.before_flip 1  no checkpoint is written yet, as all up to the next blank line
+egress/egress.after_flip 1
+egress/egress.copy_out 1
+egress/egress.forget 1
+egress/egress.part 1
+
 '
 
 # points: STAGE/POINT, one a line; `tallyd` is the supervisor.
@@ -143,23 +149,35 @@ start()
 	disown
 }
 
+# state: of the supervisor's process, in $state; X when it is gone. Without a process of its own, for
+# it is asked often.
+state()
+{
+	state=X
+	{ read -r state <"/proc/$tallyd/stat"; } 2>/dev/null
+	state=${state##*) }
+	state=${state%% *}
+	[[ $state != Z ]] || state=X
+}
+
 # tend: whoever is dead or stopped: the supervisor of tallyd is the test's to look after.
 tend()
 {
-	if [[ -z $(stack_started_at "$tallyd") ]]; then
+	state
+	if [[ $state == X ]]; then
 		[[ -n $stopping ]] || start
-	elif grep -qs '^State:[[:space:]]*T' "/proc/$tallyd/status"; then
+	elif [[ $state == T ]]; then
 		sleep 0.5
 		kill -CONT "$tallyd"
 	fi
 }
 
-rest() # SECONDS, tending
+rest() # TENTHS of a second, tending
 {
-	local end=$((${EPOCHREALTIME/[.,]/} + ${1/./}00000))
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 100000))
 	while ((${EPOCHREALTIME/[.,]/} < end)); do
 		tend
-		sleep 0.05
+		sleep 0.1
 	done
 }
 
@@ -167,19 +185,24 @@ stop()
 {
 	local end=$((SECONDS + 30)) stopping=1
 	kill -TERM "$tallyd" 2>/dev/null
-	while [[ -n $(stack_started_at "$tallyd") ]]; do
+	while state && [[ $state != X ]]; do
 		((SECONDS < end)) || { not_ok "$me: tallyd ends"; kill -KILL "$tallyd"; return; }
 		tend
-		sleep 0.05
+		sleep 0.1
 	done
+}
+
+# difference TABLE COLUMNS SELECT: SQL for how many rows are not in both.
+difference()
+{
+	echo "(SELECT count(*) FROM ((($3) EXCEPT ALL ($(live "$1" "$2")))
+	    UNION ALL (($(live "$1" "$2")) EXCEPT ALL ($3))) x)"
 }
 
 all_equal()
 {
 	tend
-	same_answer "by_k_$me" k,n "SELECT k, count(*) AS n FROM items_$me GROUP BY k" &&
-	    same_answer "total_$me" total "SELECT sum(value) AS total FROM vals_$me" &&
-	    same_answer "balances_$me" id,balance "SELECT id, balance FROM accounts_$me"
+	[[ $(sql "SELECT $differences" 2>/dev/null) == 0 ]]
 }
 
 # quietly COMMAND...: what it shows is counted only if it fails.
@@ -204,13 +227,13 @@ obeyed()
 # verify: while rules happen, it takes its time.
 verify()
 {
-	local left='' now end=0
+	local left='' end=0
 	until all_equal; do
-		now=$(pending | wc -l)
-		[[ $now == "$left" ]] || end=$((SECONDS + 30))
-		left=$now
+		count_pending
+		[[ $pending == "$left" ]] || end=$((SECONDS + 30))
+		left=$pending
 		((SECONDS < end)) || { not_ok "$me: the outputs are PostgreSQL's answer"; break; }
-		sleep 0.1
+		sleep 0.2
 	done
 	quietly obeyed
 	verified=$((verified + 1))
@@ -232,12 +255,21 @@ cut()
 	    WHERE application_name = 'tallyd/${NAME}_$me'" >/dev/null
 }
 
-pending() # the rules that have not happened
+# count_pending: in $pending, how many of the rules have not happened. Rules that have leave the list.
+count_pending()
 {
-	local rule
-	for rule in "${mine[@]}"; do
-		[[ -e $WORK/once.$(tr : . <<<"${rule#*/}") ]] || echo "$rule"
+	local rule left=()
+	for rule in "${waited[@]}"; do
+		happened "$rule" || left+=("$rule")
 	done
+	waited=("${left[@]}")
+	pending=${#waited[@]}
+}
+
+happened() # RULE
+{
+	local name=${1#*/}
+	[[ -e $WORK/once.${name//:/.} ]]
 }
 
 # worker NAME TURN RING_BYTES ALWAYS: the rules come on standard input; TURN is what it does again
@@ -247,25 +279,34 @@ worker()
 	local turns=0 end=$((SECONDS + limit)) stopping='' verified=0 began=$SECONDS
 	me=$1
 	mapfile -t mine
+	waited=("${mine[@]}")
 	WORK=$WORK/$me
 	mkdir -p -m 700 "$WORK" "$WORK/run"
 	export RUNTIME_DIRECTORY=$WORK/run TALLYD_FAULT TALLYD_FAULT_ONCE=$WORK/once
 	TALLYD_FAULT=$(IFS=,; echo "${mine[*]}")${4:+,$4}
 	worker_pipeline "$3"
+	differences=$(
+		difference "by_k_$me" k,n "SELECT k, count(*) AS n FROM items_$me GROUP BY k"
+		echo +
+		difference "total_$me" total "SELECT sum(value) AS total FROM vals_$me"
+		echo +
+		difference "balances_$me" id,balance "SELECT id, balance FROM accounts_$me"
+	)
 	start
-	while [[ -n $(pending) ]] && ((SECONDS < end)); do
+	while count_pending && ((pending > 0 && SECONDS < end)); do
 		$2
 		turns=$((turns + 1))
 		((turns % 5 > 0)) || verify
 	done
 	verify
 	for rule in "${mine[@]}"; do
-		[[ -e $WORK/once.$(tr : . <<<"${rule#*/}") ]] && ok "$rule happens" || not_ok "$rule happens"
+		happened "$rule" && ok "$rule happens" || not_ok "$rule happens"
 	done
 	stop
 	ok "$me: $verified times the outputs were PostgreSQL's answer, and at every time whole"
 	echo "$me: ${#mine[@]} rules, $turns turns, $((SECONDS - began)) s," \
 	    "$(grep -c event=stage.death "$WORK/tallyd.log") deaths, $(grep -c event=stage.hang "$WORK/tallyd.log") hung"
+	times
 	echo "$passed $failed" >"$WORK/count"
 }
 
@@ -273,22 +314,22 @@ turn_busy()
 {
 	load_small
 	((turns % 2)) || load_large
-	rest 0.6
+	rest 6
 	case $((turns % 4)) in
 	1) cut ;;
 	2) stop && start ;;
 	3) first_start ;;
 	esac
-	rest 0.3
+	rest 3
 }
 
 turn_recoveries() # the supervisor's own points: full recoveries in one life of it
 {
 	load_small
-	rest 0.3
+	rest 3
 	for _ in 1 2; do
 		kill -KILL "$(stage_pid reduce)" 2>/dev/null
-		rest 0.6
+		rest 6
 	done
 	((turns % 2)) || { stop && start; }
 }
@@ -296,20 +337,20 @@ turn_recoveries() # the supervisor's own points: full recoveries in one life of 
 turn_calm() # a process lives for long
 {
 	load_small
-	rest 1.2
+	rest 12
 }
 
 turn_copy()
 {
 	load_large
-	rest 0.4
+	rest 4
 	((turns % 4)) || cut
 }
 
 turn_idle() # so that there are pings
 {
 	load_small
-	rest 10.0
+	rest 100
 }
 
 # ---- all of them -----------------------------------------------------------------------------
@@ -339,7 +380,7 @@ stack_connector "$NAME" "${captured[@]}" >/dev/null || not_ok 'connector'
 
 again=egress/egress.after_takeover:1:error*,egress/egress.after_takeover:2:error*
 lost=egress/egress.after_commit:1:error*,egress/egress.after_commit:2:error*,egress/egress.after_commit:3:error*
-boot='egress/(egress\.(connected|session|locked|before_takeover|in_takeover|after_takeover)|ring\.attach)$'
+boot='egress/(egress\.(connected|session|locked|before_takeover|in_takeover|after_takeover|image)|ring\.attach)$'
 settle='egress\.(before_settle|in_settle|skip)$'
 copy='egress\.(begun|copying|copy_end|in_copy|before_check|before_release|after_release)$'
 but="$boot|$settle|$copy|ping"

@@ -77,7 +77,7 @@ first=$tallyd
 mkdir -m 700 "$WORK/run2"
 RUNTIME_DIRECTORY=$WORK/run2 tallyd_start second
 second=$tallyd
-await 10 log_has second event=stage.standby && ok 'session mode: a second one stands by' ||
+await 30 log_has second event=stage.standby && ok 'session mode: a second one stands by' ||
     not_ok 'session mode: a second one stands by'
 kill -KILL "$first"
 sql 'INSERT INTO "values" VALUES (4)'
