@@ -24,6 +24,7 @@ ingest/order.load 2
 ingest/ingest.before_cut 2
 ingest/ingest.stopping 2
 reduce/reduce.ready 2
+reduce/reduce.load 2
 reduce/reduce.cut 2
 reduce/reduce.live 2
 reduce/reduce.draining 2
@@ -35,12 +36,6 @@ egress/ring.attach 2  one ring
 reduce/ring.attach 3  two rings: one in, one out
 ingest/board.before_publish 1  only egress publishes
 reduce/board.before_publish 1  only egress publishes
-egress/egress.before_flip 1  no checkpoint is written yet, as all up to the next blank line
-egress/egress.after_flip 1
-egress/egress.copy_out 1
-egress/egress.forget 1
-egress/egress.part 1
-
 '
 
 # points: STAGE/POINT, one a line; `tallyd` is the supervisor.
@@ -107,6 +102,7 @@ worker_pipeline() # RING_BYTES
 	# The group has offsets when the target has no position any more: first_start.
 	pipeline "transaction_topic '$NAME.transaction', start 'earliest'" <<-END
 		SET ring_bytes = $1;
+		SET checkpoint_interval_ms = 200;
 		CREATE FOREIGN TABLE items_$me (id integer PRIMARY KEY, k text)
 		  SERVER kafka OPTIONS (topic '$NAME.public.items_$me');
 		CREATE FOREIGN TABLE vals_$me (value integer) SERVER kafka OPTIONS (topic '$NAME.public.vals_$me');
@@ -306,7 +302,8 @@ worker()
 	ok "$me: $verified times the outputs were PostgreSQL's answer, and at every time whole"
 	echo "$me: ${#mine[@]} rules, $turns turns, $((SECONDS - began)) s," \
 	    "$(grep -c event=stage.death "$WORK/tallyd.log") deaths, $(grep -c event=stage.hang "$WORK/tallyd.log") hung"
-	times
+	echo "$me: CPU $(times | tr '\n' ' ')"
+	((failed == 0)) || tail -n 150 "$WORK/tallyd.log"
 	echo "$passed $failed" >"$WORK/count"
 }
 
@@ -368,7 +365,7 @@ start_worker() # NAME TURN RING_BYTES ALWAYS ACTIONS PATTERN [BUT]
 }
 
 workers=()
-names=(boot settle egress egress_stop copy copy_stop ingest ingest_stop1 ingest_stop2 offsets reduce
+names=(boot settle checkpoint checkpoint_stop egress egress_stop copy copy_stop ingest ingest_stop1 ingest_stop2 offsets reduce
     reduce_stop1 reduce_stop2 supervisor ping ping_stop ping_error)
 own_database
 sql "$(for name in "${names[@]}"; do tables "$name"; done)"
@@ -383,7 +380,10 @@ lost=egress/egress.after_commit:1:error*,egress/egress.after_commit:2:error*,egr
 boot='egress/(egress\.(connected|session|locked|before_takeover|in_takeover|after_takeover|image)|ring\.attach)$'
 settle='egress\.(before_settle|in_settle|skip)$'
 copy='egress\.(begun|copying|copy_end|in_copy|before_check|before_release|after_release)$'
-but="$boot|$settle|$copy|ping"
+checkpoint='(egress/egress\.(before_flip|after_flip|copy_out|forget|part)|reduce/reduce\.(checkpoint|flip|forget|part|load))$'
+but="$boot|$settle|$copy|$checkpoint|ping"
+start_worker checkpoint turn_busy 262144 '' 'kill error' "$checkpoint"
+start_worker checkpoint_stop turn_busy 262144 '' stop "$checkpoint"
 start_worker boot turn_busy 65536 "$again" 'kill stop error' "$boot"
 start_worker settle turn_calm 65536 "$lost" 'kill stop error' "$settle"
 start_worker copy turn_copy 262144 '' 'kill error' "$copy"
@@ -394,9 +394,9 @@ start_worker ingest turn_busy 65536 '' 'kill error' ^ingest/ offsets
 start_worker ingest_stop1 turn_busy 65536 '' stop '^ingest/ingest\.[ab]' offsets
 start_worker ingest_stop2 turn_busy 65536 '' stop ^ingest/ '^ingest/ingest\.[ab]|offsets'
 start_worker offsets turn_calm 65536 '' 'kill stop error' ingest.*offsets
-start_worker reduce turn_busy 65536 '' 'kill error' ^reduce/
-start_worker reduce_stop1 turn_busy 65536 '' stop '^reduce/reduce\.[a-l]'
-start_worker reduce_stop2 turn_busy 65536 '' stop ^reduce/ '^reduce/reduce\.[a-l]'
+start_worker reduce turn_busy 65536 '' 'kill error' ^reduce/ "$checkpoint"
+start_worker reduce_stop1 turn_busy 65536 '' stop '^reduce/reduce\.[a-l]' "$checkpoint"
+start_worker reduce_stop2 turn_busy 65536 '' stop ^reduce/ "^reduce/reduce\.[a-l]|$checkpoint"
 start_worker supervisor turn_recoveries 65536 '' 'kill stop error' ^tallyd/
 start_worker ping turn_idle 65536 '' kill egress.ping
 start_worker ping_stop turn_idle 65536 '' stop egress.ping
