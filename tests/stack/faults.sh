@@ -96,6 +96,7 @@ tables()
 	    ALTER TABLE vals_$1 REPLICA IDENTITY FULL;
 	    CREATE TABLE accounts_$1 (id integer PRIMARY KEY, balance bigint);
 	    CREATE TABLE by_k_$1 (k text, n bigint, time bigint, diff integer);
+	    CREATE TABLE low_$1 (k text, low integer, time bigint, diff integer);
 	    CREATE TABLE total_$1 (total bigint, time bigint, diff integer);
 	    CREATE TABLE balances_$1 (id integer, balance numeric, time bigint, diff integer);
 	    INSERT INTO items_$1 SELECT i, 'k' || i % 7 FROM generate_series(1, 20) i;
@@ -346,6 +347,22 @@ turn_copy()
 	load_large
 	rest 4
 	((turns % 4)) || cut
+}
+
+turn_views() # a view comes and goes by reload
+{
+	load_small
+	cp "$WORK/pipeline.sql" "$WORK/without.sql"
+	sql "TRUNCATE low_$me"
+	echo "CREATE MATERIALIZED VIEW low_$me AS SELECT k, min(id) AS low FROM items_$me GROUP BY k;" \
+	    >>"$WORK/pipeline.sql"
+	kill -HUP "$tallyd" 2>/dev/null
+	rest 8
+	load_small
+	rest 3
+	mv "$WORK/without.sql" "$WORK/pipeline.sql"
+	kill -HUP "$tallyd" 2>/dev/null
+	rest 5
 }
 
 turn_idle() # so that there are pings
