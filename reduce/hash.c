@@ -7,6 +7,7 @@
 #include "common/stage.h"
 
 #define BUCKETS_MIN 8
+#define AHEAD       8 /* buckets whose first entry is fetched into the cache before their turn */
 
 void
 hash_init(struct hash *h)
@@ -110,6 +111,8 @@ hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
 	if (previous != NULL && previous->next != NULL)
 		return previous->next;
 	while (*bucket < h->buckets) {
+		if (*bucket + AHEAD < h->buckets)
+			__builtin_prefetch(h->bucket[*bucket + AHEAD]);
 		struct hash_entry *head = h->bucket[(*bucket)++];
 		if (head != NULL)
 			return head;
@@ -138,6 +141,11 @@ hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_e
 			entry = entry->next;
 		if (entry != NULL || walk->bucket >= h->buckets)
 			return entry;
+		size_t ahead = walk->bucket + AHEAD * walk->stride;
+		if (ahead + AHEAD * walk->stride < h->buckets) {
+			__builtin_prefetch(&h->bucket[ahead + AHEAD * walk->stride]);
+			__builtin_prefetch(h->bucket[ahead]);
+		}
 		entry = h->bucket[walk->bucket];
 		walk->bucket += walk->stride;
 	}

@@ -1,6 +1,5 @@
 #include "reduce/rows.h"
 
-#include <bsd/sys/queue.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +14,14 @@
 
 struct row {
 	struct hash_entry link; /* len: bytes of the row */
-	TAILQ_ENTRY(row) dirty_link;
+	uint32_t slot;          /* on the dirty list */
 	uint32_t attempt;
 	uint32_t room; /* bytes allocated for the row */
 	uint8_t mark;  /* enum mark; a tombstone is in no bucket */
 	uint8_t bytes[];
 };
 
-TAILQ_HEAD(row_list, row);
+#define AHEAD 8 /* rows that are fetched into the cache before their turn: they lie anywhere */
 
 struct rows {
 	const struct table *table;
@@ -31,7 +30,8 @@ struct rows {
 	int *key_place;             /* of each column: its place in the key, or -1 */
 	unsigned key_reach;         /* columns up to the last key column */
 	struct hash hash;
-	struct row_list dirty;
+	struct row **dirty; /* oldest change first; NULL: the row has left the list */
+	size_t slots, slots_room;
 	size_t dirty_count, dirty_bytes, live_bytes;
 	uint32_t attempt;
 	bool attempt_open;
@@ -59,32 +59,51 @@ rows_new(const struct table *table)
 			rows->key_reach = table->key[i] + 1;
 	}
 	hash_init(&rows->hash);
-	TAILQ_INIT(&rows->dirty);
 	return rows;
 }
 
-/* Take a row off the dirty list. A tombstone goes away with that. */
+/* Take a row off the dirty list. */
 static void
 row_clean(struct rows *rows, struct row *row)
 {
 	if (row->mark == MARK_CLEAN)
 		return;
-	TAILQ_REMOVE(&rows->dirty, row, dirty_link);
+	rows->dirty[row->slot] = NULL;
 	rows->dirty_count--;
 	rows->dirty_bytes -= row->link.len;
-	if (row->mark == MARK_DEAD)
-		free(row);
-	else
-		row->mark = MARK_CLEAN;
+	row->mark = MARK_CLEAN;
+}
+
+/* The list from its start to its end, then it is empty. */
+static void
+rows_take_dirty(struct rows *rows, struct part_sink *sink)
+{
+	for (size_t i = 0; i < rows->slots; i++) {
+		struct row *row = rows->dirty[i];
+		if (i + AHEAD < rows->slots)
+			__builtin_prefetch(rows->dirty[i + AHEAD], 1);
+		if (row == NULL)
+			continue;
+		if (sink != NULL)
+			sink_put(sink, row->bytes, row->link.len);
+		bool dead = row->mark == MARK_DEAD;
+		row_clean(rows, row);
+		if (dead)
+			free(row);
+	}
+	rows->slots = 0;
 }
 
 void
 rows_clear_dirty(struct rows *rows)
 {
-	struct row *row;
+	rows_take_dirty(rows, NULL);
+}
 
-	while ((row = TAILQ_FIRST(&rows->dirty)) != NULL)
-		row_clean(rows, row);
+void
+rows_write_delta(struct rows *rows, struct part_sink *sink)
+{
+	rows_take_dirty(rows, sink);
 }
 
 void
@@ -101,6 +120,7 @@ rows_free(struct rows *rows)
 		free(entry);
 	}
 	hash_fini(&rows->hash);
+	free(rows->dirty);
 	free(rows->types);
 	free(rows->key_types);
 	free(rows->values);
@@ -210,11 +230,34 @@ rows_read(const struct rows *rows, const struct row *row, struct value *values)
 	    row_unpack(row->bytes, row->link.len, rows->types, rows->table->column_count, values));
 }
 
+/* Room for one more: where rows have left the list, or else more. */
+static void
+slots_grow(struct rows *rows)
+{
+	size_t kept = 0;
+
+	if (rows->dirty_count >= rows->slots_room / 2) {
+		rows->slots_room = rows->slots_room > 0 ? rows->slots_room * 2 : 64;
+		rows->dirty = xreallocarray(rows->dirty, rows->slots_room, sizeof(*rows->dirty));
+		return;
+	}
+	for (size_t i = 0; i < rows->slots; i++) {
+		if (rows->dirty[i] == NULL)
+			continue;
+		rows->dirty[i]->slot = (uint32_t)kept;
+		rows->dirty[kept++] = rows->dirty[i];
+	}
+	rows->slots = kept;
+}
+
 static void
 row_mark(struct rows *rows, struct row *row, enum mark mark)
 {
+	if (rows->slots == rows->slots_room)
+		slots_grow(rows);
 	row->mark = (uint8_t)mark;
-	TAILQ_INSERT_TAIL(&rows->dirty, row, dirty_link);
+	row->slot = (uint32_t)rows->slots;
+	rows->dirty[rows->slots++] = row;
 	rows->dirty_count++;
 	rows->dirty_bytes += row->link.len;
 }
@@ -262,7 +305,7 @@ row_write(struct rows *rows, struct row *old, uint32_t hash, const uint8_t *byte
 		return row_set(rows, old, hash, bytes, len);
 	}
 	if (old != NULL) {
-		/* Its neighbours on the list point to it: it leaves the list before it moves. */
+		/* The list points to it: it leaves the list before it moves. */
 		mark = old->mark == MARK_NEW ? MARK_NEW : MARK_CHANGED;
 		row_clean(rows, old);
 	}
@@ -394,17 +437,6 @@ rows_stale(const struct rows *rows, struct rows_cursor *cursor)
 }
 
 void
-rows_write_delta(struct rows *rows, struct part_sink *sink)
-{
-	struct row *row;
-
-	while ((row = TAILQ_FIRST(&rows->dirty)) != NULL) {
-		sink_put(sink, row->bytes, row->link.len);
-		row_clean(rows, row);
-	}
-}
-
-void
 rows_write_segment(const struct rows *rows, unsigned bits, uint32_t segment, struct part_sink *sink)
 {
 	struct hash_segment walk = {.segment = segment, .bits = bits};
@@ -449,7 +481,9 @@ rows_load(struct rows *rows, const uint8_t *entries, size_t len,
 		uint32_t hash = rows_hash(rows, rows->key);
 		if (!filter_wants(filter, hash))
 			continue;
-		struct row *row = rows_find(rows, rows->key, hash);
+		/* What the filter lets pass of a full copy comes first and once. */
+		struct row *row =
+		    filter->kind == PART_FULL ? NULL : rows_find(rows, rows->key, hash);
 		if (!dead)
 			row = row_set(rows, row, hash, span, span_len);
 		else if (row != NULL)

@@ -57,20 +57,6 @@ reduce_sim_init(struct sim *s, uint64_t seed)
 	rings_open(&s->out_fds, &s->out, &s->reader);
 }
 
-static void
-target_fini(struct sim_target *t)
-{
-	for (size_t i = 0; i < t->count; i++)
-		free(t->parts[i].bytes);
-	for (size_t i = 0; i < t->effect_count; i++)
-		free(t->effects[i].bytes);
-	for (unsigned i = 0; i < SIM_EXPECTED; i++)
-		free(t->batch_position[i]);
-	free(t->parts);
-	free(t->effects);
-	free(t->position);
-}
-
 void
 reduce_sim_fini(struct sim *s)
 {
@@ -86,7 +72,7 @@ reduce_sim_fini(struct sim *s)
 	rings_close(&s->out_fds, &s->out, &s->reader);
 	for (unsigned i = 0; i < SIM_VIEWS; i++)
 		model_fold_free(&s->fold[i]);
-	target_fini(&s->target);
+	reduce_sim_target_fini(&s->target);
 	core_free(s->core);
 	model_pipeline_free(s->pipeline);
 }
@@ -344,158 +330,6 @@ reduce_sim_absorb(struct sim *s, unsigned input)
 		reduce_sim_go_live(s);
 }
 
-/* --- the fake target --- */
-
-static size_t
-target_find(const struct sim_target *t, uint64_t number, uint32_t part)
-{
-	size_t i = 0;
-
-	while (i < t->count && (t->parts[i].number != number || t->parts[i].part != part))
-		i++;
-	return i;
-}
-
-static void
-target_store(struct sim_target *t, struct sim_effect *effect)
-{
-	const struct checkpoint *record = &effect->record;
-
-	cr_assert_eq(target_find(t, record->number, record->part), t->count, "stored twice");
-	cr_assert_gt(record->number, t->number);
-	if (t->count == t->room) {
-		t->room = t->room > 0 ? t->room * 2 : 64;
-		t->parts = xreallocarray(t->parts, t->room, sizeof(*t->parts));
-	}
-	t->parts[t->count++] = (struct sim_part){
-	    .number = record->number,
-	    .part = record->part,
-	    .bytes = effect->bytes,
-	    .len = record->len,
-	};
-	t->part_bytes += record->len;
-	effect->bytes = NULL;
-}
-
-static void
-target_flip(struct sim_target *t, const struct sim_effect *effect)
-{
-	const struct checkpoint *record = &effect->record;
-	size_t parts = 0;
-
-	for (size_t i = 0; i < t->count; i++)
-		parts += t->parts[i].number == record->number;
-	cr_assert_eq(parts, record->part, "a flip without all of its parts");
-	cr_assert_leq(record->batch, effect->batch);
-	t->number = record->number;
-	t->batch = record->batch;
-	free(t->position);
-	t->position = xstrndup((const char *)effect->bytes, record->len);
-	t->flips++;
-}
-
-static void
-target_apply(struct sim_target *t, struct sim_effect *effect)
-{
-	const struct checkpoint *record = &effect->record;
-	size_t i;
-
-	if (record->step == CHECKPOINT_PART) {
-		target_store(t, effect);
-	} else if (record->step == CHECKPOINT_FLIP) {
-		target_flip(t, effect);
-	} else {
-		i = target_find(t, record->number, record->part);
-		cr_assert_lt(i, t->count, "a part is deleted that is not there");
-		t->parts[i].forgotten = true;
-		t->forgets++;
-	}
-	free(effect->bytes);
-}
-
-/* Commits up to batch `durable`; after a death the others are gone. */
-static void
-target_commit(struct sim_target *t, uint64_t durable, bool death)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < t->effect_count; i++) {
-		if (t->effects[i].batch <= durable)
-			target_apply(t, &t->effects[i]);
-		else if (death)
-			free(t->effects[i].bytes);
-		else
-			t->effects[kept++] = t->effects[i];
-	}
-	t->effect_count = kept;
-}
-
-static void
-target_note(struct sim_target *t, uint64_t batch, const struct checkpoint *record)
-{
-	if (t->effect_count == t->effect_room) {
-		t->effect_room = t->effect_room > 0 ? t->effect_room * 2 : 64;
-		t->effects = xreallocarray(t->effects, t->effect_room, sizeof(*t->effects));
-	}
-	struct sim_effect *effect = &t->effects[t->effect_count++];
-	*effect = (struct sim_effect){.batch = batch, .record = *record};
-	effect->bytes = xcalloc(1, record->len + 1);
-	if (record->len > 0)
-		memcpy(effect->bytes, record->data, record->len);
-}
-
-/* A part is deleted in the target when it was forgotten; here perhaps later, which must not matter. */
-static void
-target_sweep(struct sim *s)
-{
-	struct sim_target *t = &s->target;
-	size_t kept = 0;
-	bool late = model_random(&s->random, 2) == 0;
-
-	for (size_t i = 0; i < t->count; i++) {
-		bool gone = t->parts[i].number > t->number || (t->parts[i].forgotten && !late);
-		if (gone)
-			free(t->parts[i].bytes);
-		else
-			t->parts[kept++] = t->parts[i];
-	}
-	t->count = kept;
-}
-
-static void
-image_fill(const struct sim *s, int fd)
-{
-	const struct sim_target *t = &s->target;
-	struct image_record record = {.kind = IMAGE_VIEW};
-
-	for (unsigned i = 0; i < s->pipeline->view_count; i++) {
-		record.number = i;
-		if (t->known[i])
-			cr_assert_eq(image_put(fd, &record), 0);
-	}
-	if (t->number > 0) {
-		record = (struct image_record){
-		    .kind = IMAGE_CHECKPOINT,
-		    .number = t->number,
-		    .batch = t->batch,
-		    .data = t->position,
-		    .len = strlen(t->position),
-		};
-		cr_assert_eq(image_put(fd, &record), 0);
-	}
-	for (size_t i = 0; i < t->count; i++) {
-		record = (struct image_record){
-		    .kind = IMAGE_PART,
-		    .number = t->parts[i].number,
-		    .part = t->parts[i].part,
-		    .data = t->parts[i].bytes,
-		    .len = t->parts[i].len,
-		};
-		cr_assert_eq(image_put(fd, &record), 0);
-	}
-	cr_assert_eq(image_seal(fd), 0);
-}
-
 static int64_t
 position_next(const struct sim *s, const char *json, size_t len, unsigned server)
 {
@@ -559,7 +393,7 @@ core_reload(struct sim *s)
 	struct image image;
 	int fd = image_create();
 
-	image_fill(s, fd);
+	reduce_sim_image_fill(s, fd);
 	cr_assert_eq(image_open(&image, fd), 0);
 	core_free(s->core);
 	s->core = core_new(s->pipeline);
@@ -574,8 +408,8 @@ reduce_sim_recover(struct sim *s)
 	const char *durable = s->target.batch_position[s->durable % SIM_EXPECTED];
 	size_t len;
 
-	target_commit(&s->target, s->durable, true);
-	target_sweep(s);
+	reduce_sim_target_commit(&s->target, s->durable, true);
+	reduce_sim_target_sweep(s);
 	bool damaged = target_damage(s);
 	for (unsigned i = 0; i < SIM_VIEWS; i++)
 		s->target.known[i] = s->target.known[i] && s->target.known_batch[i] <= s->durable;
@@ -677,7 +511,7 @@ reduce_sim_read_record(struct sim *s, const struct ring_record *record)
 		return;
 	case RECORD_CHECKPOINT:
 		cr_assert(batch_get_checkpoint(record, &checkpoint));
-		target_note(&s->target, s->read + 1, &checkpoint);
+		reduce_sim_target_note(&s->target, s->read + 1, &checkpoint);
 		return;
 	default:
 		cr_assert_eq(record->kind, RECORD_ROW);
@@ -741,7 +575,7 @@ reduce_sim_step(struct sim *s, bool sources)
 	case 6:
 		if (model_random(&s->random, 2) == 0) {
 			s->durable = s->read;
-			target_commit(&s->target, s->durable, false);
+			reduce_sim_target_commit(&s->target, s->durable, false);
 		}
 		break;
 	default:

@@ -98,6 +98,22 @@ struct sim {
 void reduce_sim_init(struct sim *, uint64_t seed);
 void reduce_sim_fini(struct sim *);
 
+/* The fake target: note a record that stands in a batch; it counts when the batch is committed. */
+void reduce_sim_target_note(struct sim_target *, uint64_t batch, const struct checkpoint *);
+
+/* Batches up to `durable` are committed; after a death the others are gone. */
+void reduce_sim_target_commit(struct sim_target *, uint64_t durable, bool death);
+
+/*
+ * What a take-over deletes. A part is deleted when it was forgotten; here perhaps later, which must
+ * not matter.
+ */
+void reduce_sim_target_sweep(struct sim *);
+void reduce_sim_target_fini(struct sim_target *);
+
+/* What a take-over hands to reduce. */
+void reduce_sim_image_fill(const struct sim *, int fd);
+
 void reduce_sim_put_change(struct ring *, unsigned table, enum change_kind, bool snapshot,
 			   const struct value *, unsigned count);
 void reduce_sim_put_end(struct ring *, enum record_kind, unsigned table, int64_t next);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/decimal.h"
+#include "common/pack.h"
 #include "common/value.h"
 
 #define LINE_MAX_BYTES 16384
@@ -288,4 +289,46 @@ Test(decimal, a_sum_knows_when_it_is_an_integer_of_64_bits)
 	decimal_sum_add(sum, "0.01", 4, 1);
 	cr_assert_not(decimal_sum_int(sum, &value));
 	decimal_sum_free(sum);
+}
+
+/* A checkpoint keeps a sum whole: its value, its width and its book of scales. */
+Test(decimal, a_sum_is_packed_and_read_back)
+{
+	static const char *const texts[] = {
+	    "1",    "-2.50",
+	    "0.00", "99999999999999999999999999999",
+	    "-0.1", "123456789012345678901234567890123456789012.345"};
+	struct decimal_sum *sum = decimal_sum_new();
+	uint8_t bytes[512];
+	char before[DECIMAL_TEXT_MAX], after[DECIMAL_TEXT_MAX];
+	struct pack pack;
+	struct unpack unpack;
+
+	for (unsigned i = 0; i < 12; i++) {
+		const char *text = texts[i % 6];
+		/* First they come, then they go: the book shrinks as it grew. */
+		decimal_sum_add(sum, text, strlen(text), i < 6 ? 3 : -3);
+		pack_init(&pack, bytes, sizeof(bytes));
+		decimal_sum_pack(sum, &pack);
+		cr_assert_not(pack.overflow);
+		unpack_init(&unpack, bytes, pack_len(&pack));
+		struct decimal_sum *copy = decimal_sum_unpack(&unpack);
+		cr_assert_not_null(copy);
+		cr_assert(unpack.at == unpack.end);
+		decimal_sum_print(sum, before, sizeof(before));
+		decimal_sum_print(copy, after, sizeof(after));
+		cr_assert_str_eq(before, after);
+		for (unsigned k = 0; k < 6; k++)
+			decimal_sum_add(copy, texts[k], strlen(texts[k]),
+					-3 * (k <= i && i < 6 + k));
+		cr_assert_eq(decimal_sum_scale(copy), 0, "after %u", i);
+		decimal_sum_free(copy);
+	}
+	decimal_sum_free(sum);
+	unpack_init(&unpack,
+		    "\x93\x00\xa0\xa2"
+		    "1x",
+		    6);
+	cr_assert_null(decimal_sum_unpack(&unpack));
+	cr_assert(unpack.bad);
 }
