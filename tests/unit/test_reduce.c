@@ -286,6 +286,61 @@ Test(reduce, a_clean_stop_saves_the_position_and_says_so)
 	reduce_sim_fini(&s);
 }
 
+/* Flips in what was put; the offset that the last one stands for. */
+static unsigned
+out_flips(struct sim *s, int64_t *next)
+{
+	struct ring_record record;
+	struct checkpoint checkpoint;
+	unsigned n = 0;
+
+	while (ring_next(&s->reader, &record) > 0) {
+		if (record.kind != RECORD_CHECKPOINT ||
+		    !batch_get_checkpoint(&record, &checkpoint) ||
+		    checkpoint.step != CHECKPOINT_FLIP)
+			continue;
+		struct batch batch = {.position = (const char *)checkpoint.data,
+				      .position_len = (uint32_t)checkpoint.len};
+		*next = reduce_sim_position_next(s, &batch, 1);
+		n++;
+	}
+	ring_commit(&s->reader, NULL, 0);
+	return n;
+}
+
+/* A start replays nothing, also when the last transactions had no rows of ours. */
+Test(reduce, a_clean_stop_stores_a_position_that_has_moved)
+{
+	static struct sim s;
+	int64_t next = 0;
+
+	case_init(&s);
+	put_row(&s, CHANGE_ADD, "x", 1);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
+	take_all(&s, 1);
+	emit_all(&s);
+	s.durable = core_counters(s.core).batch;
+	cr_assert_eq(out_flips(&s, &next), 1);
+	cr_assert_eq(next, 1);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 2);
+	take_all(&s, 1);
+	cr_assert_not(core_due(s.core, s.durable, s.now_ms), "its position can wait");
+	s.now_ms += CORE_SAVE_MS;
+	s.pipeline->checkpoint_interval_ms = 1000000;
+	emit_all(&s); /* the position is saved, the checkpoint is older */
+	s.durable = core_counters(s.core).batch;
+	cr_assert_eq(out_flips(&s, &next), 0);
+	core_finish(s.core);
+	cr_assert_not(core_is_settled(s.core, s.durable));
+	emit_all(&s);
+	s.durable = core_counters(s.core).batch;
+	cr_assert_eq(out_flips(&s, &next), 1);
+	cr_assert_eq(next, 2);
+	cr_assert(core_is_settled(s.core, s.durable));
+	cr_assert_not(core_due(s.core, s.durable, s.now_ms), "one without a reason");
+	reduce_sim_fini(&s);
+}
+
 /* Where history began must be known to the target even if nothing ever comes. */
 Test(reduce, a_first_start_saves_where_history_begins)
 {
