@@ -163,6 +163,7 @@ commit_connected(struct commit *c)
 {
 	for (unsigned i = 0; i < STATEMENTS; i++)
 		c->statements[i].prepared = false;
+	c->streaming = false;
 }
 
 static void
@@ -673,6 +674,7 @@ commit_finish(struct commit *c, const struct batch *b)
 	if (done == 0) {
 		c->target->batch = c->number;
 		c->target->time = c->time;
+		c->streaming = false;
 	}
 	return done;
 }

@@ -72,7 +72,7 @@ int commit_stream_flush(struct commit *);
 
 /* Commit what was gathered, or streamed. Moves target->batch and target->time. */
 int commit_finish(struct commit *, const struct batch *);
-bool commit_streams(const struct commit *);
+bool commit_streams(const struct commit *); /* a transaction is open, for COPY */
 
 /*
  * The batch is committed: compare the tables of views that it said were live. 0, or -1 as above;

@@ -266,7 +266,7 @@ egress_checkpoint(struct egress *e, const struct ring_record *record)
 }
 
 static void
-egress_count(struct egress *e, const struct batch *b)
+egress_count(struct egress *e, const struct batch *b, bool streamed)
 {
 	struct board_stage *self = e->stage.self;
 	int64_t now = clock_wall_ms();
@@ -274,7 +274,7 @@ egress_count(struct egress *e, const struct batch *b)
 	board_count(self, COUNTER_COMMITS, 1);
 	board_count(self, COUNTER_OUTPUT, b->rows);
 	board_count(self, COUNTER_REBUILT, commit_rebuilt(e->commit));
-	if (commit_streams(e->commit))
+	if (streamed)
 		board_count(self, COUNTER_COPIES, 1);
 	if (commit_flips(e->commit))
 		board_count(self, COUNTER_CHECKPOINTS, 1);
@@ -286,6 +286,7 @@ egress_count(struct egress *e, const struct batch *b)
 static enum egress_step
 egress_close_batch(struct egress *e, const struct ring_record *record)
 {
+	bool streamed = commit_streams(e->commit);
 	struct batch b;
 
 	if (!batch_get_batch(record, &b))
@@ -301,7 +302,7 @@ egress_close_batch(struct egress *e, const struct ring_record *record)
 	if (commit_flips(e->commit) && FAULT("egress.after_flip"))
 		return EGRESS_AGAIN;
 	board_publish(e->stage.board, b.number, e->target.time, b.position, b.position_len);
-	egress_count(e, &b);
+	egress_count(e, &b, streamed);
 	if (FAULT("egress.after_publish"))
 		return EGRESS_AGAIN;
 	if (commit_fills(e->commit))

@@ -131,6 +131,23 @@ test_checkpoint(void)
 	harness_close(&h);
 }
 
+/* An idle session is pinged after a batch that was copied, as any with a part is, like after others. */
+void
+test_idle(void)
+{
+	struct pipeline p = pipeline_totals(1);
+	struct harness h;
+
+	harness_open(&h, &p);
+	harness_start(&h, false, "egress.ping:1:kill");
+	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	EXPECT(feed_checkpoint(&h, 1, 1, 100, 2), "feed");
+	EXPECT(harness_durable(&h, 1, 10000), "durable; see %s", h.log);
+	EXPECT(harness_exit(&h, 9000) == -9, "a ping before the server ends the session; see %s",
+	       h.log);
+	harness_close(&h);
+}
+
 /* --- the image ------------------------------------------------------------------------------ */
 
 /* Reads it as reduce does. Says in one line what is in it; parts must hold what was put. */

@@ -764,6 +764,7 @@ static const struct {
     {"own_tables", test_own_tables},
     {"connect_timeout", test_connect_timeout},
     {"checkpoint", test_checkpoint},
+    {"idle", test_idle},
     {"checkpoint_image", test_checkpoint_image},
     {"checkpoint_missing", test_checkpoint_missing},
     {"checkpoint_faults", test_checkpoint_faults},

@@ -24,6 +24,7 @@ bool feed(struct harness *, unsigned rows); /* and its end */
 void expect_batches(const char *test, const unsigned *rows, unsigned count);
 
 void test_checkpoint(void);
+void test_idle(void);
 void test_checkpoint_image(void);
 void test_checkpoint_missing(void);
 void test_checkpoint_faults(void);
