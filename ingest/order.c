@@ -361,6 +361,14 @@ order_step(struct order *o, int64_t now_ms, struct order_action *action)
 
 /* --- noting what was done --- */
 
+/* Events still come: what is missing of the pending END may be right behind them. */
+static void
+end_goes_on(struct order *o)
+{
+	if (o->end_ms >= 0)
+		o->end_ms = o->now_ms;
+}
+
 static void
 head_drop(struct order *o, struct order_partition *p)
 {
@@ -368,6 +376,7 @@ head_drop(struct order *o, struct order_partition *p)
 		p->at.seen = p->place;
 		p->at.seen_order = p->head.order;
 		o->counters.repeats++;
+		end_goes_on(o);
 	} else if (p->head.kind == EVENT_TOMBSTONE) {
 		o->counters.tombstones++;
 	}
@@ -402,6 +411,7 @@ head_apply(struct order *o, struct order_partition *p, bool loose)
 		/* The greatest: commits of one moment may have their times the other way round. */
 		if (p->head.source_ms > p->at.mark_ms)
 			p->at.mark_ms = p->head.source_ms;
+		end_goes_on(o);
 		if (o->end_pending)
 			head_count_taken(o, p);
 		else if (loose && o->cut && o->mode == ORDER_METADATA)

@@ -117,7 +117,7 @@ struct order {
 	bool end_pending, end_usable;
 	struct transaction_event end;
 	uint64_t outstanding; /* counted by END and not applied yet */
-	int64_t end_ms;       /* when it was first looked at, -1: not yet */
+	int64_t end_ms;       /* since when nothing before it has come, -1: not yet looked at */
 	uint64_t taken_xid;
 
 	int64_t await_ms, stuck_ms; /* since when, -1: not */

@@ -391,6 +391,34 @@ Test(order, counts_that_never_come_are_a_gap)
 	order_free(o);
 }
 
+/* A large transaction read slowly: a moment at the log's end, long after END, is not its end. */
+Test(order, a_gap_is_silence_not_slowness)
+{
+	struct order *o = order_of(ORDER_METADATA, 1);
+	struct order_action a;
+	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
+	offer_tx(o, TRANSACTION_END, 20, 3);
+	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
+	for (int i = 0; i < 2; i++) {
+		struct event_place e = place(5, 15 + (uint64_t)i, i);
+		int64_t now_ms = (i + 1) * 20000;
+		e.order = (uint64_t)i + 1;
+		e.xid = 7;
+		order_idle(o, 0, i, now_ms);
+		cr_assert_eq(step_done(o, now_ms), ORDER_WAIT);
+		order_offer(o, 0, &e);
+		cr_assert_eq(step_done(o, now_ms), ORDER_APPLY);
+	}
+	order_idle(o, 0, 2, 69999);
+	cr_assert_eq(step_done(o, 69999), ORDER_WAIT);
+	order_idle(o, 0, 2, 70000);
+	order_step(o, 70000, &a);
+	cr_assert_eq(a.step, ORDER_END);
+	cr_assert_not_null(strstr(a.reason, "with 1 events that never came"), "%s", a.reason);
+	order_done(o);
+	order_free(o);
+}
+
 Test(order, torn_counts_are_not_used)
 {
 	struct order *o = order_of(ORDER_METADATA, 1);
