@@ -638,9 +638,11 @@ target_update_row(struct target *t, bool replaces)
 			   &params) < 0)
 		return -1;
 	if (postgres_rows(t->pg) != 1)
-		stage_fail(t->stage, EXIT_RECOVER, "target.superseded",
-			   "another tallyd has written to pipeline \"%s\" since",
-			   t->stage->pipeline->name);
+		stage_fail(
+		    t->stage, EXIT_RECOVER, "target.superseded",
+		    "the row of pipeline \"%s\" is not this run's: another tallyd has written"
+		    " since, or the target went back to before this run",
+		    t->stage->pipeline->name);
 	t->epoch = target_number(t->pg, 0);
 	t->batch = target_number(t->pg, 1);
 	t->time = target_number(t->pg, 2);
