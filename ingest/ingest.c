@@ -30,6 +30,7 @@
 #define INGEST_FINISH_MS  2000  /* how long an open transaction may take at the end */
 #define INGEST_PROBE_FOR  200
 #define INGEST_CHECK_FOR  5000
+#define INGEST_GAP_MS     1000 /* between two lines about losses */
 
 struct ingest {
 	struct stage *stage;
@@ -39,8 +40,10 @@ struct ingest {
 	int64_t finish_ms; /* stopping or poisoned: the latest end; 0: neither */
 	int64_t offsets_ms, probe_ms, growth_ms; /* when each is due */
 	uint64_t offsets_batch;                  /* whose position Kafka was told */
-	bool away;                               /* and that was said */
-	struct board_durable *durable;           /* room for a copy */
+	int64_t gap_ms;                          /* when the next may be told */
+	unsigned gaps_untold;
+	bool away;                     /* and that was said */
+	struct board_durable *durable; /* room for a copy */
 	int64_t *offsets;
 };
 
@@ -338,6 +341,36 @@ ingest_refuse(struct ingest *in, const struct order_action *a)
 		   (long long)part->event.place.offset, a->reason);
 }
 
+/* A loss that is not ours, seen: which transaction, and what of it. */
+static void
+ingest_tell_gap(struct ingest *in)
+{
+	const struct pipeline *p = in->stage->pipeline;
+	const struct transaction_event *end = order_gap_end(in->source.order);
+	char text[512];
+	size_t len = 0;
+	if (in->now_ms < in->gap_ms) {
+		in->gaps_untold++;
+		return;
+	}
+	for (unsigned t = 0; t < p->table_count && len < sizeof(text); t++) {
+		uint64_t missing = order_gap(in->source.order, (uint16_t)t);
+		if (missing > 0)
+			len += (size_t)snprintf(
+			    text + len, sizeof(text) - len, "%s%llu of %llu events of %s",
+			    len > 0 ? ", " : "", (unsigned long long)missing,
+			    (unsigned long long)end->count[t], p->tables[t].source);
+	}
+	log_warn("source.gap",
+		 "transaction %llu, committed at LSN %X/%X (%s offset %lld), is missing %s: the "
+		 "connector, its topics or a transform lost them; %u more since the line before",
+		 (unsigned long long)end->xid, (unsigned)(end->lsn >> 32), (unsigned)end->lsn,
+		 in->source.server->transaction_topic, (long long)end->offset, text,
+		 in->gaps_untold);
+	in->gaps_untold = 0;
+	in->gap_ms = in->now_ms + INGEST_GAP_MS;
+}
+
 static void
 ingest_act(struct ingest *in, const struct order_action *a)
 {
@@ -361,7 +394,9 @@ ingest_act(struct ingest *in, const struct order_action *a)
 	case ORDER_WAIT:
 		break;
 	}
-	if (a->step == ORDER_END && a->reason[0] != '\0')
+	if (a->gap)
+		ingest_tell_gap(in);
+	else if (a->step == ORDER_END && a->reason[0] != '\0')
 		log_warn("ingest.incomplete", "%s", a->reason);
 	(void)FAULT("ingest.before_done");
 	order_done(s->order);

@@ -88,6 +88,7 @@ order_end_done(struct order *o, struct todo *todo)
 		o->end_ms = o->now_ms;
 	if (o->end_usable && o->outstanding == 0)
 		return true;
+	/* All partitions have gone on beyond it: what it counted and did not come never will. */
 	if (o->head_count == o->count) {
 		todo->shortage = o->end_usable ? SHORTAGE_GAP : SHORTAGE_NONE;
 		return true;
@@ -320,11 +321,6 @@ action_explain(const struct order *o, const struct todo *todo, struct order_acti
 {
 	if (todo->deed == DO_REFUSE)
 		memcpy(action->reason, o->reason, sizeof(action->reason));
-	else if (todo->shortage == SHORTAGE_GAP)
-		snprintf(action->reason, sizeof(action->reason),
-			 "transaction %" PRIu64 " (END at offset %" PRId64
-			 ") is closed with %" PRIu64 " events that never came",
-			 o->end.xid, o->end.offset, o->outstanding);
 	else if (todo->shortage == SHORTAGE_TORN)
 		snprintf(action->reason, sizeof(action->reason),
 			 "transaction %" PRIu64 " (END at offset %" PRId64
@@ -355,8 +351,23 @@ order_step(struct order *o, int64_t now_ms, struct order_action *action)
 	action->deadline_ms = todo->deed == DO_WAIT ? todo->deadline_ms : ORDER_NEVER;
 	action->code = o->code;
 	action->reason[0] = '\0';
+	action->gap = todo->shortage == SHORTAGE_GAP;
 	if (todo->deed == DO_REFUSE || todo->shortage != SHORTAGE_NONE)
 		action_explain(o, todo, action);
+}
+
+const struct transaction_event *
+order_gap_end(const struct order *o)
+{
+	return &o->end;
+}
+
+uint64_t
+order_gap(const struct order *o, uint16_t table)
+{
+	if (table >= o->table_room || o->tables[table].partitions == 0)
+		return 0;
+	return o->end.count[table] - o->tables[table].taken;
 }
 
 /* --- noting what was done --- */

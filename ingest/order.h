@@ -53,6 +53,7 @@ struct order_action {
 	bool snapshot;       /* APPLY: this row belongs to the open snapshot */
 	bool repeat;         /* DROP: because it is at or below the watermark */
 	int64_t deadline_ms; /* WAIT: call again at this monotonic time; INT64_MAX: never */
+	bool gap;            /* END: events that it counted never came, see order_gap() */
 	int code;            /* REFUSE */
 	char reason
 	    [256]; /* REFUSE; END: not empty when it closed without its events, to be logged */
@@ -108,6 +109,13 @@ void order_idle_transaction(struct order *, int64_t end, int64_t now_ms);
  */
 void order_step(struct order *, int64_t now_ms, struct order_action *);
 void order_done(struct order *);
+
+/*
+ * While an action with `gap` is not done: the END, and how many of the events it counted in a table
+ * were not there. They may be lost: the connector, its topics or a transform have dropped them.
+ */
+const struct transaction_event *order_gap_end(const struct order *);
+uint64_t order_gap(const struct order *, uint16_t table);
 
 /* Whether everything applied so far is whole (no open transaction, snapshot or replay). */
 bool order_whole(const struct order *);

@@ -274,7 +274,8 @@ order_snapshot_choose(struct order *o)
 		return order_apply(o, due, o->end_pending ? DO_APPLY : DO_APPLY_LOOSE);
 	/* What the snapshot holds already needs no END of its own. */
 	if (o->end_pending && o->end.lsn <= o->snapshot_lsn && order_end_done(o, &todo)) {
-		order_consume_end(o, todo.shortage);
+		/* What it counted may lie behind the rows, and is in them. */
+		order_consume_end(o, todo.shortage == SHORTAGE_GAP ? SHORTAGE_NONE : todo.shortage);
 		o->loose |= o->txn;
 		o->txn = false;
 		return order_snapshot_choose(o);
