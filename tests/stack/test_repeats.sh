@@ -57,7 +57,7 @@ answers() # TEXT MODE...
 	for mode; do
 		for kind in keyed keyless; do
 			comes_equal "$text, $mode" "by_grp_${kind}_$mode" grp,total,n \
-			    "SELECT grp, sum(amount), count(*) FROM $kind GROUP BY grp" 120
+			    "SELECT grp, sum(amount), count(*) FROM $kind GROUP BY grp" 240
 		done
 	done
 }
@@ -90,10 +90,10 @@ for round in 1 2 3; do
 	loads=()
 	start=$(topic_end whole.public.keyed)
 	for first in 0 100; do
-		stack_psql -c "CALL load(150, $first)" >/dev/null &
+		stack_psql -c "CALL load(100, $first)" >/dev/null &
 		loads+=($!)
 	done
-	await 60 grown $((round * 700)) && ok "Connect is killed in mid-transaction, after $(topic_end whole.public.keyed) events" ||
+	await 60 grown $((round * 400)) && ok "Connect is killed in mid-transaction, after $(topic_end whole.public.keyed) events" ||
 	    not_ok 'the load arrives'
 	stack_kill connect
 	wait "${loads[@]}"
