@@ -31,14 +31,15 @@ not_ok()
 	failed=$((failed + 1))
 }
 
-# compile NAME SPIN_FLAGS CC_FLAGS: the program that explores it, in its own folder.
+# compile NAME SPIN_FLAGS CC_FLAGS: the program that explores it, in its own folder. -O2 would take
+# longer to compile than it saves.
 compile()
 {
 	local name=$1 spin_flags=$2 cc_flags=$3
 	rm -rf "${build:?}/$name" && mkdir -p "$build/$name" || return
 	# shellcheck disable=SC2086 # flags are words
 	(cd "$build/$name" && spin -a $spin_flags "$model" >spin.log &&
-	    ${CC:-cc} -O2 -w $cc_flags -DNOREDUCE -DMEMLIM="$megabytes" -o pan pan.c) ||
+	    ${CC:-cc} -O1 -w $cc_flags -DNOREDUCE -DMEMLIM="$megabytes" -o pan pan.c) ||
 	    { cat "$build/$name/spin.log"; return 1; }
 }
 
@@ -119,7 +120,7 @@ prove checkpoint_large "-DCHECKPOINT=1 -DLARGE=1 -DFAULTS=1 $three"
 prove checkpoint_restore "-DCHECKPOINT=1 -DFAULTS=1 -DRESTORES=1 $three"
 prove hosts "-DHOSTS=2 -DFAULTS=2 $three"
 prove hosts_restore "-DHOSTS=2 -DFAULTS=1 -DRESTORES=1 $three"
-prove hosts_checkpoint "-DHOSTS=2 -DCHECKPOINT=1 -DFAULTS=1 $two"
+prove hosts_checkpoint "-DHOSTS=2 -DCHECKPOINT=1 -DFAULTS=1 $three"
 prove hosts_lock "-DHOSTS=2 -DLOCK=1 -DFAULTS=2"
 ends ends "-DLARGE=1 -DFAULTS=2 -DRESTORES=1 $three"
 ends ends_checkpoint "-DCHECKPOINT=1 -DFAULTS=1 $three"
@@ -141,7 +142,6 @@ if [[ ${1-} == deep ]]; then
 	prove deep_checkpoint_restore "-DCHECKPOINT=1 -DFAULTS=1 -DRESTORES=1"
 	prove deep_hosts "-DHOSTS=2 -DFAULTS=2"
 	prove deep_hosts_restore "-DHOSTS=2 -DFAULTS=1 -DRESTORES=1"
-	prove deep_hosts_checkpoint "-DHOSTS=2 -DCHECKPOINT=1 -DFAULTS=1 $three"
 	prove deep_hosts_faults "-DHOSTS=2 -DCHECKPOINT=1 -DFAULTS=2 $two"
 	prove deep_hosts_lock "-DHOSTS=2 -DLOCK=1 -DCHECKPOINT=1 -DFAULTS=2 $three"
 fi
