@@ -44,8 +44,6 @@ plan_print_word(FILE *f, const char *word)
 char *
 plan_rebuild(const struct pipeline *p, const struct view *v)
 {
-	char *name = xasprintf("%s%s%s", v->schema != NULL ? v->schema : "",
-			       v->schema != NULL ? "." : "", v->name);
 	char *command = NULL;
 	size_t size;
 	FILE *f = open_memstream(&command, &size);
@@ -56,11 +54,16 @@ plan_rebuild(const struct pipeline *p, const struct view *v)
 	}
 	fputs("`tallyd rebuild ", f);
 	plan_print_word(f, p->file);
-	fputc(' ', f);
-	plan_print_word(f, name);
+	if (v != NULL) {
+		char *name = xasprintf("%s%s%s", v->schema != NULL ? v->schema : "",
+				       v->schema != NULL ? "." : "", v->name);
+
+		fputc(' ', f);
+		plan_print_word(f, name);
+		free(name);
+	}
 	fputc('`', f);
 	fclose(f);
-	free(name);
 	return command;
 }
 
@@ -177,9 +180,9 @@ plan_check_servers(struct stage *s, struct postgres *pg, uint64_t batch)
 		    s, LOG_ERROR, NULL,
 		    "the position of pipeline \"%s\" is gone from tallyd.pipeline, though"
 		    " batch %" PRIu64 " was committed, so nobody knows what is counted"
-		    " already: put it back from a backup; or `tallyd drop %s`, then `tallyd"
-		    " rebuild %s`, which reads history from its start and writes the"
-		    " difference",
+		    " already: put it back from a backup; or `tallyd drop %s`, option start"
+		    " 'earliest' for the server, and `tallyd rebuild %s`, which reads history from"
+		    " its start",
 		    p->name, batch, p->file, p->file);
 		return INSPECT_REFUSED;
 	}
@@ -314,7 +317,8 @@ plan_check_empty(struct stage *s, struct postgres *pg, const struct view *v,
 		return INSPECT_LOST;
 	if (postgres_get(pg, 0, 0)[0] != 't')
 		return INSPECT_OK;
-	rebuild = plan_rebuild(s->pipeline, v);
+	/* Before the first batch all views are as new as this one. */
+	rebuild = plan_rebuild(s->pipeline, batch == 0 ? NULL : v);
 	stage_report(
 	    s, LOG_ERROR, &v->place,
 	    "%s has rows, but %s \"%s\" has never written%s: empty it (TRUNCATE %s); or say in"

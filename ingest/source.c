@@ -161,8 +161,9 @@ source_start_anew(const struct source *s)
 		file = "FILE";
 	snprintf(text, sizeof(text),
 		 "To start anew: tallyd drop %s; empty the target tables; let Debezium take a new "
-		 "snapshot into new topics (delete the old ones); tallyd run %s",
-		 file, file);
+		 "snapshot into new topics (delete the old ones); give server \"%s\" the option "
+		 "start 'earliest', for the group has offsets; tallyd run %s",
+		 file, s->server->name, file);
 	return text;
 }
 

@@ -503,7 +503,7 @@ test_refusals(void)
 	     "ALTER COLUMN total TYPE bigint"},
 	    {"ALTER TABLE totals ALTER total SET NOT NULL", EXIT_CONFIG, "DROP NOT NULL"},
 	    {"ALTER TABLE totals ADD extra int NOT NULL", EXIT_CONFIG, "without a default"},
-	    {"INSERT INTO totals VALUES (1, 1, 1, 1)", EXIT_CONFIG, "has rows"},
+	    {"INSERT INTO totals VALUES (1, 1, 1, 1)", EXIT_CONFIG, "`tallyd rebuild test.sql`"},
 	    {"DROP TABLE totals; CREATE VIEW totals AS SELECT * FROM others", EXIT_CONFIG,
 	     "is no table"},
 	};

@@ -287,7 +287,8 @@ test_rebuild(void)
 	struct harness h;
 
 	harness_sql("INSERT INTO \"mix ed\" (n) VALUES (1)");
-	expect_refusal(&p, EXIT_CONFIG, "`tallyd rebuild test.sql 'mix ed'`");
+	p.file = (char[]){"te st.sql"};
+	expect_refusal(&p, EXIT_CONFIG, "`tallyd rebuild 'te st.sql'`");
 	harness_sql("TRUNCATE \"mix ed\"");
 	harness_open(&h, &p);
 	start(&h, false);
