@@ -306,6 +306,8 @@ summary()
 {
 	printf '%s: kills=%d streaming=%d commits=%d outputs=%d never_true=%d disorder=%d repeated=%d lost=%d doubled=%d\n' \
 	    "$database" "$(wc -l <"$WORK/kills")" "$(grep -c ',1$' "$WORK/kills")" "${verdict[@]}"
+	# Connect was away for longer than ingest waits for the rest of a transaction.
+	grep -h event=ingest.incomplete "$WORK/$database.log"
 }
 
 recoveries()
