@@ -26,6 +26,7 @@
 #define INGEST_STEPS      64    /* between two looks at all partitions */
 #define INGEST_OFFSETS_MS 1000  /* between two commits of offsets to Kafka */
 #define INGEST_PROBE_MS   500   /* between two looks for what is away */
+#define INGEST_STOPPED_MS 2000  /* a turn that takes longer was not ours */
 #define INGEST_GROWTH_MS  60000 /* between two looks for new partitions */
 #define INGEST_FINISH_MS  2000  /* how long an open transaction may take at the end */
 #define INGEST_PROBE_FOR  200
@@ -437,12 +438,22 @@ ingest_sleep(struct ingest *in, int64_t deadline_ms)
 	stage_poll(in->stage, &fd, 1, timeout > 1 ? (int)timeout : 1);
 }
 
+/* A turn takes at most INGEST_PROBE_MS, so a longer one means that we were stopped. */
+static void
+ingest_look_at_clock(struct ingest *in)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	if (in->now_ms != 0 && now_ms - in->now_ms > INGEST_STOPPED_MS)
+		order_woke(in->source.order, now_ms);
+	in->now_ms = now_ms;
+}
+
 _Noreturn static void
 ingest_loop(struct ingest *in)
 {
 	struct order_action action;
 	for (;;) {
-		in->now_ms = clock_monotonic_ms();
+		ingest_look_at_clock(in);
 		kafka_serve(in->source.kafka);
 		ingest_keep_house(in);
 		unsigned offered = source_fetch_all(&in->source, in->now_ms);

@@ -17,7 +17,7 @@ order_new(enum order_mode mode, int64_t autocommit_ms)
 	struct order *o = xcalloc(1, sizeof(*o));
 	o->mode = mode;
 	o->autocommit_ms = autocommit_ms;
-	o->tx_offered = o->end_ms = o->await_ms = o->stuck_ms = -1;
+	o->tx_offered = o->end_ms = o->alive_ms = o->await_ms = o->stuck_ms = -1;
 	return o;
 }
 
@@ -93,11 +93,19 @@ order_end_done(struct order *o, struct todo *todo)
 		todo->shortage = o->end_usable ? SHORTAGE_GAP : SHORTAGE_NONE;
 		return true;
 	}
+	/* Counted, and the source is silent too: its connector may just be away, and bring the rest. */
+	if (o->end_usable && o->alive_ms < 0 && o->head_count == 0) {
+		*todo = order_wait(ORDER_NEVER);
+		return false;
+	}
+	if (o->end_usable && o->alive_ms < 0)
+		o->alive_ms = o->now_ms;
+	int64_t since = o->end_usable && o->alive_ms > o->end_ms ? o->alive_ms : o->end_ms;
 	int64_t need = o->end_usable ? ORDER_GAP_MS : ORDER_TORN_MS, deadline;
 	todo->shortage = o->end_usable   ? SHORTAGE_GAP
 			 : o->begins > 1 ? SHORTAGE_TORN
 					 : SHORTAGE_UNKNOWN;
-	if (order_is_silent(o, o->end_ms, need, &deadline))
+	if (order_is_silent(o, since, need, &deadline))
 		return true;
 	*todo = order_wait(deadline);
 	return false;

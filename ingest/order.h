@@ -104,6 +104,15 @@ void order_offer_transaction(struct order *, const struct transaction_event *);
 void order_idle_transaction(struct order *, int64_t end, int64_t now_ms);
 
 /*
+ * While order does not want the transaction topic's next message: one is there. That the source
+ * goes on after a pending END is what tells events that were lost from a connector that is away.
+ */
+void order_more_transactions(struct order *, int64_t now_ms);
+
+/* The caller stood still until now (SIGSTOP, a frozen host): silence is measured from here on. */
+void order_woke(struct order *, int64_t now_ms);
+
+/*
  * What to do now. Pure until order_done(): asked again it answers the same. ORDER_APPLY and DROP
  * use up the head at order_done().
  */

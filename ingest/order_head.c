@@ -491,7 +491,7 @@ transaction_end(struct order *o, const struct transaction_event *e)
 	}
 	o->end = *e;
 	o->end_pending = true;
-	o->end_ms = -1;
+	o->end_ms = o->alive_ms = -1;
 	end_count(o);
 }
 
@@ -516,6 +516,24 @@ order_offer_transaction(struct order *o, const struct transaction_event *e)
 	} else if (o->begins == 0) {
 		transaction_move(o, e->offset, e->hash);
 	}
+}
+
+void
+order_more_transactions(struct order *o, int64_t now_ms)
+{
+	if (o->end_pending && o->alive_ms < 0)
+		o->alive_ms = now_ms;
+}
+
+void
+order_woke(struct order *o, int64_t now_ms)
+{
+	if (o->end_ms >= 0)
+		o->end_ms = now_ms;
+	if (o->alive_ms >= 0)
+		o->alive_ms = now_ms;
+	if (o->txn && o->applied_ms >= 0)
+		o->applied_ms = now_ms;
 }
 
 void

@@ -118,6 +118,7 @@ struct order {
 	struct transaction_event end;
 	uint64_t outstanding; /* counted by END and not applied yet */
 	int64_t end_ms;       /* since when nothing before it has come, -1: not yet looked at */
+	int64_t alive_ms;     /* when the source was first seen to go on after it, -1: not yet */
 	uint64_t taken_xid;
 
 	int64_t await_ms, stuck_ms; /* since when, -1: not */

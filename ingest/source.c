@@ -326,9 +326,13 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 {
 	struct kafka_message m;
 	int64_t end;
-	if (s->mode != ORDER_METADATA || !order_wants_transaction(s->order) ||
-	    (s->poison.set && s->poison.queue == (int)s->count))
+	if (s->mode != ORDER_METADATA || (s->poison.set && s->poison.queue == (int)s->count))
 		return 0;
+	if (!order_wants_transaction(s->order)) {
+		if (kafka_peek(s->kafka, s->count, &m, &end) == KAFKA_MESSAGE)
+			order_more_transactions(s->order, now_ms);
+		return 0;
+	}
 	switch (source_peek(s, s->count, &s->transaction_check, order_transaction(s->order)->next,
 			    &m, &end)) {
 	case KAFKA_MESSAGE:

@@ -374,10 +374,16 @@ Test(order, counts_that_never_come_are_a_gap)
 	offer_tx(o, TRANSACTION_END, 20, 3);
 	order_idle(o, 0, 0, 0);
 	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
-	order_idle(o, 0, 0, 29999);
-	cr_assert_eq(step_done(o, 29999), ORDER_WAIT);
-	order_idle(o, 0, 0, 30000);
-	order_step(o, 30000, &a);
+	/* A connector that is away is as silent as one that has lost them. */
+	order_idle(o, 0, 0, 900000);
+	cr_assert_eq(step_done(o, 900000), ORDER_WAIT);
+	/* It goes on with the next transaction: now silence means something. */
+	order_more_transactions(o, 1000000);
+	order_more_transactions(o, 1010000);
+	order_idle(o, 0, 0, 1029999);
+	cr_assert_eq(step_done(o, 1029999), ORDER_WAIT);
+	order_idle(o, 0, 0, 1030000);
+	order_step(o, 1030000, &a);
 	cr_assert_eq(a.step, ORDER_END);
 	cr_assert(a.gap);
 	cr_assert_eq(order_gap(o, 0), 3);
@@ -388,7 +394,7 @@ Test(order, counts_that_never_come_are_a_gap)
 	struct event_place e = place(5, 15, 0);
 	e.order = 1;
 	cr_assert_eq(offer(o, e), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 30000), ORDER_END);
+	cr_assert_eq(step_done(o, 1030000), ORDER_END);
 	cr_assert_eq(order_counters(o)->late, 1);
 	order_free(o);
 }
@@ -400,6 +406,7 @@ Test(order, a_gap_is_silence_not_slowness)
 	struct order_action a;
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_END, 20, 3);
+	order_more_transactions(o, 0);
 	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
 	for (int i = 0; i < 2; i++) {
 		struct event_place e = place(5, 15 + (uint64_t)i, i);
@@ -441,6 +448,23 @@ Test(order, a_gap_before_later_events)
 	cr_assert_eq(order_gap(o, 0), 2);
 	order_done(o);
 	cr_assert_eq(order_counters(o)->gaps, 1);
+	order_free(o);
+}
+
+/* Stopped and continued: what was last known of the log's end is as old as the stop. */
+Test(order, silence_begins_anew_after_a_stop)
+{
+	struct order *o = order_of(ORDER_METADATA, 1);
+	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
+	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
+	offer_tx(o, TRANSACTION_END, 20, 0);
+	order_idle(o, 0, 0, 0);
+	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
+	order_woke(o, 60000);
+	order_idle(o, 0, 0, 60000);
+	cr_assert_eq(step_done(o, 60000), ORDER_WAIT);
+	order_idle(o, 0, 0, 65000);
+	cr_assert_eq(step_done(o, 65000), ORDER_END);
 	order_free(o);
 }
 
