@@ -175,6 +175,8 @@ view_go_live(struct core *core, unsigned index, uint64_t durable)
 	}
 	if (view_forget(core, view) == CORE_FAILED)
 		return CORE_FAILED;
+	/* In a batch at once: a table that was edited is to be found before it is written on. */
+	core->announce_due = true;
 	view_announce(view, VIEW_LIVE);
 	view->shown = groups_shown_count(view->groups);
 	return CORE_OK;

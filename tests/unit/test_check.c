@@ -300,7 +300,7 @@ static bool
 logged(const char *text)
 {
 	static char all[1 << 18];
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 2000; i++) {
 		FILE *f = fopen(log_path, "re");
 		size_t n = f ? fread(all, 1, sizeof all - 1, f) : 0;
 		all[n] = '\0';

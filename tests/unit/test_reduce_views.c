@@ -215,8 +215,8 @@ Test(views, after_a_replay_only_unknown_ones_are_shown)
 	case_close(&s);
 }
 
-/* LIVE is said once, and is no reason for a batch. */
-Test(views, what_is_known_waits_for_a_batch)
+/* LIVE is said once, and at once, though nothing is shown: an edited table is found when idle too. */
+Test(views, what_is_known_is_said_at_once)
 {
 	static struct sim s;
 	bool known[SIM_VIEWS];
@@ -225,7 +225,13 @@ Test(views, what_is_known_waits_for_a_batch)
 	memset(known, true, sizeof(known));
 	load_views(&s, known);
 	case_live(&s, 9);
-	cr_assert_not(core_due(s.core, 9, s.now_ms));
+	cr_assert(core_due(s.core, 9, s.now_ms));
+	struct seen seen = emit(&s);
+	cr_assert_eq(seen.batches, 1);
+	for (unsigned i = 0; i < SIM_VIEWS; i++) {
+		cr_assert_eq(seen.views[i], 1u + VIEW_LIVE);
+		cr_assert_eq(seen.rows[i], 0);
+	}
 	case_close(&s);
 }
 
