@@ -288,6 +288,8 @@ start_daemon(void)
 		int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0644);
 		dup2(fd, STDERR_FILENO);
 		dup2(fd, STDOUT_FILENO);
+		/* Tests that run under nohup(1) are to see the same. */
+		signal(SIGHUP, SIG_DFL);
 		log_init("supervisor");
 		_exit(daemon_run(&source, p, DAEMON_RUN));
 	}

@@ -13,13 +13,20 @@
 
 static const char *const world_names[] = {"kills", "a second snapshot", "a blocking snapshot"};
 
+/* Under AddressSanitizer all is ten times slower, and a few worlds are enough to see wild reads. */
+#ifdef __SANITIZE_ADDRESS__
+#define SEEDS 3
+#else
+#define SEEDS 24
+#endif
+
 static void
-compare_worlds(enum order_mode mode, enum snapshots snapshots, uint64_t seeds, bool eager)
+compare_worlds(enum order_mode mode, enum snapshots snapshots, bool eager)
 {
 	static struct world w;
 	struct record whole;
 	struct sim s;
-	for (uint64_t seed = 1; seed <= seeds; seed++) {
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		world_make(&w, &s, mode == ORDER_SEQUENCE ? seed * 4 : seed, snapshots);
 		s.mode = mode;
 		s.eager = eager;
@@ -39,25 +46,25 @@ compare_worlds(enum order_mode mode, enum snapshots snapshots, uint64_t seeds, b
 Test(order_ends, of_metadata)
 {
 	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
-		compare_worlds(ORDER_METADATA, snapshots, 24, true);
+		compare_worlds(ORDER_METADATA, snapshots, true);
 }
 
 Test(order_ends, of_metadata_at_random)
 {
 	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
-		compare_worlds(ORDER_METADATA, snapshots, 24, false);
+		compare_worlds(ORDER_METADATA, snapshots, false);
 }
 
 Test(order_ends, of_sequence)
 {
 	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
-		compare_worlds(ORDER_SEQUENCE, snapshots, 24, true);
+		compare_worlds(ORDER_SEQUENCE, snapshots, true);
 }
 
 Test(order_ends, of_none)
 {
 	for (unsigned snapshots = 0; snapshots < 3; snapshots++)
-		compare_worlds(ORDER_NONE, snapshots, 24, true);
+		compare_worlds(ORDER_NONE, snapshots, true);
 }
 
 /* --- single rules: after the END that is due, `o` is replaced by one that begins there --- */
