@@ -134,6 +134,6 @@ echo "outputs=$outputs never_true=$never_true prefixes_monotone=$( ((disorder ==
 is 'never_true' "$never_true" 0
 is 'prefixes are monotone' "$disorder" 0
 is 'nothing repeated, lost or doubled' "$repeated $lost $doubled" '0 0 0'
-((commits > 200)) && ok "in $commits commits" || not_ok "only $commits commits: nothing is shown by that"
+((commits > 50)) && ok "in $commits commits" || not_ok "only $commits commits: nothing is shown by that"
 tallyd_stop
 idle_end
