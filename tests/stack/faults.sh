@@ -393,8 +393,9 @@ start_worker() # NAME TURN RING_BYTES ALWAYS ACTIONS PATTERN [BUT]
 		trap - EXIT
 		passed=0 failed=0
 		points | grep -E "$6" | grep -vE "${7:-^$}" | rules "$5" >"$WORK/$1.rules"
-		worker "$1" "$2" "$3" "$4" <"$WORK/$1.rules"
-	) >"$WORK/$1.out" 2>&1 &
+		worker "$1" "$2" "$3" "$4" <"$WORK/$1.rules" >"$WORK/$1.out" 2>&1
+		cat "${WORK%/*}/$1.out" # in one piece, and although others may be cut short
+	) &
 }
 
 close_workers() # PATTERN [BUT]: every point of these that can be hit had a worker
@@ -402,7 +403,6 @@ close_workers() # PATTERN [BUT]: every point of these that can be hit had a work
 	local name p f
 	wait
 	for name in "${workers[@]}"; do
-		cat "$WORK/$name.out"
 		read -r p f <"$WORK/$name/count" || { not_ok "worker $name ends"; p=0 f=0; }
 		passed=$((passed + p)) failed=$((failed + f))
 	done
