@@ -30,23 +30,28 @@ load_copy() # more than a quarter of the ring
 	next=$((next + 100))
 }
 
-followed() # PID: by our strace
+# attached: strace follows egress; or it has ended, for that egress was just about to.
+attached()
 {
-	grep -qsE "^TracerPid:[[:space:]]+$strace\$" "/proc/$1/status"
+	grep -qsE "^TracerPid:[[:space:]]+$strace\$" "/proc/$egress/status" ||
+	    [[ -z $(stack_started_at "$strace") ]]
 }
 
 # trace [OPTION...]: strace follows egress, from here to `untrace`, into $WORK/trace.
 trace()
 {
-	local egress=''
-	await 20 eval 'egress=$(stage_pid egress); [[ -n $egress ]]'
-	rm -f "$WORK/trace"
-	strace -f -qq -o "$WORK/trace" "$@" -p "$egress" 2>"$WORK/strace.log" &
-	strace=$!
-	if ! await 10 followed "$egress"; then
-		not_ok "$path: strace may follow egress: $(cat "$WORK/strace.log")"
-		return 1
-	fi
+	local egress='' _
+	for _ in 1 2 3 4 5; do
+		await 20 eval 'egress=$(stage_pid egress); [[ -n $egress ]]'
+		rm -f "$WORK/trace"
+		strace -f -qq -o "$WORK/trace" "$@" -p "$egress" 2>"$WORK/strace.log" &
+		strace=$!
+		await 5 attached
+		[[ -z $(stack_started_at "$strace") ]] || return 0
+		sleep 0.2
+	done
+	not_ok "$path: strace may follow egress: $(cat "$WORK/strace.log")"
+	return 1
 }
 
 untrace()
@@ -72,6 +77,10 @@ inject()
 	done
 	struck || not_ok "$name: happens"
 	untrace
+	# libpq tells of a send that failed when it reads, and a socket that is reset can be read from:
+	# this one is as well as before.
+	[[ $1/$3 != sendto/error=ECONNRESET ]] || sql "SELECT pg_terminate_backend(pid)
+	    FROM pg_stat_activity WHERE application_name = 'tallyd/${NAME}_$path'" >/dev/null
 	cases=$((cases + 1))
 	await 30 equal || not_ok "$name: the output is PostgreSQL's answer"
 }
