@@ -41,7 +41,8 @@ ingest/board.before_publish 1  only egress publishes
 reduce/board.before_publish 1  only egress publishes
 '
 
-# Steps of a checkpoint, in both stages.
+# Steps of views that come, go and are rebuilt, and of checkpoints, in both stages.
+views='(egress/egress\.(drop|fill|rebuild)|reduce/reduce\.views)$'
 checkpoint='(egress/egress\.(before_flip|after_flip|copy_out|forget|part)|reduce/reduce\.(checkpoint|flip|forget|part|load))$'
 
 # points: STAGE/POINT, one a line; `tallyd` is the supervisor.
@@ -286,6 +287,8 @@ worker()
 	export RUNTIME_DIRECTORY=$WORK/run TALLYD_FAULT TALLYD_FAULT_ONCE=$WORK/once
 	TALLYD_FAULT=$(IFS=,; echo "${mine[*]}")${4:+,$4}
 	worker_pipeline "$3"
+	# A checkpoint is no silence.
+	[[ $2 != turn_idle ]] || sed -i 's/^SET checkpoint_interval_ms.*/SET checkpoint_interval_ms = 3600000;/' "$WORK/pipeline.sql"
 	differences=$(
 		difference "by_k_$me" k,n "SELECT k, count(*) AS n FROM items_$me GROUP BY k"
 		echo +
@@ -362,7 +365,10 @@ turn_views() # a view comes and goes by reload
 	rest 3
 	mv "$WORK/without.sql" "$WORK/pipeline.sql"
 	kill -HUP "$tallyd" 2>/dev/null
+	load_small
 	rest 5
+	timeout 10 "$BIN/tallyd" rebuild "$WORK/pipeline.sql" "by_k_$me" >>"$WORK/rebuild.log" 2>&1
+	rest 3
 }
 
 turn_idle() # so that there are pings

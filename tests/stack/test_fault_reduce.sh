@@ -1,10 +1,10 @@
-# Every fault point of reduce, and those of checkpoints in egress: see faults.sh.
+# Every fault point of reduce, and those of checkpoints and views in egress: see faults.sh.
 . "$(dirname "$0")/faults.sh"
 open_workers checkpoint checkpoint_stop reduce reduce_stop1 reduce_stop2 views
 start_worker checkpoint turn_busy 262144 '' 'kill error' "$checkpoint"
 start_worker checkpoint_stop turn_busy 262144 '' stop "$checkpoint"
-start_worker reduce turn_busy 65536 '' 'kill error' ^reduce/ "$checkpoint|reduce.views"
+start_worker reduce turn_busy 65536 '' 'kill error' ^reduce/ "$checkpoint|$views"
 start_worker reduce_stop1 turn_busy 65536 '' stop '^reduce/reduce\.[a-l]' "$checkpoint"
-start_worker reduce_stop2 turn_busy 65536 '' stop ^reduce/ "^reduce/reduce\.[a-l]|reduce.views|$checkpoint"
-start_worker views turn_views 65536 '' 'kill stop error' reduce.views
-close_workers "^reduce/|$checkpoint"
+start_worker reduce_stop2 turn_busy 65536 '' stop ^reduce/ "^reduce/reduce\.[a-l]|$views|$checkpoint"
+start_worker views turn_views 65536 '' 'kill stop error' "$views"
+close_workers "^reduce/|$checkpoint|$views"
