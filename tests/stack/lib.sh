@@ -152,6 +152,8 @@ stage_pid()
 {
 	local pid parent=${2:-$tallyd}
 	for pid in $(cat "/proc/$parent/task/$parent/children" 2>/dev/null); do
+		# The check before a start is a child too.
+		[[ $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") != *' check '* ]] || continue
 		if [[ $(readlink "/proc/$pid/exe") == */tallyd-"$1"* ]]; then
 			echo "$pid"
 			return
