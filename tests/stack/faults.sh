@@ -98,6 +98,8 @@ tables()
 	    CREATE TABLE accounts_$1 (id integer PRIMARY KEY, balance bigint);
 	    CREATE TABLE by_k_$1 (k text, n bigint, time bigint, diff integer);
 	    CREATE TABLE low_$1 (k text, low integer, time bigint, diff integer);
+	    CREATE TABLE high_$1 (k text, high integer, time bigint, diff integer);
+	    CREATE TABLE all_$1 (n bigint, time bigint, diff integer);
 	    CREATE TABLE total_$1 (total bigint, time bigint, diff integer);
 	    CREATE TABLE balances_$1 (id integer, balance numeric, time bigint, diff integer);
 	    INSERT INTO items_$1 SELECT i, 'k' || i % 7 FROM generate_series(1, 20) i;
@@ -352,13 +354,16 @@ turn_copy()
 	((turns % 4)) || cut
 }
 
-turn_views() # a view comes and goes by reload
+turn_views() # views come and go by reload
 {
 	load_small
 	cp "$WORK/pipeline.sql" "$WORK/without.sql"
-	sql "TRUNCATE low_$me"
-	echo "CREATE MATERIALIZED VIEW low_$me AS SELECT k, min(id) AS low FROM items_$me GROUP BY k;" \
-	    >>"$WORK/pipeline.sql"
+	sql "TRUNCATE low_$me, high_$me, all_$me"
+	cat >>"$WORK/pipeline.sql" <<-END
+		CREATE MATERIALIZED VIEW low_$me AS SELECT k, min(id) AS low FROM items_$me GROUP BY k;
+		CREATE MATERIALIZED VIEW high_$me AS SELECT k, max(id) AS high FROM items_$me GROUP BY k;
+		CREATE MATERIALIZED VIEW all_$me AS SELECT count(*) AS n FROM items_$me;
+	END
 	kill -HUP "$tallyd" 2>/dev/null
 	rest 8
 	load_small
@@ -368,6 +373,14 @@ turn_views() # a view comes and goes by reload
 	load_small
 	rest 5
 	timeout 10 "$BIN/tallyd" rebuild "$WORK/pipeline.sql" "by_k_$me" >>"$WORK/rebuild.log" 2>&1
+	rest 3
+}
+
+turn_rebuild() # all views, while it runs
+{
+	load_small
+	rest 5
+	timeout 10 "$BIN/tallyd" rebuild "$WORK/pipeline.sql" >>"$WORK/rebuild.log" 2>&1
 	rest 3
 }
 
