@@ -372,8 +372,6 @@ turn_views() # views come and go by reload
 	kill -HUP "$tallyd" 2>/dev/null
 	load_small
 	rest 5
-	timeout 10 "$BIN/tallyd" rebuild "$WORK/pipeline.sql" "by_k_$me" >>"$WORK/rebuild.log" 2>&1
-	rest 3
 }
 
 turn_rebuild() # all views, while it runs
