@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +18,9 @@
 #include "common/log.h"
 #include "common/stage.h"
 
+#define LOCK_TRIES        100
+#define LOCK_TRIES_ALIVE  10
+#define LOCK_PAUSE_US     20000
 #define CONTROL_CLIENT_MS 5000
 #define CONTROL_CONNECT_S 10
 #define CONTROL_NAME_MAX  48 /* bytes of a file name before ".sock": longer ones end in a hash */
@@ -136,14 +140,37 @@ control_write_lock(int fd, const char *file)
 		log_warn("control.lock", "cannot write the lock file: %s", strerror(errno));
 }
 
+/*
+ * One that was killed in the instant between fork() and exec() leaves a child that still holds its
+ * lock, and is about to die with it: worth a moment, when the one who took the lock is gone.
+ */
+static int
+control_flopen(const char *path)
+{
+	char file[PATH_MAX];
+	for (int tries = 0;; tries++) {
+		long pid = 0;
+		int fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW,
+				(mode_t)0600);
+		if (fd >= 0 || errno != EWOULDBLOCK || tries == LOCK_TRIES)
+			return fd;
+		control_read_lock(path, &pid, file);
+		bool gone = pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+		if (!gone && tries >= LOCK_TRIES_ALIVE) { /* or killed and not reaped yet */
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		usleep(LOCK_PAUSE_US);
+	}
+}
+
 static int
 control_lock(struct control *c, const char *pipeline, const char *file)
 {
 	char path[CONTROL_PATH_MAX], other[PATH_MAX];
 	long pid = 0;
 	control_lock_path(c->socket_path, path);
-	c->lock_fd =
-	    flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, (mode_t)0600);
+	c->lock_fd = control_flopen(path);
 	if (c->lock_fd >= 0) {
 		control_write_lock(c->lock_fd, file);
 		return 0;
