@@ -46,7 +46,7 @@ compile()
 # The number before a word in what pan has printed.
 count()
 {
-	sed -n "s/^ *\([0-9]*\) $1.*/\1/p" "$2" | tail -n 1
+	sed -n "s/^ *\([0-9.e+]*\) $1.*/\1/p" "$2" | tail -n 1
 }
 
 # judge NAME LOG: no error, and nothing left out.
