@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 BIN=$ROOT/build/fault
 own_database
-names=(copy begun small large sent locked gone)
+names=(copy begun small large sent locked gone usurped)
 captured=()
 for name in "${names[@]}"; do
 	captured+=("public.items_$name")
@@ -123,6 +123,26 @@ gone()
 	tallyd_stop TERM "$second"
 }
 
+# The epoch alone: the session lives and holds the lock, and yet another has taken over. In the one
+# statement and in COPY.
+usurped()
+{
+	local load before
+	me=usurped
+	open_pair
+	tallyd_stop KILL "$second"
+	for load in load_small load_large; do
+		before=$(grep -c event=target.fenced "$WORK/first.log")
+		sql "UPDATE tallyd.pipeline SET epoch = epoch + 1, owner = 'another' WHERE name = '${NAME}_$me'"
+		$load
+		await 20 eval '(($(grep -c event=target.fenced "$WORK/first.log") > before))' &&
+		    ok "$me: $load is refused" || not_ok "$me: $load is refused"
+		equal "$load, after a recovery"
+	done
+	obeys "by_k_$me" k n
+	tallyd_stop TERM "$first"
+}
+
 # beside COMMAND...: in a process of its own, its counts in a file.
 workers=0
 beside()
@@ -145,6 +165,7 @@ beside fence small egress.before_commit:1:stop load_small
 beside fence sent egress.commit_sent:1:stop load_small
 beside fence locked egress.commit_sent:1:stop load_locked
 beside gone
+beside usurped
 wait
 for ((i = 1; i <= workers; i++)); do
 	cat "$WORK/out$i"
