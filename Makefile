@@ -31,6 +31,7 @@ COMMON := \
 	common/batch.c \
 	common/board.c \
 	common/decimal.c \
+	common/decimal_text.c \
 	common/expr.c \
 	common/fault.c \
 	common/image.c \
@@ -160,7 +161,7 @@ $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libc
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
-$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,checkpoint_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
+$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 
 $(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)
@@ -220,7 +221,7 @@ demo:
 $(BUILD)/bench-produce: $(call objects,tests/bench/produce.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lbsd
 $(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-reduce-%: $(BUILD)/obj/tests/bench/reduce_%.o \
-		$(call objects,$(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
+		$(call objects,tests/bench/reduce_bench.c $(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka

@@ -387,10 +387,8 @@ expr_print(const struct expr *e, const struct table *table)
 {
 	char *text = NULL;
 	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	FILE *out = xmemstream(&text, &len);
 
-	if (out == NULL)
-		return xstrdup("");
 	print_node(out, e, table);
 	fclose(out);
 	return text;

@@ -253,3 +253,13 @@ xasprintf(const char *fmt, ...)
 		out_of_memory(strlen(fmt));
 	return p;
 }
+
+FILE *
+xmemstream(char **text, size_t *len)
+{
+	FILE *stream = open_memstream(text, len);
+
+	if (stream == NULL)
+		out_of_memory(BUFSIZ);
+	return stream;
+}

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum log_level {
 	LOG_DEBUG,
@@ -46,5 +47,6 @@ void *xreallocarray(void *, size_t count, size_t size);
 char *xstrdup(const char *);
 char *xstrndup(const char *, size_t);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+FILE *xmemstream(char **text, size_t *len); /* open_memstream(3) */
 
 #endif

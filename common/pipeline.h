@@ -165,8 +165,21 @@ char *pipeline_print(const struct pipeline *);
  */
 char *pipeline_print_plan(const struct view *, const struct table *);
 
-/* Append to a stream as SQL: an identifier, quoted where needed; a string literal. */
+/*
+ * Append to a stream as SQL: an identifier, quoted where needed; a string literal; a view with its
+ * schema, if it has one.
+ */
 void sql_identifier(FILE *, const char *name);
 void sql_string(FILE *, const char *text, size_t len);
+void sql_view_name(FILE *, const struct view *);
+
+/* "name", or "schema.name": a view as `tallyd rebuild` takes it. Heap. */
+char *view_name(const struct view *);
+
+/*
+ * A command to paste into a shell, in backquotes: `tallyd VERB FILE`, or `tallyd VERB FILE VIEW`
+ * where a view is given. Heap.
+ */
+char *pipeline_command(const struct pipeline *, const char *verb, const struct view *);
 
 #endif

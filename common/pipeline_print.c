@@ -81,6 +81,64 @@ sql_string(FILE *out, const char *text, size_t len)
 	fputc('\'', out);
 }
 
+void
+sql_view_name(FILE *out, const struct view *view)
+{
+	if (view->schema != NULL) {
+		sql_identifier(out, view->schema);
+		fputc('.', out);
+	}
+	sql_identifier(out, view->name);
+}
+
+/* --- commands --- */
+
+char *
+view_name(const struct view *view)
+{
+	return view->schema != NULL ? xasprintf("%s.%s", view->schema, view->name)
+				    : xstrdup(view->name);
+}
+
+/* A word for a shell, quoted where it must be. */
+static void
+print_word(FILE *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "._-/+:@";
+
+	if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+		fputs(word, out);
+		return;
+	}
+	fputc('\'', out);
+	for (const char *c = word; *c != '\0'; c++)
+		fputs(*c == '\'' ? "'\\''" : (char[2]){*c, '\0'}, out);
+	fputc('\'', out);
+}
+
+char *
+pipeline_command(const struct pipeline *p, const char *verb, const struct view *view)
+{
+	char *command = NULL, *name;
+	size_t len;
+	FILE *out = xmemstream(&command, &len);
+
+	fprintf(out, "`tallyd %s ", verb);
+	print_word(out, p->file != NULL ? p->file : "FILE");
+	if (view != NULL) {
+		name = view_name(view);
+		fputc(' ', out);
+		print_word(out, name);
+		free(name);
+	}
+	fputc('`', out);
+	fclose(out);
+	return command;
+}
+
+/* --- the parts of a pipeline --- */
+
 /* A table's name: "schema.name" is two identifiers. */
 static void
 print_table_name(FILE *out, const char *name)
@@ -334,10 +392,8 @@ pipeline_print_plan(const struct view *view, const struct table *table)
 {
 	char *text = NULL;
 	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	FILE *out = xmemstream(&text, &len);
 
-	if (out == NULL)
-		return xstrdup("");
 	print_select(out, view, table, " ");
 	print_sources(out, view, table);
 	fclose(out);
@@ -354,11 +410,7 @@ print_view(FILE *out, const struct pipeline *p, const struct view *view)
 	};
 
 	fputs("\nCREATE MATERIALIZED VIEW ", out);
-	if (view->schema != NULL) {
-		sql_identifier(out, view->schema);
-		fputc('.', out);
-	}
-	sql_identifier(out, view->name);
+	sql_view_name(out, view);
 	fprintf(out, " WITH (output = changes%s) AS\n\t", existing[view->existing]);
 	print_select(out, view, &p->tables[view->table], "\n\t");
 	fputs(";\n", out);
@@ -369,10 +421,8 @@ pipeline_print(const struct pipeline *p)
 {
 	char *text = NULL;
 	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	FILE *out = xmemstream(&text, &len);
 
-	if (out == NULL)
-		return xstrdup("");
 	fputs("SET pipeline = ", out);
 	sql_string(out, p->name, strlen(p->name));
 	fprintf(out,

@@ -3,9 +3,10 @@
  *
  * For each partition: where its history began, the next offset, a hash of the record before it,
  * the watermark of its newest applied event, the cursor of the run of events it is in, and the
- * newest snapshot of its table. Order decides from that alone, wherever it is started. For each server with a transaction topic also that topic's next offset, and C_last, the LSN of the
- * last END taken. Ingest writes it, reduce merges and prints it, egress stores it as jsonb, and
- * ingest reads it back at the next start.
+ * newest snapshot of its table with the watermark before it. Order decides from that alone, wherever
+ * it is started. For each server with a transaction topic also that topic's next offset, and C_last,
+ * the LSN of the last END taken. Ingest writes it, reduce merges and prints it, egress stores it as
+ * jsonb, and ingest reads it back at the next start.
  */
 #ifndef POSITION_H
 #define POSITION_H
@@ -66,8 +67,8 @@ void position_pack_partition(struct pack *, const struct partition_position *);
 void position_pack_transaction(struct pack *, const struct transaction_position *);
 
 /*
- * The resume token of ingest holds such entries too. Those of an earlier version, which knew nothing
- * of snapshots, are taken. False, and the cursor bad, when malformed.
+ * The resume token of ingest holds such entries too. Those of an earlier version, which knew
+ * nothing of snapshots, are taken. False, and the cursor bad, when malformed.
  */
 bool position_unpack_partition(struct unpack *, struct partition_position *);
 bool position_unpack_transaction(struct unpack *, struct transaction_position *);

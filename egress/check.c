@@ -142,7 +142,7 @@ check_schema(struct check *c)
 							 : "upgraded at the next");
 		return found != DDL_ABSENT;
 	}
-	hint = ddl_hint(pg, found);
+	hint = ddl_hint(c->stage->pipeline, pg, found);
 	stage_report(c->stage, LOG_ERROR, place, "user \"%s\" may not %s schema tallyd: %s",
 		     postgres_user(pg), verbs[found], hint);
 	free(hint);

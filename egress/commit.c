@@ -219,15 +219,6 @@ commit_failed(struct commit *c, const char *what)
 	return target_failed(c->target, what);
 }
 
-/* A fault point asks for the error path: as if the connection had broken here. */
-static int
-commit_break(struct commit *c)
-{
-	postgres_close(c->target->pg);
-	stream_reset(&c->stream);
-	return -1;
-}
-
 static void
 commit_refuse_value(struct commit *c, const struct commit_view *cv, unsigned output,
 		    enum encode_result why)
@@ -301,10 +292,10 @@ commit_stream_begin(struct commit *c)
 	commit_forget(c);
 	c->streaming = true;
 	if (FAULT("egress.before_insert"))
-		return commit_break(c);
+		return stream_break(&c->stream);
 	if (postgres_script(c->target->pg, "BEGIN") < 0)
 		return commit_failed(c, "begin");
-	return FAULT("egress.begun") ? commit_break(c) : 0;
+	return FAULT("egress.begun") ? stream_break(&c->stream) : 0;
 }
 
 int
@@ -364,7 +355,8 @@ commit_stream(struct commit *c, uint16_t view, int diff, const uint8_t *row, siz
 	encode_integer(&c->stream.buffer, cv->table->diff, diff);
 	c->rows++;
 	if (stream_is_full(&c->stream))
-		*result = FAULT("egress.in_copy") ? commit_break(c) : stream_flush(&c->stream);
+		*result =
+		    FAULT("egress.in_copy") ? stream_break(&c->stream) : stream_flush(&c->stream);
 	return true;
 }
 
@@ -378,7 +370,7 @@ commit_checkpoint(struct commit *c, const struct checkpoint *p, int *result)
 		return true;
 	store_put(c->store, &c->stream, p);
 	if (FAULT("egress.part"))
-		*result = commit_break(c);
+		*result = stream_break(&c->stream);
 	else if (stream_is_full(&c->stream))
 		*result = stream_flush(&c->stream);
 	return true;
@@ -447,11 +439,9 @@ commit_print_statement(const struct commit *c)
 {
 	char *sql = NULL;
 	size_t size;
-	FILE *f = open_memstream(&sql, &size);
+	FILE *f = xmemstream(&sql, &size);
 	int param = PARAMS;
 
-	if (f == NULL)
-		return xstrdup(COMPARE_AND_SET COMPARED);
 	fputs(COMPARE_AND_SET, f);
 	for (unsigned i = 0; i < c->view_count; i++)
 		if (c->set[i] != 0)
@@ -597,11 +587,11 @@ commit_send(struct commit *c, const struct batch *b)
 			return commit_failed(c, "prepare the commit");
 		s->prepared = true;
 		if (FAULT("egress.prepared"))
-			return commit_break(c);
+			return stream_break(&c->stream);
 	}
 	s->used = ++c->uses;
 	if (FAULT("egress.before_commit"))
-		return commit_break(c);
+		return stream_break(&c->stream);
 	postgres_committing(pg);
 	if ((s->prepared ? postgres_execute(pg, s->name, &params)
 			 : postgres_query(pg, s->sql, &params)) < 0)
@@ -622,7 +612,7 @@ commit_compare(struct commit *c, const struct batch *b)
 	commit_set_params(c, b);
 	if (flip != NULL) {
 		if (FAULT("egress.before_flip"))
-			return commit_break(c);
+			return stream_break(&c->stream);
 		commit_set_param(c, PARAM_CHECKPOINT, flip->number, 0, 0);
 		commit_set_param(c, PARAM_CHECKPOINT_BATCH, flip->batch, 0, 0);
 		commit_set_param(c, PARAM_CHECKPOINT_POSITION, flip->position, flip->position_len,
@@ -647,19 +637,20 @@ commit_stream_close(struct commit *c, const struct batch *b)
 	    store_forget(c->store) < 0)
 		return -1;
 	if (FAULT("egress.before_check"))
-		return commit_break(c);
+		return stream_break(&c->stream);
 	if (commit_splits() &&
 	    postgres_script(pg, "COMMIT; SELECT pg_catalog.pg_sleep(0.003); BEGIN") < 0)
 		return commit_failed(c, "commit the rows alone");
 	if (commit_compare(c, b) < 0)
 		return -1;
 	if (FAULT("egress.before_commit"))
-		return commit_break(c);
+		return stream_break(&c->stream);
 	postgres_committing(pg);
 	if (postgres_script(pg, "COMMIT") < 0)
 		return commit_failed(c, "commit");
 	if (strcmp(postgres_tag(pg), "COMMIT") != 0)
-		return commit_break(c); /* ROLLBACK: cannot be, but must not count as done */
+		/* ROLLBACK: cannot be, but must not count as done. */
+		return stream_break(&c->stream);
 	return 0;
 }
 
@@ -669,7 +660,7 @@ commit_finish(struct commit *c, const struct batch *b)
 	int done;
 
 	if (!c->streaming && FAULT("egress.before_insert"))
-		return commit_break(c);
+		return stream_break(&c->stream);
 	done = c->streaming ? commit_stream_close(c, b) : commit_send(c, b);
 	if (done == 0) {
 		c->target->batch = c->number;

@@ -3,8 +3,9 @@
  *
  * Two ways. A small batch is gathered in memory and becomes one statement: one round trip, and
  * the compare-and-set is a part of it. A large one, and one with parts of a checkpoint, is streamed:
- * BEGIN, binary COPY for each view and for the parts, compare-and-set, COMMIT. In both the compare-and-set fails, and with it the transaction, when
- * the row is not as this writer left it (I4).
+ * BEGIN, binary COPY for each view and for the parts, compare-and-set, COMMIT. In both the
+ * compare-and-set fails, and with it the transaction, when the row is not as this writer left it
+ * (I4).
  *
  * Calls return 0, or -1 when the connection is to be opened anew: what was said is said, and
  * nothing of the batch is known to be committed. They end the process when a value does not fit
@@ -48,8 +49,9 @@ bool commit_fills(const struct commit *);
 uint64_t commit_rebuilt(const struct commit *); /* rows */
 
 /*
- * One row, as it stands in the ring; of a dropped view none is written. False when it is malformed: a corrupt peer, do not go on.
- * Gathering never waits; streaming, *result is -1 when the connection is to be opened anew.
+ * One row, as it stands in the ring; of a dropped view none is written. False when it is malformed:
+ * a corrupt peer, do not go on. Gathering never waits; streaming, *result is -1 when the connection
+ * is to be opened anew.
  */
 bool commit_gather(struct commit *, uint16_t view, int diff, const uint8_t *row, size_t len);
 bool commit_stream(struct commit *, uint16_t view, int diff, const uint8_t *row, size_t len,

@@ -122,12 +122,17 @@ ddl_create(struct postgres *pg)
 }
 
 char *
-ddl_hint(const struct postgres *pg, enum ddl_state state)
+ddl_hint(const struct pipeline *p, const struct postgres *pg, enum ddl_state state)
 {
+	char *check = pipeline_command(p, "check --ddl", NULL), *hint;
+
 	if (state != DDL_ABSENT)
-		return xstrdup("let the owner of the tables in schema tallyd run what `tallyd check"
-			       " --ddl FILE` prints");
-	return xasprintf("let the owner of the database run what `tallyd check --ddl FILE` prints,"
-			 " or: CREATE SCHEMA IF NOT EXISTS tallyd AUTHORIZATION %s;",
-			 postgres_role(pg));
+		hint = xasprintf("let the owner of the tables in schema tallyd run what %s prints",
+				 check);
+	else
+		hint = xasprintf("let the owner of the database run what %s prints, or: CREATE"
+				 " SCHEMA IF NOT EXISTS tallyd AUTHORIZATION %s;",
+				 check, postgres_role(pg));
+	free(check);
+	return hint;
 }

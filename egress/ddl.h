@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+struct pipeline;
 struct postgres;
 
 /* One script for the one who may create the schema: all that a start needs, given to `user`. */
@@ -30,6 +31,6 @@ int ddl_create(struct postgres *);
  * What to run, and by whom, when that is not allowed, or when tables that are there may not be
  * written: a sentence with the user's name. Heap.
  */
-char *ddl_hint(const struct postgres *, enum ddl_state);
+char *ddl_hint(const struct pipeline *, const struct postgres *, enum ddl_state);
 
 #endif

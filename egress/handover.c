@@ -34,14 +34,6 @@ handover_put(struct target *t, const struct image_record *r)
 			   "cannot hand the checkpoint over: %s", strerror(errno));
 }
 
-static uint64_t
-handover_number(const struct postgres *pg, int column)
-{
-	const char *text = postgres_get(pg, 0, column);
-
-	return text == NULL ? 0 : strtoull(text, NULL, 10);
-}
-
 /* Big-endian, `n` bytes. */
 static uint64_t
 handover_read(const uint8_t *at, unsigned n)
@@ -110,6 +102,17 @@ handover_take(struct handover *h, const void *data, size_t len)
 	return 0;
 }
 
+_Noreturn static void
+handover_refuse_parts(struct target *t)
+{
+	char *ddl = pipeline_command(t->stage->pipeline, "check --ddl", NULL);
+
+	stage_fail(t->stage, EXIT_CONFIG, "checkpoint.table",
+		   "tallyd.checkpoint is not as it should be: compare it with what %s prints, and"
+		   " mend it",
+		   ddl);
+}
+
 static int
 handover_copy(struct handover *h)
 {
@@ -125,15 +128,10 @@ handover_copy(struct handover *h)
 	free(sql);
 	free(name);
 	while (got == 0 && (got = postgres_copy_get(t->pg, &data, &len)) > 0) {
-		if (FAULT("egress.copy_out")) {
-			postgres_close(t->pg);
-			return -1;
-		}
+		if (FAULT("egress.copy_out"))
+			return target_break(t);
 		if (handover_take(h, data, len) < 0)
-			stage_fail(t->stage, EXIT_CONFIG, "checkpoint.table",
-				   "tallyd.checkpoint is not as it should be: compare it with what"
-				   " `tallyd check --ddl %s` prints, and mend it",
-				   t->stage->pipeline->file);
+			handover_refuse_parts(t);
 		got = 0;
 	}
 	return got;
@@ -180,11 +178,11 @@ handover_checkpoint(struct target *t)
 							 : "it has a checkpoint, but no"
 							   " checkpoint_batch or no"
 							   " checkpoint_position");
-	if (handover_number(t->pg, 1) > t->batch)
+	if (postgres_number(t->pg, 1) > t->batch)
 		return handover_refuse(t, "checkpoint_batch is beyond batch");
 	handover_put(t, &(struct image_record){.kind = IMAGE_CHECKPOINT,
-					       .number = handover_number(t->pg, 0),
-					       .batch = handover_number(t->pg, 1),
+					       .number = postgres_number(t->pg, 0),
+					       .batch = postgres_number(t->pg, 1),
 					       .data = position,
 					       .len = strlen(position)});
 	done = handover_copy(&h);

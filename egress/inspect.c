@@ -48,23 +48,12 @@ inspect_number(const struct postgres *pg, int row, int column)
 }
 
 /* Names and texts in what is suggested: whoever reads it, pastes it. */
-static FILE *
-inspect_stream(char **text, size_t *len)
-{
-	FILE *out = open_memstream(text, len);
-
-	if (out != NULL)
-		return out;
-	log_error("memory", "out of memory");
-	exit(EXIT_TEMPORARY);
-}
-
 char *
 inspect_identifier(const char *name)
 {
 	char *text = NULL;
 	size_t len;
-	FILE *out = inspect_stream(&text, &len);
+	FILE *out = xmemstream(&text, &len);
 
 	sql_identifier(out, name);
 	fclose(out);
@@ -76,21 +65,11 @@ inspect_literal(const char *s)
 {
 	char *text = NULL;
 	size_t len;
-	FILE *out = inspect_stream(&text, &len);
+	FILE *out = xmemstream(&text, &len);
 
 	sql_string(out, s, strlen(s));
 	fclose(out);
 	return text;
-}
-
-static void
-inspect_print_view_name(FILE *out, const struct view *v)
-{
-	if (v->schema != NULL) {
-		sql_identifier(out, v->schema);
-		fputc('.', out);
-	}
-	sql_identifier(out, v->name);
 }
 
 char *
@@ -98,9 +77,9 @@ inspect_view_name(const struct view *v)
 {
 	char *text = NULL;
 	size_t len;
-	FILE *out = inspect_stream(&text, &len);
+	FILE *out = xmemstream(&text, &len);
 
-	inspect_print_view_name(out, v);
+	sql_view_name(out, v);
 	fclose(out);
 	return text;
 }
@@ -110,10 +89,10 @@ inspect_suggest(const struct view *v)
 {
 	char *text = NULL;
 	size_t len;
-	FILE *out = inspect_stream(&text, &len);
+	FILE *out = xmemstream(&text, &len);
 
 	fputs("CREATE TABLE ", out);
-	inspect_print_view_name(out, v);
+	sql_view_name(out, v);
 	fputs(" (", out);
 	for (unsigned i = 0; i < v->output_count; i++) {
 		sql_identifier(out, v->outputs[i].name);

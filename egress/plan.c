@@ -24,49 +24,6 @@ plan_where(const struct pipeline *p, const char *view)
 	return where;
 }
 
-/* A word for a shell, quoted where it must be. */
-static void
-plan_print_word(FILE *f, const char *word)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    "._-/+:@";
-
-	if (word[strspn(word, plain)] == '\0') {
-		fputs(word, f);
-		return;
-	}
-	fputc('\'', f);
-	for (const char *c = word; *c != '\0'; c++)
-		fputs(*c == '\'' ? "'\\''" : (char[2]){*c, '\0'}, f);
-	fputc('\'', f);
-}
-
-char *
-plan_rebuild(const struct pipeline *p, const struct view *v)
-{
-	char *command = NULL;
-	size_t size;
-	FILE *f = open_memstream(&command, &size);
-
-	if (f == NULL) {
-		log_error("memory", "out of memory");
-		exit(EXIT_TEMPORARY);
-	}
-	fputs("`tallyd rebuild ", f);
-	plan_print_word(f, p->file);
-	if (v != NULL) {
-		char *name = xasprintf("%s%s%s", v->schema != NULL ? v->schema : "",
-				       v->schema != NULL ? "." : "", v->name);
-
-		fputc(' ', f);
-		plan_print_word(f, name);
-		free(name);
-	}
-	fputc('`', f);
-	fclose(f);
-	return command;
-}
-
 static bool
 plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v,
 	     const struct target_table *table)
@@ -77,7 +34,7 @@ plan_compare(struct stage *s, struct postgres *pg, int row, const struct view *v
 	if (v->rebuild)
 		return true;
 	if (strcmp(plan, v->plan) != 0) {
-		char *rebuild = plan_rebuild(s->pipeline, v);
+		char *rebuild = pipeline_command(s->pipeline, "rebuild", v);
 
 		stage_report(
 		    s, LOG_ERROR, &v->place,
@@ -155,6 +112,22 @@ plan_has_server(const struct pipeline *p, const char *name)
 	return false;
 }
 
+static void
+plan_refuse_no_position(struct stage *s, uint64_t batch)
+{
+	char *drop = pipeline_command(s->pipeline, "drop", NULL);
+	char *rebuild = pipeline_command(s->pipeline, "rebuild", NULL);
+
+	stage_report(s, LOG_ERROR, NULL,
+		     "the position of pipeline \"%s\" is gone from tallyd.pipeline, though batch"
+		     " %" PRIu64 " was committed, so nobody knows what is counted already: put it"
+		     " back from a backup; or %s, option start 'earliest' for the server, and"
+		     " %s, which reads history from its start",
+		     s->pipeline->name, batch, drop, rebuild);
+	free(drop);
+	free(rebuild);
+}
+
 /*
  * A position is kept by the servers' names. One that lacks a server of the file would make a first
  * start of it, over rows that are counted already.
@@ -176,14 +149,7 @@ plan_check_servers(struct stage *s, struct postgres *pg, uint64_t batch)
 			   &params) < 0)
 		return INSPECT_LOST;
 	if (postgres_rows(pg) == 0) {
-		stage_report(
-		    s, LOG_ERROR, NULL,
-		    "the position of pipeline \"%s\" is gone from tallyd.pipeline, though"
-		    " batch %" PRIu64 " was committed, so nobody knows what is counted"
-		    " already: put it back from a backup; or `tallyd drop %s`, option start"
-		    " 'earliest' for the server, and `tallyd rebuild %s`, which reads history from"
-		    " its start",
-		    p->name, batch, p->file, p->file);
+		plan_refuse_no_position(s, batch);
 		return INSPECT_REFUSED;
 	}
 	for (int row = 0; row < postgres_rows(pg); row++) {
@@ -318,7 +284,7 @@ plan_check_empty(struct stage *s, struct postgres *pg, const struct view *v,
 	if (postgres_get(pg, 0, 0)[0] != 't')
 		return INSPECT_OK;
 	/* Before the first batch all views are as new as this one. */
-	rebuild = plan_rebuild(s->pipeline, batch == 0 ? NULL : v);
+	rebuild = pipeline_command(s->pipeline, "rebuild", batch == 0 ? NULL : v);
 	stage_report(
 	    s, LOG_ERROR, &v->place,
 	    "%s has rows, but %s \"%s\" has never written%s: empty it (TRUNCATE %s); or say in"

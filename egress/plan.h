@@ -53,7 +53,4 @@ int plan_note(struct stage *, struct postgres *, const struct view *, const stru
 	      const char *adopted, const char *filled);
 int plan_drop(struct stage *, struct postgres *, const struct view *);
 
-/* The command that brings a view's table (NULL: all) to what it should say, in backquotes. Heap. */
-char *plan_rebuild(const struct pipeline *, const struct view *);
-
 #endif

@@ -315,6 +315,14 @@ postgres_get(const struct postgres *pg, int row, int column)
 	return PQgetvalue(pg->result, row, column);
 }
 
+uint64_t
+postgres_number(const struct postgres *pg, int column)
+{
+	const char *text = postgres_get(pg, 0, column);
+
+	return text == NULL ? 0 : strtoull(text, NULL, 10);
+}
+
 const char *
 postgres_tag(const struct postgres *pg)
 {

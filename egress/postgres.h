@@ -78,7 +78,8 @@ void postgres_committing(struct postgres *);
 /* Result of the last statement: borrowed until the next one. NULL for SQL NULL or no such row. */
 int postgres_rows(const struct postgres *);
 const char *postgres_get(const struct postgres *, int row, int column);
-const char *postgres_tag(const struct postgres *); /* "COMMIT", "UPDATE 1" */
+uint64_t postgres_number(const struct postgres *, int column); /* of the first row; NULL is 0 */
+const char *postgres_tag(const struct postgres *);             /* "COMMIT", "UPDATE 1" */
 
 /* COPY ... FROM STDIN: begin, any number of puts, end. An error of the server shows at the end. */
 int postgres_copy_begin(struct postgres *, const char *sql);

@@ -125,10 +125,8 @@ store_forget(struct store *s)
 
 	if (s->forgets == 0)
 		return 0;
-	if (FAULT("egress.forget")) {
-		postgres_close(s->target->pg);
-		return -1;
-	}
+	if (FAULT("egress.forget"))
+		return target_break(s->target);
 	encode_array_end(&s->numbers, s->forgets);
 	encode_array_end(&s->parts, s->forgets);
 	const char *values[3] = {s->target->stage->pipeline->name, (const char *)s->numbers.data,

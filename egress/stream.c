@@ -31,13 +31,11 @@ stream_failed(struct stream *s)
 	return target_failed(s->target, s->what);
 }
 
-/* A fault point asks for the error path: as if the connection had broken here. */
-static int
+int
 stream_break(struct stream *s)
 {
-	postgres_close(s->target->pg);
 	stream_reset(s);
-	return -1;
+	return target_break(s->target);
 }
 
 int

@@ -23,6 +23,9 @@ struct stream { /* zero-initialised but for the target, which is borrowed */
 void stream_reset(struct stream *);
 void stream_free(struct stream *);
 
+/* As target_break(). */
+int stream_break(struct stream *);
+
 /* Begin `COPY into FROM STDIN`; `into` is a table with its column list. Nothing may be open. */
 int stream_open(struct stream *, const char *into);
 

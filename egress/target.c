@@ -275,10 +275,14 @@ target_again(struct target *t, const char *what)
 
 	if (code == EXIT_DENIED)
 		target_refused(t, code, what, "grant it to the user");
-	if (code != EXIT_OK)
-		target_refused(t, EXIT_CONFIG, what,
-			       "schema tallyd is not as it should be: compare it with what `tallyd"
-			       " check --ddl FILE` prints, and mend it");
+	if (code != EXIT_OK) {
+		char *ddl = pipeline_command(t->stage->pipeline, "check --ddl", NULL);
+		char *mend = xasprintf("schema tallyd is not as it should be: compare it with what"
+				       " %s prints, and mend it",
+				       ddl);
+
+		target_refused(t, EXIT_CONFIG, what, mend);
+	}
 	target_lose(t, what);
 	return t->stage->stopping ? TARGET_STOP : TARGET_AGAIN;
 }
@@ -318,14 +322,17 @@ target_connect(struct target *t, int timeout_ms)
 				     (const char *const *)t->values, timeout_ms);
 }
 
-/* A fault point asks for the error path: as if the connection had broken here. */
+int
+target_break(struct target *t)
+{
+	postgres_close(t->pg);
+	return -1;
+}
+
 static enum target_step
 target_fault(struct target *t, bool fault)
 {
-	if (!fault)
-		return TARGET_DONE;
-	postgres_close(t->pg);
-	return TARGET_AGAIN;
+	return fault && target_break(t) < 0 ? TARGET_AGAIN : TARGET_DONE;
 }
 
 _Noreturn static void
@@ -545,7 +552,7 @@ target_create_schema(struct target *t)
 	}
 	if (!postgres_state_is(t->pg, "42501"))
 		return target_again(t, "create schema tallyd");
-	hint = ddl_hint(t->pg, found);
+	hint = ddl_hint(t->stage->pipeline, t->pg, found);
 	stage_fail(t->stage, EXIT_DENIED, "target.schema",
 		   "user \"%s\" may not %s schema tallyd in database \"%s\": %s",
 		   postgres_user(t->pg), found == DDL_ABSENT ? "create" : "upgrade",
@@ -617,14 +624,6 @@ target_check_tables(struct target *t)
 	" started = pg_catalog.clock_timestamp() WHERE name = $1"
 #define TAKE_OVER_RETURNING " RETURNING epoch, batch, \"time\", position::text"
 
-static uint64_t
-target_number(const struct postgres *pg, int column)
-{
-	const char *text = postgres_get(pg, 0, column);
-
-	return text == NULL ? 0 : strtoull(text, NULL, 10);
-}
-
 static int
 target_update_row(struct target *t, bool replaces)
 {
@@ -643,9 +642,9 @@ target_update_row(struct target *t, bool replaces)
 		    "the row of pipeline \"%s\" is not this run's: another tallyd has written"
 		    " since, or the target went back to before this run",
 		    t->stage->pipeline->name);
-	t->epoch = target_number(t->pg, 0);
-	t->batch = target_number(t->pg, 1);
-	t->time = target_number(t->pg, 2);
+	t->epoch = postgres_number(t->pg, 0);
+	t->batch = postgres_number(t->pg, 1);
+	t->time = postgres_number(t->pg, 2);
 	position = postgres_get(t->pg, 0, 3);
 	free(t->position);
 	t->position = position == NULL ? NULL : xstrdup(position);
@@ -752,10 +751,8 @@ target_open(struct target *t)
 int
 target_ping(struct target *t)
 {
-	if (FAULT("egress.ping")) {
-		postgres_close(t->pg);
-		return -1;
-	}
+	if (FAULT("egress.ping"))
+		return target_break(t);
 	if (postgres_query(t->pg, "SELECT pg_catalog.pg_backend_pid()", NULL) < 0)
 		return target_failed(t, "ping");
 	if (strtonum(postgres_get(t->pg, 0, 0), 0, INT32_MAX, NULL) != t->backend)

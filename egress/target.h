@@ -68,6 +68,9 @@ char *target_holder(struct target *); /* who has the lock, for a message; NULL: 
  */
 int target_failed(struct target *, const char *what);
 
+/* A fault point asks for the error path: as if the connection had broken here. Returns -1. */
+int target_break(struct target *);
+
 /* While idle: keep the session alive, and see that it still is the same. 0, or -1 as above. */
 int target_ping(struct target *);
 

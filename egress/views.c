@@ -133,17 +133,6 @@ views_filled(struct views *vs, bool *filled)
 
 /* --- the fold of a table ---------------------------------------------------------------------- */
 
-static FILE *
-views_stream(char **sql, size_t *size)
-{
-	FILE *f = open_memstream(sql, size);
-
-	if (f != NULL)
-		return f;
-	log_error("memory", "out of memory");
-	exit(EXIT_TEMPORARY);
-}
-
 static bool
 views_is_text(const struct target_table *t, unsigned output)
 {
@@ -233,7 +222,7 @@ views_print_difference(const struct view *v, const struct target_table *t, unsig
 {
 	char *sql = NULL;
 	size_t size;
-	FILE *f = views_stream(&sql, &size);
+	FILE *f = xmemstream(&sql, &size);
 
 	fprintf(f, "INSERT INTO %s (%s) SELECT ", t->name, t->columns);
 	views_print_names(f, v);
@@ -264,10 +253,8 @@ views_rebuild(struct views *vs, unsigned view, const char *time)
 
 	if (views_stage(vs, view) < 0)
 		return -1;
-	if (FAULT("egress.rebuild")) {
-		postgres_close(t->pg);
-		return -1;
-	}
+	if (FAULT("egress.rebuild"))
+		return target_break(t);
 	sql = views_print_difference(v, &t->tables[view], view);
 	done = postgres_query(t->pg, sql, &params);
 	free(sql);
@@ -315,10 +302,8 @@ views_fill(struct views *vs, unsigned view, const char *time)
 
 	if (views_adopted(vs, view, time, &adopted) < 0)
 		return -1;
-	if (FAULT("egress.fill")) {
-		postgres_close(t->pg);
-		return -1;
-	}
+	if (FAULT("egress.fill"))
+		return target_break(t);
 	return views_note(vs, view, adopted);
 }
 
@@ -327,10 +312,8 @@ views_drop(struct views *vs, unsigned view)
 {
 	struct target *t = vs->target;
 
-	if (FAULT("egress.drop")) {
-		postgres_close(t->pg);
-		return -1;
-	}
+	if (FAULT("egress.drop"))
+		return target_break(t);
 	return plan_drop(t->stage, t->pg, &t->stage->pipeline->views[view]) < 0
 		   ? target_failed(t, "delete a view from tallyd.view")
 		   : 0;
@@ -391,7 +374,7 @@ views_print_check(const struct view *v, const struct target_table *t)
 {
 	char *sql = NULL;
 	size_t size;
-	FILE *f = views_stream(&sql, &size);
+	FILE *f = xmemstream(&sql, &size);
 
 	fprintf(f,
 		"SELECT CASE WHEN NOT adopted AND pg_catalog.pg_relation_size(%" PRIu32 "::oid)"
@@ -424,9 +407,9 @@ views_compare(struct views *vs, unsigned view)
 		return;
 	n = (int)strcspn(found, " ");
 	if (strcmp(found + n, " 0") != 0)
-		snprintf(also, sizeof(also), ",%s of them more than once or less than not at all",
+		snprintf(also, sizeof(also), ",%s of them more than once or fewer than zero times",
 			 found + n);
-	rebuild = plan_rebuild(t->stage->pipeline, &t->stage->pipeline->views[view]);
+	rebuild = pipeline_command(t->stage->pipeline, "rebuild", &t->stage->pipeline->views[view]);
 	stage_fail(t->stage, EXIT_CONFIG, "target.edited",
 		   "%s folds to %.*s rows%s, but %" PRIu64 " were written: it was truncated or"
 		   " edited; %s writes the difference into it",

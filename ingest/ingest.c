@@ -147,7 +147,8 @@ check_mode(struct stage *stage, int partitions, bool known)
 
 /*
  * What the supervisor knows of the target's position: NULL when the target could not be asked, ""
- * when it has none; after a tab that of its checkpoint, if it has one. Heap. To be called before anything else is opened: the descriptor may be closed.
+ * when it has none; after a tab that of its checkpoint, if it has one. Heap. To be called before
+ * anything else is opened: the descriptor may be closed.
  */
 static char *
 check_take_position(struct stage *stage)
@@ -376,25 +377,9 @@ static void
 ingest_act(struct ingest *in, const struct order_action *a)
 {
 	struct source *s = &in->source;
-	switch (a->step) {
-	case ORDER_APPLY:
-		writer_apply(&in->writer, a);
-		break;
-	case ORDER_SNAPSHOT_BEGIN:
-	case ORDER_SNAPSHOT_END:
-		writer_snapshot(&in->writer, a);
-		break;
-	case ORDER_END:
-	case ORDER_CUT:
-		writer_end(&in->writer, a);
-		break;
-	case ORDER_REFUSE:
+	if (a->step == ORDER_REFUSE)
 		ingest_refuse(in, a);
-		break;
-	case ORDER_DROP:
-	case ORDER_WAIT:
-		break;
-	}
+	writer_act(&in->writer, a);
 	if (a->gap)
 		ingest_tell_gap(in);
 	else if (a->step == ORDER_END && a->reason[0] != '\0')
@@ -451,13 +436,14 @@ ingest_look_at_clock(struct ingest *in)
 _Noreturn static void
 ingest_loop(struct ingest *in)
 {
-	struct order_action action;
+	struct order_action action = {.deadline_ms = INT64_MAX};
 	for (;;) {
 		ingest_look_at_clock(in);
 		kafka_serve(in->source.kafka);
 		ingest_keep_house(in);
-		unsigned offered = source_fetch_all(&in->source, in->now_ms);
-		unsigned steps = ingest_step(in, &action);
+		bool proven = source_prove(&in->source);
+		unsigned offered = proven ? source_fetch_all(&in->source, in->now_ms) : 0;
+		unsigned steps = proven ? ingest_step(in, &action) : 0;
 		bool idle = offered == 0 && steps == 0;
 		ingest_finish(in, idle);
 		if (idle)

@@ -155,15 +155,17 @@ source_poison(struct source *s, unsigned queue, const struct kafka_message *m, c
 const char *
 source_start_anew(const struct source *s)
 {
-	static char text[512];
-	const char *file = s->stage->pipeline->file;
-	if (file == NULL)
-		file = "FILE";
-	snprintf(text, sizeof(text),
-		 "To start anew: tallyd drop %s; empty the target tables; let Debezium take a new "
-		 "snapshot into new topics (delete the old ones); give server \"%s\" the option "
-		 "start 'earliest', for the group has offsets; tallyd run %s",
-		 file, s->server->name, file);
+	static char *text;
+	char *drop = pipeline_command(s->stage->pipeline, "drop", NULL);
+	char *run = pipeline_command(s->stage->pipeline, "run", NULL);
+	free(text);
+	text = xasprintf(
+	    "To start anew: %s; empty the target tables; let Debezium take a new snapshot "
+	    "into new topics (delete the old ones); give server \"%s\" the option start "
+	    "'earliest', for the group has offsets; %s",
+	    drop, s->server->name, run);
+	free(drop);
+	free(run);
 	return text;
 }
 
@@ -184,10 +186,14 @@ source_check_record(struct source *s, unsigned queue, struct record_check *check
 }
 
 void
-source_check_hash(struct source *s, unsigned p, int64_t offset, uint64_t hash)
+source_check_hash(struct source *s, unsigned queue, int64_t offset, uint64_t hash)
 {
-	source_check_record(s, p, &s->partitions[p].before, offset, hash);
-	source_check_record(s, p, &s->partitions[p].durable, offset, hash);
+	if (queue == s->count) {
+		source_check_record(s, queue, &s->transaction_check, offset, hash);
+		return;
+	}
+	source_check_record(s, queue, &s->partitions[queue].before, offset, hash);
+	source_check_record(s, queue, &s->partitions[queue].durable, offset, hash);
 }
 
 /* Debezium before 1.5 has no source.sequence: silence would be the only end of a transaction. */
@@ -217,7 +223,7 @@ source_check_sequences(struct source *s, struct partition *part)
 
 /* Returns false, and sets poison, when the message cannot be read. */
 static bool
-source_decode(struct source *s, unsigned p, const struct kafka_message *m)
+source_decode(struct source *s, unsigned p, const struct kafka_message *m, uint64_t hash)
 {
 	struct partition *part = &s->partitions[p];
 	struct event event;
@@ -228,7 +234,7 @@ source_decode(struct source *s, unsigned p, const struct kafka_message *m)
 		return false;
 	}
 	event.place.offset = m->offset;
-	event.place.hash = source_hash(m);
+	event.place.hash = hash;
 	part->event = event;
 	part->message_bytes = m->key_len + m->value_len;
 	return true;
@@ -238,10 +244,11 @@ bool
 source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 {
 	struct partition *part = &s->partitions[p];
-	if (!source_decode(s, p, m))
+	uint64_t hash = source_hash(m);
+	if (part->durable.offset >= 0) /* first: a message of another topic may be anything */
+		source_check_record(s, p, &part->durable, m->offset, hash);
+	if (!source_decode(s, p, m, hash))
 		return false;
-	if (part->before.offset >= 0 || part->durable.offset >= 0)
-		source_check_hash(s, p, m->offset, part->event.place.hash);
 	source_check_sequences(s, part);
 	order_offer(s->order, (int)p, &part->event.place);
 	(void)FAULT("ingest.offered");
@@ -250,20 +257,40 @@ source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 }
 
 /*
- * As kafka_peek(). Fetching begins one record before the first that is wanted, where it is there
- * still: it tells whether this is the log that the position was made from.
+ * Fetching begins one record before the first that is wanted, where it is there still (compaction
+ * may have removed it): it tells whether this is the log that the position was made from.
  */
-static enum kafka_next
-source_peek(struct source *s, unsigned queue, struct record_check *before, int64_t first,
-	    struct kafka_message *m, int64_t *end)
+static bool
+source_prove_queue(struct source *s, unsigned queue, struct record_check *before)
 {
-	enum kafka_next next;
-	while ((next = kafka_peek(s->kafka, queue, m, end)) == KAFKA_MESSAGE && m->offset < first) {
-		source_check_record(s, queue, before, m->offset, source_hash(m));
+	struct kafka_message m;
+	int64_t end;
+	enum kafka_next next = kafka_peek(s->kafka, queue, &m, &end);
+	if (next == KAFKA_NOTHING)
+		return false;
+	bool there = next == KAFKA_MESSAGE && m.offset == before->offset;
+	if (there) {
+		source_check_hash(s, queue, m.offset, source_hash(&m));
 		(void)FAULT("ingest.record_before");
 		kafka_take(s->kafka, queue);
 	}
-	return next;
+	before->offset = -1;
+	return true;
+}
+
+bool
+source_prove(struct source *s)
+{
+	if (s->proven)
+		return true;
+	s->proven = true;
+	for (unsigned queue = 0; queue <= s->count; queue++) {
+		struct record_check *before =
+		    queue < s->count ? &s->partitions[queue].before : &s->transaction_check;
+		if (before->offset >= 0 && !source_prove_queue(s, queue, before))
+			s->proven = false;
+	}
+	return s->proven;
 }
 
 unsigned
@@ -279,8 +306,7 @@ source_fetch(struct source *s, unsigned p, int64_t now_ms)
 			order_idle(s->order, (int)p, s->poison.offset, now_ms);
 		return 0;
 	}
-	switch (
-	    source_peek(s, p, &part->before, order_partition(s->order, (int)p)->next, &m, &end)) {
+	switch (kafka_peek(s->kafka, p, &m, &end)) {
 	case KAFKA_MESSAGE:
 		break;
 	case KAFKA_END:
@@ -333,8 +359,7 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 			order_more_transactions(s->order, now_ms);
 		return 0;
 	}
-	switch (source_peek(s, s->count, &s->transaction_check, order_transaction(s->order)->next,
-			    &m, &end)) {
+	switch (kafka_peek(s->kafka, s->count, &m, &end)) {
 	case KAFKA_MESSAGE:
 		break;
 	case KAFKA_END:

@@ -51,6 +51,7 @@ struct source {
 	/* The transaction topic is queue `count`. It may not exist yet: nobody waits for it. */
 	bool transaction_exists;
 	struct record_check transaction_check; /* the record before the first that is offered */
+	bool proven;                           /* see source_prove() */
 	struct poison poison;
 	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
 };
@@ -65,6 +66,12 @@ enum order_mode source_mode(const struct server *, int partitions);
 /* "whole transactions: ..." Static. */
 const char *source_promise(enum order_mode);
 const char *source_mode_name(enum order_mode);
+
+/*
+ * Whether all that is there is known to be the log that the position was made from: until then nothing
+ * may be said to reduce, nor fetched. Never blocks. Ends the process when it is another.
+ */
+bool source_prove(struct source *);
 
 /*
  * Offer what order wants from partition p, or from all and the transaction topic. Never blocks.
@@ -94,7 +101,7 @@ uint64_t source_hash(const struct kafka_message *);
  * The record before the position that the target holds, and the one before the checkpoint's, must be
  * those that were read then: ends the process when this record stands there and is another.
  */
-void source_check_hash(struct source *, unsigned p, int64_t offset, uint64_t hash);
+void source_check_hash(struct source *, unsigned queue, int64_t offset, uint64_t hash);
 
 /* "To start anew: ..." with the commands, when history is lost. Static. */
 const char *source_start_anew(const struct source *);

@@ -205,7 +205,7 @@ writer_apply_keyless(struct writer *w, const struct order_action *a, const struc
 		writer_put(w, a, CHANGE_ADD, e->after, t->column_count);
 }
 
-void
+static void
 writer_apply(struct writer *w, const struct order_action *a)
 {
 	const struct partition *part = &w->source->partitions[a->partition];
@@ -222,7 +222,7 @@ writer_apply(struct writer *w, const struct order_action *a)
 
 /* ---- ends ---------------------------------------------------------------------------------- */
 
-void
+static void
 writer_snapshot(struct writer *w, const struct order_action *a)
 {
 	enum snapshot_phase phase = a->step == ORDER_SNAPSHOT_BEGIN ? SNAPSHOT_BEGIN : SNAPSHOT_END;
@@ -232,7 +232,7 @@ writer_snapshot(struct writer *w, const struct order_action *a)
 }
 
 /* The entries are packed once: order takes them as told. */
-void
+static void
 writer_end(struct writer *w, const struct order_action *a)
 {
 	struct pack entries;
@@ -249,4 +249,26 @@ writer_end(struct writer *w, const struct order_action *a)
 			     pack_len(&entries)) != 0)
 		writer_refused(w, -1, pack_len(&entries) + WRITER_RECORD);
 	w->told_all = true;
+}
+
+void
+writer_act(struct writer *w, const struct order_action *a)
+{
+	switch (a->step) {
+	case ORDER_APPLY:
+		writer_apply(w, a);
+		break;
+	case ORDER_SNAPSHOT_BEGIN:
+	case ORDER_SNAPSHOT_END:
+		writer_snapshot(w, a);
+		break;
+	case ORDER_END:
+	case ORDER_CUT:
+		writer_end(w, a);
+		break;
+	case ORDER_DROP:
+	case ORDER_REFUSE:
+	case ORDER_WAIT:
+		break;
+	}
 }

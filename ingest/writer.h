@@ -38,12 +38,10 @@ size_t writer_open(struct writer *, struct stage *);
 void writer_start(struct writer *, struct source *);
 
 /*
- * Write what an action asks for. All block while the ring is full, and end the process when a
- * record is larger than the ring takes.
+ * Write what an action asks for, if anything. Blocks while the ring is full, and ends the process
+ * when a record is larger than the ring takes.
  */
-void writer_apply(struct writer *, const struct order_action *);
-void writer_snapshot(struct writer *, const struct order_action *);
-void writer_end(struct writer *, const struct order_action *);
+void writer_act(struct writer *, const struct order_action *);
 
 /* After order_done(): count it, and commit when enough has gathered. */
 void writer_done(struct writer *);

@@ -111,7 +111,7 @@ source_prune(struct source *s, void (*gone)(void *arg, const struct stored *), v
 	for (unsigned i = 0; i < s->count; i++) {
 		if (s->sections[i].needed)
 			s->sections[kept++] = s->sections[i];
-		else
+		else if (gone != NULL)
 			gone(arg, &s->sections[i]);
 	}
 	s->count = kept;

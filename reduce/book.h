@@ -57,7 +57,7 @@ void source_grow(struct source *, unsigned bits);
 /* Note a section; a full copy is the newest of its segments. Borrowed until the next one. */
 struct stored *source_note(struct source *, const struct stored *);
 
-/* Decide anew which sections are needed; drop the others, telling `gone` of each. */
+/* Decide anew which sections are needed; drop the others, telling `gone` (NULL: nobody). */
 void source_refresh(struct source *);
 void source_prune(struct source *, void (*gone)(void *arg, const struct stored *), void *arg);
 

@@ -107,8 +107,7 @@ void
 checkpoints_add_groups(struct checkpoints *c, const struct view *view, const struct table *table,
 		       struct groups *groups)
 {
-	char *name = view->schema != NULL ? xasprintf("%s.%s", view->schema, view->name)
-					  : xstrdup(view->name);
+	char *name = view_name(view);
 
 	source_add(c, SOURCE_VIEW, name, checkpoint_view_layout(view, table))->groups = groups;
 	free(name);
@@ -182,8 +181,8 @@ checkpoints_stored_bytes(const struct checkpoints *c)
 
 /* --- copying --- */
 
-static void
-note_gone(void *arg, const struct stored *section)
+void
+checkpoints_note_gone(void *arg, const struct stored *section)
 {
 	struct checkpoints *c = arg;
 
@@ -270,7 +269,7 @@ write_whole(struct checkpoints *c, struct source *s, unsigned bits)
 {
 	for (unsigned i = 0; i < s->count; i++)
 		s->sections[i].needed = false;
-	source_prune(s, note_gone, c);
+	source_prune(s, checkpoints_note_gone, c);
 	source_clear(s, bits);
 	if (s->rows != NULL)
 		rows_clear_dirty(s->rows);
@@ -329,7 +328,7 @@ write_source(struct checkpoints *c, struct source *s)
 		s->credit += (int64_t)write_delta(c, s);
 	s->credit += (int64_t)(live / ROUND);
 	write_segments(c, s, live);
-	source_prune(s, note_gone, c);
+	source_prune(s, checkpoints_note_gone, c);
 }
 
 /* Sources that left the pipeline: what is stored of them goes with the next flip. */
@@ -345,7 +344,7 @@ sources_prune(struct checkpoints *c)
 			continue;
 		}
 		for (unsigned k = 0; k < s->count; k++)
-			note_gone(c, &s->sections[k]);
+			checkpoints_note_gone(c, &s->sections[k]);
 		source_fini(s);
 	}
 	c->count = kept;
@@ -384,7 +383,7 @@ checkpoints_begin(struct checkpoints *c, uint64_t batch, const char *position, s
 	c->handed = 0;
 	c->manifest_written = false;
 	if (c->manifest.parts > 0)
-		note_gone(c, &c->manifest);
+		checkpoints_note_gone(c, &c->manifest);
 	c->manifest.parts = 0;
 	sources_prune(c);
 	for (unsigned i = 0; i < c->count; i++)

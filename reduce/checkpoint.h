@@ -119,6 +119,8 @@ bool checkpoints_load(struct checkpoints *, struct image *, uint64_t number, cha
 		      size_t size);
 void checkpoints_refuse(struct checkpoints *, struct image *, uint64_t number);
 
+/* A section that the next flip makes unneeded; for source_prune(), so the owner comes as void. */
+void checkpoints_note_gone(void *checkpoints, const struct stored *);
 void part_ranges_add(struct part_ranges *, uint64_t number, uint32_t first, uint32_t parts);
 
 #endif

@@ -228,8 +228,6 @@ emit_begin_checkpoint(struct core *core, uint64_t durable, int64_t now_ms)
 	const struct core_hooks *hooks = &core->hooks;
 
 	core->emit_begun = true;
-	/* The flip of the last one may have become durable while this batch waited for room. */
-	checkpoints_acknowledge(&core->checkpoints, durable);
 	if (!checkpoint_is_possible(core, durable) ||
 	    (!core->checkpoint_first && checkpoint_due_ms(core, durable) > now_ms))
 		return;

@@ -318,14 +318,6 @@ part_is_needed(struct load *l, const struct loaded_part *part)
 	return false;
 }
 
-static void
-note_later(void *arg, const struct stored *section)
-{
-	struct checkpoints *c = arg;
-
-	part_ranges_add(&c->later, section->number, section->first, section->parts);
-}
-
 /* The books go on as the writer left them. Sources that the file has no more go with the flip. */
 static void
 books_adopt(struct load *l)
@@ -342,17 +334,14 @@ books_adopt(struct load *l)
 		struct source *s = source_find(c->sources, c->count, &id);
 		for (unsigned k = 0; k < known->count; k++)
 			if (s == NULL && known->sections[k].needed)
-				note_later(c, &known->sections[k]);
+				checkpoints_note_gone(c, &known->sections[k]);
 		if (s == NULL)
 			continue;
 		struct source old = *s;
 		*s = *known;
 		*known = old;
-		unsigned kept = 0;
-		for (unsigned k = 0; k < s->count; k++)
-			if (s->sections[k].needed)
-				s->sections[kept++] = s->sections[k];
-		s->count = kept;
+		/* What is dropped has been noted above, part by part. */
+		source_prune(s, NULL, NULL);
 		if (s->groups != NULL)
 			groups_load_end(s->groups);
 	}

@@ -315,11 +315,7 @@ control_reply(struct control_client *client, control_answer *answer, void *conte
 {
 	char *text = NULL;
 	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (!out) {
-		control_drop(client);
-		return;
-	}
+	FILE *out = xmemstream(&text, &len);
 	int code = answer(context, client->request, out);
 	fclose(out);
 	if (code == CONTROL_LATER) {
@@ -477,11 +473,10 @@ control_select(const char *which, int *code, FILE *errors)
 	control_dir(dir, sizeof dir);
 	if (which && control_socket_path(dir, which, path) && (fd = control_connect(path)) >= 0)
 		return fd;
-	FILE *list = open_memstream(&names, &names_len);
-	if (list && (!which || realpath(which, real)))
+	FILE *list = xmemstream(&names, &names_len);
+	if (!which || realpath(which, real))
 		fd = control_scan(dir, which ? real : NULL, &count, list);
-	if (list)
-		fclose(list);
+	fclose(list);
 	*code = EXIT_UNAVAILABLE;
 	if (count == 0 && which)
 		fprintf(errors, "tallyd: no running tallyd for \"%s\" in %s\n", which, dir);

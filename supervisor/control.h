@@ -2,9 +2,9 @@
  * control.h - the runtime folder: the lock of a pipeline and the socket that answers about it.
  *
  * The folder is $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/tallyd, else /tmp/tallyd-UID; made
- * with mode 0700 when missing, our own, and refused when others may write to it. NAME.lock holds the pid and the pipeline file of the one who runs pipeline NAME;
- * NAME.sock is his socket. A client sends one line and gets an exit code in decimal, a line break
- * and text until end-of-file.
+ * with mode 0700 when missing, our own, and refused when others may write to it. NAME.lock holds the
+ * pid and the pipeline file of the one who runs pipeline NAME; NAME.sock is his socket. A client
+ * sends one line and gets an exit code in decimal, a line break and text until end-of-file.
  */
 #ifndef CONTROL_H
 #define CONTROL_H
@@ -69,7 +69,8 @@ int64_t control_deadline(const struct control *);
  * Client: send the request to the tallyd that runs `which` (a pipeline's name or file; NULL: the
  * only one there is) and copy the text of its answer to `out`. Returns the answer's exit code;
  * EXIT_UNAVAILABLE when nobody answers, EXIT_USAGE when it is not clear whom to ask: both with a
- * sentence on standard error. Blocks for at most `limit_s` seconds; 0: for as long as that one lives.
+ * sentence on standard error. Blocks for at most `limit_s` seconds; 0: for as long as that one
+ * lives.
  */
 int control_ask(const char *which, const char *request, unsigned limit_s, FILE *out);
 

@@ -407,9 +407,7 @@ daemon_status_logged(const struct daemon *d)
 {
 	char *text = NULL;
 	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (!out)
-		return;
+	FILE *out = xmemstream(&text, &len);
 	daemon_status(d, false, out);
 	fclose(out);
 	daemon_log_text(LOG_INFO, "status", text, NULL);

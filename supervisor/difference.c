@@ -70,9 +70,7 @@ name_options(const struct option *a, unsigned a_count, const struct option *b, u
 	char *names = NULL;
 	size_t len;
 	unsigned found = 0;
-	FILE *out = open_memstream(&names, &len);
-	if (!out)
-		return xstrdup("options");
+	FILE *out = xmemstream(&names, &len);
 	for (unsigned i = 0; i < b_count; i++) {
 		const struct option *before = find_option(a, a_count, b[i].name);
 		if (!before || strcmp(before->value, b[i].value) != 0)
@@ -241,24 +239,17 @@ compare_tables(struct differences *d, const struct pipeline *running, const stru
 
 /* --- views --- */
 
-static char *
-view_name(const struct view *v)
-{
-	return v->schema ? xasprintf("%s.%s", v->schema, v->name) : xstrdup(v->name);
-}
-
 static void
 compare_view(struct differences *d, const struct view *a, const struct view *b,
 	     const struct pipeline *new)
 {
-	char *name = view_name(b);
+	char *name = view_name(b), *rebuild = pipeline_command(new, "rebuild", b);
 	d->fills = d->fills || b->rebuild;
 	if (strcmp(a->plan, b->plan) != 0 && b->rebuild)
 		add(d, EFFECT_REBUILD, 0, "view \"%s\" has another SELECT", name);
 	else if (strcmp(a->plan, b->plan) != 0)
 		add(d, EFFECT_REFUSED, 0,
-		    "view \"%s\" has another SELECT: `tallyd rebuild %s %s` brings its table to it",
-		    name, new->file, name);
+		    "view \"%s\" has another SELECT: %s brings its table to it", name, rebuild);
 	else if (b->rebuild)
 		add(d, EFFECT_REBUILD, 0, "view \"%s\" is compared with its table", name);
 	else if (a->existing != b->existing)
@@ -266,6 +257,7 @@ compare_view(struct differences *d, const struct view *a, const struct view *b,
 		    "view \"%s\" has another \"existing\", which counts at a first start only",
 		    name);
 	free(name);
+	free(rebuild);
 }
 
 static void

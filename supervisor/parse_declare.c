@@ -184,13 +184,9 @@ expand_value(struct parse *p, int location, const char *text)
 {
 	char *value = NULL;
 	size_t len;
-	FILE *out = open_memstream(&value, &len);
-	bool good = out != NULL;
+	FILE *out = xmemstream(&value, &len);
+	bool good = true;
 
-	if (out == NULL) {
-		parse_error(p, location, "out of memory");
-		return NULL;
-	}
 	while (good && *text != '\0') {
 		if (strncmp(text, "$${", 3) == 0) {
 			fputs("${", out);

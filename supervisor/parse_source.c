@@ -490,9 +490,7 @@ source_report(const struct source *source, FILE *errors, const char *level,
 		message);
 	if (!source_line(source, place->line, &start, &end))
 		return;
-	below = open_memstream(&below_text, &below_len);
-	if (below == NULL)
-		return;
+	below = xmemstream(&below_text, &below_len);
 	hidden = source_hidden(source, start, end);
 	source_show(source->text + start, end - start, hidden, place->column, errors, below);
 	fclose(below);

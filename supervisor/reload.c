@@ -67,9 +67,11 @@ reload_mark(struct pipeline *p, const char *view, FILE *errors)
 		fprintf(errors,
 			"%s has several views \"%s\": name the schema too; its views are:", p->file,
 			view);
-	for (unsigned i = 0; i < p->view_count; i++)
-		fprintf(errors, " %s%s%s", p->views[i].schema ? p->views[i].schema : "",
-			p->views[i].schema ? "." : "", p->views[i].name);
+	for (unsigned i = 0; i < p->view_count; i++) {
+		char *name = view_name(&p->views[i]);
+		fprintf(errors, " %s", name);
+		free(name);
+	}
 	fputc('\n', errors);
 	return EXIT_USAGE;
 }
@@ -78,19 +80,20 @@ reload_mark(struct pipeline *p, const char *view, FILE *errors)
 static void
 reload_refuse(const struct reload *r, FILE *errors)
 {
+	char *replay = pipeline_command(r->pipeline, "reload --replay", NULL);
 	for (unsigned i = 0; i < r->differences.count; i++) {
 		const struct difference *x = &r->differences.list[i];
 		char *text = NULL;
 		if (x->effect == EFFECT_REFUSED)
 			text = xstrdup(x->text);
 		else if (x->effect == EFFECT_REPLAY && !r->wish.replay && !r->wish.rebuild)
-			text = xasprintf("%s, and nothing is shown meanwhile: `tallyd reload "
-					 "--replay %s` does it",
-					 x->text, r->pipeline->file);
+			text = xasprintf("%s, and nothing is shown meanwhile: %s does it", x->text,
+					 replay);
 		if (text)
 			source_report(&r->source, errors, "error", NULL, text);
 		free(text);
 	}
+	free(replay);
 }
 
 int
@@ -112,8 +115,11 @@ reload_read(struct reload *r, const struct reload_wish *wish, const struct pipel
 				 !wish->replay && !wish->rebuild);
 	if (refused && wish->dry_run)
 		differences_print(&r->differences, r->pipeline, errors);
-	if (refused && wish->dry_run && !never)
-		fprintf(errors, "`tallyd reload --replay %s` does it\n", running->file);
+	if (refused && wish->dry_run && !never) {
+		char *replay = pipeline_command(running, "reload --replay", NULL);
+		fprintf(errors, "%s does it\n", replay);
+		free(replay);
+	}
 	if (refused && !wish->dry_run)
 		reload_refuse(r, errors);
 	return refused ? EXIT_CONFIG : 0;

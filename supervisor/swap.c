@@ -105,9 +105,7 @@ swap_done(struct daemon *d)
 	struct swap *w = &d->swap;
 	char *text = NULL;
 	size_t len;
-	FILE *out = open_memstream(&text, &len);
-	if (!out)
-		return;
+	FILE *out = xmemstream(&text, &len);
 	differences_print(&w->reload.differences, d->pipeline, out);
 	if (w->reload.wish.rebuild) {
 		swap_print_rebuilt(d, out);
@@ -436,8 +434,8 @@ swap_checked(struct daemon *d)
 	struct swap *w = &d->swap;
 	char *text = NULL;
 	size_t len;
-	FILE *out = open_memstream(&text, &len);
-	int code = out ? reload_end(&w->reload, out) : EXIT_TEMPORARY;
+	FILE *out = xmemstream(&text, &len);
+	int code = reload_end(&w->reload, out);
 	if (code == 0 && supervise_stopping(&d->supervise)) {
 		code = EXIT_TEMPORARY;
 		fprintf(out, "%s: tallyd is stopping, nothing is reloaded\n", swap_file(d)->file);
@@ -445,14 +443,12 @@ swap_checked(struct daemon *d)
 	if (code == 0 && !w->reload.wish.dry_run) {
 		swap_begin(d);
 	} else {
-		if (out)
-			fflush(out);
-		swap_tell(d, code, text ? text : "out of memory\n");
+		fflush(out);
+		swap_tell(d, code, text);
 		w->step = SWAP_NONE;
 		reload_drop(&w->reload);
 	}
-	if (out)
-		fclose(out);
+	fclose(out);
 	free(text);
 }
 
@@ -494,9 +490,7 @@ swap_request(struct daemon *d, const char *request, FILE *answer)
 	    (w->step == SWAP_CHECK && !swap_same_wish(&wish, &w->reload.wish)))
 		return swap_refuse(answer, EXIT_TEMPORARY,
 				   "%s: another change is under way: ask again later", file);
-	FILE *out = open_memstream(&text, &len);
-	if (!out)
-		return EXIT_TEMPORARY;
+	FILE *out = xmemstream(&text, &len);
 	reload_drop(&w->reload); /* the file may have changed again since it was read */
 	int code = reload_begin(&w->reload, &wish, d->pipeline, swap_file(d), out);
 	fclose(out);

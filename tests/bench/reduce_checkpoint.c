@@ -9,20 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "common/batch.h"
 #include "common/image.h"
 #include "common/log.h"
-#include "common/pipeline.h"
-#include "common/ring.h"
 #include "common/stage.h"
-#include "reduce/core.h"
+#include "tests/bench/reduce_bench.h"
 
-#define GROUPS     1000
-#define BURST      1000
-#define RING_BYTES (4u << 20)
+#define GROUPS 1000
+#define BURST  1000
 
 struct part {
 	uint64_t number;
@@ -32,34 +27,21 @@ struct part {
 };
 
 struct bench {
-	struct pipeline pipeline;
-	struct server server;
-	struct table table;
-	struct column columns[4];
-	unsigned key, group;
-	struct view view;
-	struct output outputs[3];
-	struct ring_fds fds, out_fds;
-	struct ring in, reader, out, sink;
-	struct core *core;
-	uint64_t batch, random;
+	struct reduce_bench reduce;
+	uint64_t random;
 	int64_t now_ms;
 	struct part *parts; /* what the target has */
 	size_t count, room;
-	uint64_t stored, most_stored, written, number, flipped, batches;
+	uint64_t stored, most_stored, written, number, flipped;
 	char *position;
 	int64_t begun_us, pause_us; /* of the newest checkpoint */
 	unsigned asked;
 };
 
-/* CPU time: what else runs on the machine does not matter. */
 static int64_t
 cpu_us(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	return bench_cpu_ns() / 1000;
 }
 
 /* The core asks before and after it copies. */
@@ -79,56 +61,23 @@ clock_us(void *arg)
 static void
 bench_open(struct bench *b)
 {
-	static char names[] = "orders", columns[4][8] = {"id", "part", "value", "note"};
-
-	for (unsigned i = 0; i < 4; i++)
-		b->columns[i] = (struct column){
-		    .name = columns[i], .scale = -1, .type = i == 3 ? TYPE_TEXT : TYPE_INTEGER};
-	b->server.name = b->table.name = b->table.topic = b->view.name = b->view.plan = names;
-	b->table.columns = b->columns;
-	b->table.column_count = 4;
-	b->table.key = &b->key;
-	b->table.key_count = 1;
-	b->group = 1;
-	b->view.group = &b->group;
-	b->view.group_count = 1;
-	b->view.outputs = b->outputs;
-	b->view.output_count = 3;
-	b->outputs[0] = (struct output){.name = names, .kind = OUTPUT_GROUP, .column = 1};
-	b->outputs[1] = (struct output){.name = names, .kind = OUTPUT_COUNT_ROWS};
-	b->outputs[2] = (struct output){.name = names, .kind = OUTPUT_SUM, .column = 2};
-	b->pipeline = (struct pipeline){
-	    .name = names,
-	    .ring_bytes = RING_BYTES,
-	    .checkpoint_interval_ms = 10000,
-	    .servers = &b->server,
-	    .server_count = 1,
-	    .tables = &b->table,
-	    .table_count = 1,
-	    .views = &b->view,
-	    .view_count = 1,
-	};
-	if (ring_create(&b->fds, RING_BYTES) != 0 || ring_create(&b->out_fds, RING_BYTES) != 0 ||
-	    ring_attach(&b->in, &b->fds, RING_PRODUCER) != 0 ||
-	    ring_attach(&b->reader, &b->fds, RING_CONSUMER) != 0 ||
-	    ring_attach(&b->out, &b->out_fds, RING_PRODUCER) != 0 ||
-	    ring_attach(&b->sink, &b->out_fds, RING_CONSUMER) != 0)
-		exit(EXIT_INTERNAL);
-	b->core = core_new(&b->pipeline);
 	const struct core_hooks hooks = {.clock_us = clock_us, .arg = b};
-	core_set_hooks(b->core, &hooks);
+	struct reduce_bench *r = &b->reduce;
+
+	reduce_bench_init(r, 4, true);
+	r->columns[3].type = TYPE_TEXT;
+	r->pipeline.checkpoint_interval_ms = 10000;
+	reduce_bench_output(r, OUTPUT_GROUP, 1);
+	reduce_bench_output(r, OUTPUT_COUNT_ROWS, 0);
+	reduce_bench_output(r, OUTPUT_SUM, 2);
+	reduce_bench_begin(r);
+	core_set_hooks(r->core, &hooks);
 }
 
 static void
 bench_close(struct bench *b)
 {
-	ring_detach(&b->in);
-	ring_detach(&b->reader);
-	ring_detach(&b->out);
-	ring_detach(&b->sink);
-	ring_close_fds(&b->fds);
-	ring_close_fds(&b->out_fds);
-	core_free(b->core);
+	reduce_bench_end(&b->reduce);
 	for (size_t i = 0; i < b->count; i++)
 		free(b->parts[i].bytes);
 	free(b->parts);
@@ -172,7 +121,7 @@ target_read(struct bench *b)
 	struct ring_record record;
 	struct checkpoint c;
 
-	while (ring_next(&b->sink, &record) > 0) {
+	while (ring_next(&b->reduce.sink, &record) > 0) {
 		if (record.kind != RECORD_CHECKPOINT || !batch_get_checkpoint(&record, &c))
 			continue;
 		if (c.step == CHECKPOINT_PART) {
@@ -186,7 +135,7 @@ target_read(struct bench *b)
 			b->flipped = c.batch;
 		}
 	}
-	ring_commit(&b->sink, NULL, 0);
+	ring_commit(&b->reduce.sink, NULL, 0);
 }
 
 /* --- the source --- */
@@ -194,30 +143,30 @@ target_read(struct bench *b)
 static void
 bench_absorb(struct bench *b, enum record_kind end)
 {
-	static const uint8_t nothing[1];
+	struct reduce_bench *r = &b->reduce;
 	struct ring_record record;
 
-	if (batch_put_end(&b->in, end, 0, nothing, 0) != 0)
-		exit(EXIT_INTERNAL);
-	ring_commit(&b->in, NULL, 0);
-	while (ring_next(&b->reader, &record) > 0) {
-		enum core_result result = core_take(b->core, 0, &record, b->now_ms);
+	reduce_bench_put_end(r, end);
+	while (ring_next(&r->reader, &record) > 0) {
+		enum core_result result = core_take(r->core, 0, &record, b->now_ms);
 		if (result == CORE_FAILED ||
-		    (result == CORE_CUT && core_live(b->core, b->batch) == CORE_FAILED))
+		    (result == CORE_CUT && core_live(r->core, r->batch) == CORE_FAILED))
 			exit(EXIT_INTERNAL);
 	}
-	ring_commit(&b->reader, NULL, 0);
+	ring_commit(&r->reader, NULL, 0);
 }
 
 static void
 bench_emit(struct bench *b)
 {
-	while (core_due(b->core, b->batch, b->now_ms)) {
-		if (core_emit(b->core, &b->out, b->batch, b->now_ms) == CORE_FAILED)
+	struct reduce_bench *r = &b->reduce;
+
+	while (core_due(r->core, r->batch, b->now_ms)) {
+		if (core_emit(r->core, &r->out, r->batch, b->now_ms) == CORE_FAILED)
 			exit(EXIT_INTERNAL);
-		ring_commit(&b->out, NULL, 0);
+		ring_commit(&r->out, NULL, 0);
 		target_read(b);
-		b->batch = core_counters(b->core).batch;
+		r->batch = core_counters(r->core).batch;
 	}
 }
 
@@ -226,7 +175,7 @@ bench_put(struct bench *b, int64_t id)
 {
 	char note[24];
 
-	b->random = b->random * UINT64_C(6364136223846793005) + 1442695040888963407;
+	bench_random(&b->random);
 	int len = snprintf(note, sizeof(note), "note %012" PRIu64, b->random % 1000000000000);
 	struct value values[4] = {
 	    {.kind = VALUE_INT, .i = id},
@@ -234,10 +183,8 @@ bench_put(struct bench *b, int64_t id)
 	    {.kind = VALUE_INT, .i = (int64_t)(b->random >> 40) % 100000},
 	    {.kind = VALUE_TEXT, .len = (uint32_t)len, .s = note},
 	};
-	struct change change = {.kind = CHANGE_UPSERT, .values = values, .count = 4};
 
-	if (batch_put_change(&b->in, &change) != 0)
-		exit(EXIT_INTERNAL);
+	reduce_bench_put(&b->reduce, CHANGE_UPSERT, values);
 }
 
 static void
@@ -278,15 +225,15 @@ bench_load(struct bench *b)
 		if (image_put(fd, &record) != 0)
 			exit(EXIT_INTERNAL);
 	}
-	core_free(b->core);
-	b->core = core_new(&b->pipeline);
+	core_free(b->reduce.core);
+	b->reduce.core = core_new(&b->reduce.pipeline);
 	start = cpu_us();
 	if (image_seal(fd) != 0 || image_open(&image, fd) != 0 ||
-	    core_load(b->core, &image) != CORE_OK || core_refusal(b->core) != NULL)
+	    core_load(b->reduce.core, &image) != CORE_OK || core_refusal(b->reduce.core) != NULL)
 		exit(EXIT_INTERNAL);
 	image_close(&image);
 	close(fd);
-	struct core_counters counters = core_counters(b->core);
+	struct core_counters counters = core_counters(b->reduce.core);
 	printf("loaded %" PRIu64 " rows and %" PRIu64 " groups in %" PRId64 " ms of CPU time\n",
 	       counters.rows, counters.groups, (cpu_us() - start) / 1000);
 }
@@ -308,7 +255,7 @@ main(int argc, char **argv)
 	b.now_ms += 10000;
 	bench_emit(&b);
 	bench_change(&b, rows, -1, 1); /* so that the whole state is stored at the start */
-	struct core_counters counters = core_counters(b.core);
+	struct core_counters counters = core_counters(b.reduce.core);
 	uint64_t live = counters.live_bytes, written = b.written;
 	printf("%ld rows, %.1f MB as a checkpoint, %.1f MB written by now; %ld changed each time\n",
 	       rows, (double)live / 1e6, (double)written / 1e6, dirty);

@@ -5,19 +5,12 @@
  * keyless table, one global sum), and sum, count, min and max in 1,000 groups over 100,000 rows
  * kept by key. Records go through a real ring; the clock is the CPU time of core_take() alone.
  */
-#include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include "common/batch.h"
-#include "common/log.h"
-#include "common/pipeline.h"
-#include "common/ring.h"
 #include "common/stage.h"
-#include "reduce/core.h"
+#include "tests/bench/reduce_bench.h"
 
 #define ROWS   100000
 #define GROUPS 1000
@@ -25,28 +18,9 @@
 #define BURST  1000
 
 struct bench {
-	struct pipeline pipeline;
-	struct server server;
-	struct table table;
-	struct column columns[3];
-	unsigned key, group;
-	struct view view;
-	struct output outputs[5];
-	struct ring_fds fds, out_fds;
-	struct ring in, reader, out, sink;
-	struct core *core;
+	struct reduce_bench reduce;
 	int64_t spent_ns;
-	uint64_t batch;
 };
-
-static int64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static size_t
 heap_bytes(void)
@@ -57,107 +31,43 @@ heap_bytes(void)
 }
 
 static void
-output_set(struct bench *b, enum output_kind kind, unsigned column)
-{
-	b->outputs[b->view.output_count++] = (struct output){
-	    .name = (char[]){"output"},
-	    .kind = kind,
-	    .column = column,
-	    .scale = -1,
-	};
-}
-
-static void
 bench_open(struct bench *b, bool keyed)
 {
-	static char names[] = "values", columns[3][8] = {"id", "part", "value"};
+	struct reduce_bench *r = &b->reduce;
 
-	memset(b, 0, sizeof(*b));
-	for (unsigned i = 0; i < 3; i++)
-		b->columns[i] = (struct column){.name = columns[i], .scale = -1};
-	b->server.name = b->table.name = b->table.topic = b->view.name = names;
-	b->table.columns = keyed ? b->columns : &b->columns[2];
-	b->table.column_count = keyed ? 3 : 1;
-	b->table.key = &b->key;
-	b->table.key_count = keyed;
-	b->group = 1;
-	b->view.group = &b->group;
-	b->view.group_count = keyed;
-	b->view.outputs = b->outputs;
+	reduce_bench_init(r, keyed ? 3 : 1, keyed);
 	if (keyed) {
-		output_set(b, OUTPUT_GROUP, 1);
-		output_set(b, OUTPUT_COUNT_ROWS, 0);
-		output_set(b, OUTPUT_MIN, 2);
-		output_set(b, OUTPUT_MAX, 2);
+		reduce_bench_output(r, OUTPUT_GROUP, 1);
+		reduce_bench_output(r, OUTPUT_COUNT_ROWS, 0);
+		reduce_bench_output(r, OUTPUT_MIN, 2);
+		reduce_bench_output(r, OUTPUT_MAX, 2);
 	}
-	output_set(b, OUTPUT_SUM, keyed ? 2 : 0);
-	b->pipeline = (struct pipeline){
-	    .ring_bytes = 4u << 20,
-	    .servers = &b->server,
-	    .server_count = 1,
-	    .tables = &b->table,
-	    .table_count = 1,
-	    .views = &b->view,
-	    .view_count = 1,
-	};
-	if (ring_create(&b->fds, 4u << 20) != 0 || ring_create(&b->out_fds, 4u << 20) != 0 ||
-	    ring_attach(&b->in, &b->fds, RING_PRODUCER) != 0 ||
-	    ring_attach(&b->reader, &b->fds, RING_CONSUMER) != 0 ||
-	    ring_attach(&b->out, &b->out_fds, RING_PRODUCER) != 0 ||
-	    ring_attach(&b->sink, &b->out_fds, RING_CONSUMER) != 0)
-		exit(EXIT_INTERNAL);
-	b->core = core_new(&b->pipeline);
-}
-
-static void
-bench_close(struct bench *b)
-{
-	ring_detach(&b->in);
-	ring_detach(&b->reader);
-	ring_detach(&b->out);
-	ring_detach(&b->sink);
-	ring_close_fds(&b->fds);
-	ring_close_fds(&b->out_fds);
-	core_free(b->core);
-}
-
-static void
-bench_put(struct bench *b, enum change_kind kind, const struct value *values)
-{
-	struct change change = {
-	    .kind = kind,
-	    .values = values,
-	    .count = b->table.column_count,
-	};
-
-	if (batch_put_change(&b->in, &change) != 0)
-		exit(EXIT_INTERNAL);
+	reduce_bench_output(r, OUTPUT_SUM, keyed ? 2 : 0);
+	reduce_bench_begin(r);
 }
 
 /* Absorb what is in the ring, then show it. */
 static void
 bench_absorb(struct bench *b, enum record_kind end)
 {
-	static const uint8_t nothing[1];
+	struct reduce_bench *r = &b->reduce;
 	struct ring_record record;
 
-	if (batch_put_end(&b->in, end, 0, nothing, 0) != 0)
-		exit(EXIT_INTERNAL);
-	ring_commit(&b->in, NULL, 0);
-	int64_t start = now_ns();
-	while (ring_next(&b->reader, &record) > 0)
-		if (core_take(b->core, 0, &record, 0) == CORE_CUT)
-			(void)core_live(b->core, 0);
-	b->spent_ns += now_ns() - start;
-	ring_commit(&b->reader, NULL, 0);
-	while (core_due(b->core, b->batch, 0))
-		if (core_emit(b->core, &b->out, b->batch, 0) == CORE_FAILED)
+	reduce_bench_put_end(r, end);
+	int64_t start = bench_cpu_ns();
+	while (ring_next(&r->reader, &record) > 0)
+		if (core_take(r->core, 0, &record, 0) == CORE_CUT)
+			(void)core_live(r->core, 0);
+	b->spent_ns += bench_cpu_ns() - start;
+	ring_commit(&r->reader, NULL, 0);
+	while (core_due(r->core, r->batch, 0))
+		if (core_emit(r->core, &r->out, r->batch, 0) == CORE_FAILED)
 			exit(EXIT_INTERNAL);
-	ring_commit(&b->out, NULL, 0);
-	while (ring_next(&b->sink, &record) > 0)
+	ring_commit(&r->out, NULL, 0);
+	while (ring_next(&r->sink, &record) > 0)
 		continue;
-	ring_commit(&b->sink, NULL, 0);
-	b->batch = core_counters(b->core).batch;
+	ring_commit(&r->sink, NULL, 0);
+	r->batch = core_counters(r->core).batch;
 }
 
 static void
@@ -170,12 +80,12 @@ bench_worked_example(void)
 	b.spent_ns = 0;
 	for (int i = 0; i < EVENTS; i++) {
 		struct value value = {.kind = VALUE_INT, .i = i % 1000003};
-		bench_put(&b, CHANGE_ADD, &value);
+		reduce_bench_put(&b.reduce, CHANGE_ADD, &value);
 		if (i % BURST == BURST - 1)
 			bench_absorb(&b, RECORD_END);
 	}
 	printf("global sum over a keyless table: %.0f ns an event\n", (double)b.spent_ns / EVENTS);
-	bench_close(&b);
+	reduce_bench_end(&b.reduce);
 }
 
 static void
@@ -190,14 +100,14 @@ bench_keyed(void)
 	before = heap_bytes();
 	b.spent_ns = 0;
 	for (int i = 0; i < ROWS + EVENTS; i++) {
-		random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+		bench_random(&random);
 		int64_t id = i < ROWS ? i : (int64_t)(random >> 33) % ROWS;
 		struct value values[3] = {
 		    {.kind = VALUE_INT, .i = id},
 		    {.kind = VALUE_INT, .i = id % GROUPS},
 		    {.kind = VALUE_INT, .i = (int64_t)(random >> 40) % 100000},
 		};
-		bench_put(&b, CHANGE_UPSERT, values);
+		reduce_bench_put(&b.reduce, CHANGE_UPSERT, values);
 		if (i % BURST == BURST - 1)
 			bench_absorb(&b, RECORD_END);
 		if (i == ROWS - 1) {
@@ -211,7 +121,7 @@ bench_keyed(void)
 	}
 	printf("%d updates of sum, count, min, max: %.0f ns each\n", EVENTS,
 	       (double)b.spent_ns / EVENTS);
-	bench_close(&b);
+	reduce_bench_end(&b.reduce);
 }
 
 int

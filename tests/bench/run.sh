@@ -155,8 +155,7 @@ bench_summary()
 	    $(sort -n "$STACK/pss" | tail -n 1) / 1024 }"
 }
 
-trap bench_end EXIT
-trap 'exit 130' INT TERM HUP
+stack_trap bench_end
 stack_up "$(mktemp -d "${TMPDIR:-/tmp}/tallyd-bench.XXXXXX")" pg kafka
 export PGDATABASE=values_db
 stack_database "$PGDATABASE"

@@ -11,7 +11,7 @@
 # session, Kafka Connect (also in mid-transaction), the broker, either PostgreSQL. Each death waits
 # until the one before it was survived (a transaction made later is in the target), some do not wait.
 # After a failure build/crash has the logs and a dump of the target with all that it was held against.
-# How the truth is known: source.sql; how the target is held against it: verify.sql.
+# How the truth is known: truth.sql; how the target is held against it: verify.sql.
 NAME=crash
 . "$(dirname "$0")/../stack/lib.sh"
 NAME=crash
@@ -21,7 +21,7 @@ CONTROL=${CONTROL:-25}
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 WORKERS=${WORKERS:-3}
 PAUSE=${PAUSE:-0.02}
-TARGET=$WORK/target
+target=$WORK/target
 here=$ROOT/tests/crash
 loads=()
 export TALLYD_READY_LONG_MS=1 # a death is no reason to wait: here it is expected
@@ -30,7 +30,7 @@ crash_end()
 {
 	touch "$WORK/stop"
 	((failed == 0)) || crash_keep
-	[[ ! -f $TARGET/stack ]] || at_target stack_down
+	[[ ! -f $target/stack ]] || at_target stack_down
 	finish
 }
 
@@ -42,23 +42,13 @@ crash_keep()
 	echo "# kept: build/crash"
 }
 
-at_target() # COMMAND...: with the target's server instead of the source's
-{
-	local -x PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE=$database BOOTSTRAP CONTROLLER CONNECT_URL
-	local STACK=$TARGET
-	# shellcheck disable=SC1091
-	[[ ! -f $TARGET/env ]] || . "$TARGET/env"
-	PGDATABASE=$database
-	"$@"
-}
-
 # ---- the servers, the source and its load ----------------------------------------------------
 
 crash_servers()
 {
 	own_stack
 	database=crash interval=500
-	at_target stack_up "$TARGET" pg || { not_ok 'the target starts'; exit 1; }
+	at_target stack_up "$target" pg || { not_ok 'the target starts'; exit 1; }
 	at_target stack_database crash
 	own_database
 	stack_psql -f "$here/source.sql" || { not_ok 'the source is made'; exit 1; }
@@ -112,7 +102,6 @@ made()
 
 crash_pipeline() # its name is that of the database in the target
 {
-	local view
 	{
 		cat <<-END
 			SET pipeline = '$database';
@@ -123,22 +112,8 @@ crash_pipeline() # its name is that of the database in the target
 			CREATE SERVER target FOREIGN DATA WRAPPER postgres
 			  OPTIONS ($(at_target eval 'echo "host '\''$PGHOST'\'', port '\''$PGPORT'\'', \"user\" '\''$PGUSER'\'',
 			      password '\''$PGPASSWORD'\'', dbname '\''$PGDATABASE'\''"'));
-			CREATE FOREIGN TABLE clock (id integer PRIMARY KEY, n bigint NOT NULL)
-			  SERVER kafka OPTIONS (topic 'crash.public.clock');
-			CREATE FOREIGN TABLE accounts (id integer PRIMARY KEY, grp integer, amount integer)
-			  SERVER kafka OPTIONS (topic 'crash.public.accounts');
-			CREATE FOREIGN TABLE ledger (grp integer, amount integer NOT NULL)
-			  SERVER kafka OPTIONS (topic 'crash.public.ledger');
-			CREATE FOREIGN TABLE parts (id integer PRIMARY KEY, grp text NOT NULL, amount numeric(12,2) NOT NULL)
-			  SERVER kafka OPTIONS (topic 'crash.public.parts');
-			CREATE MATERIALIZED VIEW tick AS SELECT sum(n) AS n FROM clock;
 		END
-		for view in accounts ledger parts; do
-			cat <<-END
-				CREATE MATERIALIZED VIEW $view AS SELECT grp, count(*) AS n, sum(amount) AS total,
-				  min(amount) AS lowest, max(amount) AS highest FROM $view GROUP BY grp;
-			END
-		done
+		truth_tables
 	} >"$WORK/pipeline.sql"
 	at_target stack_psql -f "$here/target.sql"
 }
@@ -332,7 +307,7 @@ crash_run()
 	tallyd_stop
 }
 
-trap crash_end EXIT
+stack_trap crash_end
 RANDOM=$((SEED % 32768))
 echo "# SEED=$SEED KILLS=$KILLS"
 crash_servers

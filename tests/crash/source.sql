@@ -1,17 +1,10 @@
--- source.sql - the source of `make crash`: tables, a load of random transactions, and the oracle.
---
--- Each transaction of the load ends by raising the one row of `clock`: who holds that row's lock
--- commits before anybody else raises it, so `n` numbers the transactions in commit order. Under the
--- lock it notes what PostgreSQL itself answers to all views at that moment: `truth`. As a sum of
--- hashes over the rows of all answers; the same sum over the target's rows, each times its diff, is
--- the fold of the target.
+-- source.sql - the source of `make crash`: tables, a load of random transactions, and the oracle (truth.sql).
 CREATE TABLE clock (id integer PRIMARY KEY, n bigint NOT NULL);
 CREATE TABLE accounts (id integer PRIMARY KEY, worker integer NOT NULL, grp integer, amount integer);
 CREATE TABLE ledger (id integer NOT NULL, worker integer NOT NULL, grp integer, amount integer NOT NULL);
 ALTER TABLE ledger REPLICA IDENTITY FULL;
 CREATE TABLE parts (id integer PRIMARY KEY, worker integer NOT NULL, grp text NOT NULL,
     amount numeric(12,2) NOT NULL);
-CREATE TABLE truth (n bigint PRIMARY KEY, h numeric NOT NULL);
 CREATE TABLE load_stop (stop boolean);
 CREATE SEQUENCE ids;
 
@@ -29,15 +22,7 @@ CREATE VIEW state AS
     UNION ALL SELECT 'parts', row(grp, count(*), sum(amount), min(amount), max(amount))::text
       FROM parts GROUP BY grp
     UNION ALL SELECT 'tick', row(sum(n))::text FROM clock;
-INSERT INTO truth SELECT 0, sum(hashtextextended(view || row, 0)::numeric) FROM state;
-
-CREATE FUNCTION note() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	this bigint;
-BEGIN
-	UPDATE clock SET n = n + 1 WHERE id = 1 RETURNING n INTO this;
-	INSERT INTO truth SELECT this, sum(hashtextextended(view || row, 0)::numeric) FROM state;
-END $$;
+\ir truth.sql
 
 -- The rows that a worker may touch are its own, so that transactions overlap and never deadlock.
 CREATE FUNCTION pick(tab text, worker integer) RETURNS integer LANGUAGE plpgsql AS $$

@@ -98,19 +98,17 @@ test_checkpoint(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	EXPECT(feed(&h, 3), "feed");
 	EXPECT(feed_rows(&h, 2) && put_part(&h, 1, 0, 5000) && put_part(&h, 1, 1, 0) &&
 		   harness_end_batch(&h),
 	       "parts beside few rows");
-	EXPECT(harness_durable(&h, 2, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 2);
 	expect_row(&h, "2||||1.0 1.1");
 	EXPECT(feed_rows(&h, 600) && put_part(&h, 1, 2, 8000) && harness_end_batch(&h),
 	       "beside many");
 	EXPECT(feed_rows(&h, 2) && put_flip(&h, 1, 1, 3) && harness_end_batch(&h), "flip");
-	EXPECT(harness_durable(&h, 4, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 4);
 	expect_row(&h, "4|1|1|1|1.0 1.1 1.2");
 	EXPECT(strcmp(harness_sql("SELECT checkpoint, checkpoint_batch FROM tallyd.status WHERE"
 				  " name = '%s'",
@@ -120,7 +118,7 @@ test_checkpoint(void)
 	EXPECT(feed_checkpoint(&h, 2, 1, 100, 2), "in one batch");
 	EXPECT(put_forget(&h, 1, 0) && put_forget(&h, 1, 2) && harness_end_batch(&h), "forget");
 	EXPECT(feed(&h, 3), "feed");
-	EXPECT(harness_durable(&h, 7, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 7);
 	expect_row(&h, "7|2|4|4|1.1 2.0");
 	EXPECT(board_counter(&h.board->stage[1], COUNTER_CHECKPOINTS) == 2, "counted");
 	EXPECT(strcmp(harness_sql("DELETE FROM totals WHERE key > 5; SELECT count(DISTINCT key),"
@@ -142,7 +140,7 @@ test_idle(void)
 	harness_start(&h, false, "egress.ping:1:kill");
 	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
 	EXPECT(feed_checkpoint(&h, 1, 1, 100, 2), "feed");
-	EXPECT(harness_durable(&h, 1, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 1);
 	EXPECT(harness_exit(&h, 9000) == -9, "a ping before the server ends the session; see %s",
 	       h.log);
 	harness_close(&h);
@@ -192,28 +190,22 @@ test_checkpoint_image(void)
 	struct pipeline p = pipeline_totals(2);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	expect_image(&h, 0, "");
 	EXPECT(feed(&h, 3), "feed");
-	EXPECT(harness_durable(&h, 1, 10000), "durable");
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	expect_durable(&h, 1);
+	start_ready(&h, false);
 	expect_image(&h, 0, "view 0 view 1 ");
 	EXPECT(feed_checkpoint(&h, 1, 3, 7001, 2), "a checkpoint");
 	EXPECT(feed_checkpoint(&h, 2, 1, 7001, 2), "and another");
 	EXPECT(put_part(&h, 3, 0, 7001) && harness_end_batch(&h), "begun, and never ended");
-	EXPECT(harness_durable(&h, 6, 10000), "durable; see %s", h.log);
-	harness_start(&h, true, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "replaced alone; see %s", h.log);
+	expect_durable(&h, 6);
+	start_ready(&h, true);
 	expect_row(&h, "6|2|4|4|1.0 1.1 1.2 2.0 3.0");
 	EXPECT(put_part(&h, 3, 1, 7001) && harness_end_batch(&h), "goes on with it");
-	EXPECT(harness_durable(&h, 7, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 7);
 	harness_close(&h);
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "in full; see %s", h.log);
+	open_ready(&h, &p);
 	expect_row(&h, "7|2|4|4|1.0 1.1 1.2 2.0");
 	expect_image(
 	    &h, 7001,
@@ -229,12 +221,10 @@ test_checkpoint_missing(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	EXPECT(feed(&h, 3) && feed_checkpoint(&h, 1, 2, 3000, 1), "a checkpoint");
 	EXPECT(put_part(&h, 2, 0, 3000) && harness_end_batch(&h), "part of another");
-	EXPECT(harness_durable(&h, 4, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 4);
 	harness_sql("DELETE FROM tallyd.checkpoint WHERE pipeline = '%s' AND number = 2", p.name);
 	EXPECT(put_part(&h, 2, 1, 3000) && put_flip(&h, 2, 3, 2) && harness_end_batch(&h), "flip");
 	EXPECT(harness_exit(&h, 5000) == EXIT_RECOVER, "gives up; see %s", h.log);
@@ -243,9 +233,7 @@ test_checkpoint_missing(void)
 	expect_row(&h, "4|1|1|1|1.0 1.1");
 	/* The same batch from another writer is fenced, and says that. */
 	harness_close(&h);
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	h.next = 5;
 	harness_sql("UPDATE tallyd.pipeline SET epoch = epoch + 1 WHERE name = '%s'", p.name);
 	EXPECT(put_part(&h, 2, 0, 3000) && put_flip(&h, 2, 4, 1) && harness_end_batch(&h), "flip");
@@ -264,11 +252,9 @@ test_checkpoint_edited(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	EXPECT(feed(&h, 3) && feed_checkpoint(&h, 1, 2, 3000, 1), "a checkpoint");
-	EXPECT(harness_durable(&h, 3, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 3);
 	harness_kill(&h);
 	for (unsigned i = 0; i < LENGTH(edits); i++) {
 		harness_sql("UPDATE tallyd.pipeline SET %s WHERE name = '%s'", edits[i], p.name);
@@ -284,8 +270,7 @@ test_checkpoint_edited(void)
 	harness_sql("UPDATE tallyd.pipeline SET checkpoint = NULL, checkpoint_batch = NULL,"
 		    " checkpoint_position = NULL WHERE name = '%s'",
 		    p.name);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "and then it goes on; see %s", h.log);
+	start_ready(&h, false);
 	expect_image(&h, 0, "view 0 ");
 	expect_row(&h, "3||||");
 	harness_close(&h);
@@ -363,11 +348,9 @@ test_checkpoint_faults(void)
 	run_checkpoint_fault("egress.before_release:1:kill", 12, 8000);
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	EXPECT(feed(&h, 3) && feed_checkpoint(&h, 1, 3, 8000, 1), "a checkpoint");
-	EXPECT(harness_durable(&h, 4, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 4);
 	harness_close(&h);
 	for (unsigned i = 0; i < LENGTH(at_start); i++) {
 		for (unsigned a = 0; a < LENGTH(actions); a++) {
@@ -418,9 +401,7 @@ test_checkpoint_memory(void)
 	long peak, small;
 
 	p.ring_bytes = 4 * 1024 * 1024;
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	small = peak_memory(h.pid);
 	since = clock_monotonic_ms();
 	for (uint32_t i = 0; i < PARTS; i++)
@@ -504,12 +485,11 @@ test_upgrade(void)
 	EXPECT(harness_check(&h, NULL) == EXIT_OK &&
 		   harness_logged(&h, "schema tallyd will be upgraded at the next start"),
 	       "check says so; see %s", h.log);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	start_ready(&h, false);
 	EXPECT(harness_logged(&h, "upgraded schema tallyd"), "says so; see %s", h.log);
 	h.next = 2;
 	EXPECT(feed(&h, 3) && feed_checkpoint(&h, 1, 2, 3000, 2), "a checkpoint");
-	EXPECT(harness_durable(&h, 4, 10000), "durable; see %s", h.log);
+	expect_durable(&h, 4);
 	expect_row(&h, "4|1|2|2|1.0 1.1");
 	expect_batches("upgrade", rows, LENGTH(rows));
 	harness_close(&h);
@@ -524,12 +504,9 @@ test_upgrade(void)
 	p.target[2].value = TEXT("poor");
 	expect_refusal(&p, EXIT_DENIED, "may not upgrade schema tallyd");
 	harness_open(&h, &p);
-	EXPECT(harness_check(&h, "--ddl") == EXIT_OK, "the script; see %s", h.log);
-	const char *said = harness_sql("\\i %s", h.log);
-	EXPECT(*said == '\0', "psql takes it: %s", said);
+	run_script(&h);
 	EXPECT(harness_check(&h, NULL) == EXIT_OK, "allowed then; see %s", h.log);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	start_ready(&h, false);
 	harness_close(&h);
 	p.target[2].value = TEXT("tester");
 	harness_sql("DROP SCHEMA tallyd CASCADE; DROP OWNED BY poor; DROP ROLE poor");

@@ -101,6 +101,23 @@ pipeline_totals(unsigned views)
 	return p;
 }
 
+/* --- starts --------------------------------------------------------------------------------- */
+
+void
+start_ready(struct harness *h, bool alone)
+{
+	harness_start(h, alone, NULL);
+	EXPECT(harness_hear(h, 'R', 10000), "ready, before batch %" PRIu64 "; see %s", h->next,
+	       h->log);
+}
+
+void
+open_ready(struct harness *h, struct pipeline *p)
+{
+	harness_open(h, p);
+	start_ready(h, false);
+}
+
 /* --- batches -------------------------------------------------------------------------------- */
 
 bool
@@ -120,6 +137,13 @@ bool
 feed(struct harness *h, unsigned rows)
 {
 	return feed_rows(h, rows) && harness_end_batch(h);
+}
+
+void
+expect_durable(struct harness *h, uint64_t batch)
+{
+	EXPECT(harness_durable(h, batch, 10000), "batch %" PRIu64 " is durable; see %s", batch,
+	       h->log);
 }
 
 /*
@@ -160,9 +184,7 @@ test_batches(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready; see %s", h.log);
+	open_ready(&h, &p);
 	for (unsigned i = 0; i < LENGTH(rows); i++)
 		EXPECT(feed(&h, rows[i]), "feed");
 	EXPECT(harness_durable(&h, LENGTH(rows), 10000), "durable; see %s", h.log);
@@ -189,9 +211,7 @@ test_stop(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	open_ready(&h, &p);
 	kill(h.pid, SIGSTOP);
 	for (unsigned i = 0; i < LENGTH(rows); i++)
 		EXPECT(feed(&h, rows[i]), "feed");
@@ -277,9 +297,7 @@ test_fenced(void)
 		struct pipeline p = pipeline_totals(1);
 		struct harness h;
 
-		harness_open(&h, &p);
-		harness_start(&h, false, NULL);
-		EXPECT(harness_hear(&h, 'R', 10000), "ready");
+		open_ready(&h, &p);
 		feed(&h, 3);
 		EXPECT(harness_durable(&h, 1, 5000), "durable");
 		harness_sql("UPDATE tallyd.pipeline SET epoch = epoch + 1 WHERE name = '%s'",
@@ -299,9 +317,7 @@ test_superseded(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	open_ready(&h, &p);
 	harness_sql("UPDATE tallyd.pipeline SET owner = 'else' WHERE name = '%s';"
 		    "SELECT pg_terminate_backend(backend) FROM tallyd.pipeline WHERE name = '%s'",
 		    p.name, p.name);
@@ -316,9 +332,7 @@ test_restored(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	open_ready(&h, &p);
 	feed(&h, 3);
 	feed(&h, 3);
 	EXPECT(harness_durable(&h, 2, 5000), "durable");
@@ -382,9 +396,7 @@ test_restart(void)
 	struct harness h;
 	unsigned done = 0;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	open_ready(&h, &p);
 	for (unsigned m = 0; m < LENGTH(modes); m++) {
 		for (unsigned i = 0; i < 10; i++, done++)
 			feed(&h, rows[done] = i % 3 == 0 ? 550 : 2);
@@ -415,9 +427,7 @@ test_predecessor(void)
 	char line[64];
 	int64_t since;
 
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 10000), "ready");
+	open_ready(&h, &p);
 	feed(&h, 3);
 	EXPECT(harness_durable(&h, 1, 5000), "durable");
 	locker = popen("psql -qAtX -c \"BEGIN; LOCK TABLE totals; SELECT 'locked';\" -c"
@@ -468,129 +478,6 @@ test_waits(void)
 	setenv("PGDATABASE", "postgres", 1);
 	target_options[3].value = TEXT("postgres");
 	harness_close(&h);
-}
-
-void
-expect_refusal(struct pipeline *p, int code, const char *text)
-{
-	struct harness h;
-	int found;
-
-	harness_open(&h, p);
-	found = harness_check(&h, NULL);
-	EXPECT(found == code, "check: %s: exit %d", text, found);
-	EXPECT(harness_logged(&h, text), "check: %s: see %s", text, h.log);
-	if (truncate(h.log, 0) == 0)
-		harness_start(&h, false, NULL);
-	found = harness_exit(&h, 5000);
-	EXPECT(found == code, "%s: exit %d", text, found);
-	EXPECT(harness_logged(&h, text), "%s: see %s", text, h.log);
-	harness_close(&h);
-}
-
-static void
-test_refusals(void)
-{
-	static const struct {
-		const char *sql;
-		int code;
-		const char *text;
-	} cases[] = {
-	    {"ALTER TABLE totals DROP total", EXIT_CONFIG, "has no column"},
-	    {"ALTER TABLE totals DROP diff", EXIT_CONFIG, "ADD COLUMN"},
-	    {"ALTER TABLE totals ALTER \"time\" TYPE integer", EXIT_CONFIG, "it must be bigint"},
-	    {"ALTER TABLE totals ALTER total TYPE text", EXIT_CONFIG,
-	     "ALTER COLUMN total TYPE bigint"},
-	    {"ALTER TABLE totals ALTER total SET NOT NULL", EXIT_CONFIG, "DROP NOT NULL"},
-	    {"ALTER TABLE totals ADD extra int NOT NULL", EXIT_CONFIG, "without a default"},
-	    {"INSERT INTO totals VALUES (1, 1, 1, 1)", EXIT_CONFIG, "`tallyd rebuild test.sql`"},
-	    {"DROP TABLE totals; CREATE VIEW totals AS SELECT * FROM others", EXIT_CONFIG,
-	     "is no table"},
-	};
-
-	for (unsigned i = 0; i < LENGTH(cases); i++) {
-		struct pipeline p = pipeline_totals(1);
-
-		harness_sql("%s", cases[i].sql);
-		expect_refusal(&p, cases[i].code, cases[i].text);
-		harness_sql("DROP VIEW IF EXISTS totals");
-	}
-}
-
-static void
-test_privileges(void)
-{
-	struct pipeline p = pipeline_totals(1);
-
-	harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE; DROP ROLE IF EXISTS poor; CREATE ROLE "
-		    "poor LOGIN;"
-		    " REVOKE ALL ON DATABASE postgres FROM PUBLIC;"
-		    " GRANT CONNECT ON DATABASE postgres TO poor");
-	target_options[2].value = TEXT("poor");
-	expect_refusal(&p, EXIT_DENIED, "GRANT INSERT ON public.totals TO");
-	harness_sql("GRANT INSERT ON totals TO poor");
-	expect_refusal(&p, EXIT_DENIED, "AUTHORIZATION");
-	harness_sql("CREATE SCHEMA tallyd AUTHORIZATION poor");
-	expect_refusal(&p, EXIT_DENIED, "GRANT SELECT ON public.totals");
-	harness_sql("GRANT SELECT ON totals TO poor; DROP ROLE IF EXISTS locked;"
-		    " CREATE ROLE locked LOGIN PASSWORD 'another'");
-	struct harness h;
-	harness_open(&h, &p);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 5000), "with this little it runs; see %s", h.log);
-	feed(&h, 2);
-	feed(&h, 600);
-	EXPECT(harness_durable(&h, 2, 5000), "durable; see %s", h.log);
-	harness_close(&h);
-	target_options[2].value = TEXT("locked");
-	expect_refusal(&p, EXIT_DENIED, "password authentication failed");
-	target_options[2].value = TEXT("nobody");
-	target_options[2].value = TEXT("tester");
-	target_options[0].name = TEXT("hots");
-	expect_refusal(&p, EXIT_CONFIG, "libpq knows no connection option");
-	harness_open(&h, &p);
-	EXPECT(harness_check(&h, "--ddl") == EXIT_CONFIG && !harness_logged(&h, "CREATE"),
-	       "no script for a target that cannot be; see %s", h.log);
-	harness_close(&h);
-	target_options[0].name = TEXT("host");
-	harness_sql("DROP SCHEMA tallyd CASCADE; DROP OWNED BY poor; DROP ROLE poor, locked");
-}
-
-/* What `check --ddl` prints, run by the owner, is all that one without CREATE needs. Twice too. */
-static void
-test_ddl(void)
-{
-	static const unsigned rows[] = {2, 600};
-	struct pipeline p = pipeline_totals(1);
-	struct harness h;
-
-	harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE; DROP ROLE IF EXISTS \"po\"\"or\";"
-		    " CREATE ROLE \"po\"\"or\" LOGIN; GRANT CONNECT ON DATABASE postgres TO "
-		    "\"po\"\"or\"; GRANT INSERT, SELECT ON totals TO \"po\"\"or\";"
-		    " REVOKE CREATE ON DATABASE postgres FROM PUBLIC");
-	target_options[2].value = TEXT("po\"or");
-	harness_open(&h, &p);
-	EXPECT(harness_check(&h, NULL) == EXIT_DENIED, "denied before; see %s", h.log);
-	for (unsigned i = 0; i < 2; i++) {
-		EXPECT(harness_check(&h, "--ddl") == EXIT_OK, "the script; see %s", h.log);
-		const char *said = harness_sql("\\i %s", h.log);
-		EXPECT(*said == '\0', "psql takes it: %s", said);
-	}
-	EXPECT(harness_check(&h, NULL) == EXIT_OK, "allowed then; see %s", h.log);
-	harness_start(&h, false, NULL);
-	EXPECT(harness_hear(&h, 'R', 5000), "runs without CREATE; see %s", h.log);
-	feed(&h, rows[0]);
-	feed(&h, rows[1]);
-	EXPECT(harness_durable(&h, 2, 5000), "durable; see %s", h.log);
-	expect_batches("ddl", rows, 2);
-	harness_stop(&h);
-	EXPECT(harness_exit(&h, 8000) == EXIT_OK, "exit; see %s", h.log);
-	harness_sql("REVOKE DELETE ON tallyd.checkpoint FROM \"po\"\"or\"");
-	EXPECT(harness_check(&h, NULL) == EXIT_DENIED, "one privilege less; see %s", h.log);
-	harness_close(&h);
-	target_options[2].value = TEXT("tester");
-	harness_sql(
-	    "DROP SCHEMA tallyd CASCADE; DROP OWNED BY \"po\"\"or\"; DROP ROLE \"po\"\"or\"");
 }
 
 /* What a first start does with rows that are there, and later starts with other views. */
@@ -682,27 +569,6 @@ test_two_views(void)
 					" \"time\") FROM (TABLE totals UNION ALL TABLE others) t)");
 	/* k = 1, 4, 7, ... lack the first view, 2, 5, 8, ... the second. */
 	EXPECT(strcmp(found, "2042 2044 40") == 0, "rows: %s", found);
-	harness_close(&h);
-}
-
-static void
-test_check(void)
-{
-	struct pipeline p = pipeline_totals(1);
-	struct harness h;
-
-	harness_sql("DROP SCHEMA IF EXISTS tallyd CASCADE");
-	harness_open(&h, &p);
-	EXPECT(harness_check(&h, "--offline") == EXIT_OK, "offline; see %s", h.log);
-	EXPECT(harness_check(&h, NULL) == EXIT_OK, "online; see %s", h.log);
-	EXPECT(harness_logged(&h, "target: PostgreSQL"), "names the server");
-	EXPECT(harness_logged(&h, "will be created"), "names the schema");
-	EXPECT(strcmp(harness_sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'tallyd'"),
-		      "0") == 0,
-	       "changes nothing");
-	target_options[1].value = TEXT("1");
-	EXPECT(harness_check(&h, NULL) == EXIT_UNAVAILABLE, "nobody there; see %s", h.log);
-	target_options[1].value = getenv("PGPORT");
 	harness_close(&h);
 }
 

@@ -36,17 +36,10 @@ expect_known(const struct harness *h, const char *expected)
 }
 
 static void
-start(struct harness *h, bool alone)
-{
-	harness_start(h, alone, NULL);
-	EXPECT(harness_hear(h, 'R', 10000), "ready; see %s", h->log);
-}
-
-static void
 end(struct harness *h)
 {
 	EXPECT(harness_end_batch(h), "end");
-	EXPECT(harness_durable(h, h->next - 1, 10000), "durable; see %s", h->log);
+	expect_durable(h, h->next - 1);
 }
 
 /* Row (key, total) of one of the two views. */
@@ -81,8 +74,7 @@ test_view_live(void)
 	struct pipeline p = pipeline_totals(1);
 	struct harness h;
 
-	harness_open(&h, &p);
-	start(&h, false);
+	open_ready(&h, &p);
 	harness_view(&h, 0, VIEW_FILL, 0);
 	put_row(&h, 0, 1, 1, 1);
 	end(&h);
@@ -96,7 +88,7 @@ test_view_live(void)
 	EXPECT(harness_exit(&h, 5000) == EXIT_CONFIG, "its table has rows; see %s", h.log);
 	EXPECT(harness_logged(&h, "`tallyd rebuild test.sql others`"), "says so; see %s", h.log);
 	p.views[1].existing = EXISTING_TRUNCATE;
-	start(&h, true);
+	start_ready(&h, true);
 	expect_answer(&h, "SELECT count(*) FROM others", "0");
 	expect_known(&h, "totals SELECT 1 public.totals false");
 	put_row(&h, 0, 1, 2, 2);
@@ -109,13 +101,13 @@ test_view_live(void)
 	EXPECT(harness_hear(&h, 'F', 5000), "filled is said; see %s", h.log);
 	expect_known(&h,
 		     "others SELECT 2 public.others false, totals SELECT 1 public.totals false");
-	start(&h, true);
+	start_ready(&h, true);
 	expect_answer(&h, "SELECT count(*), count(DISTINCT \"time\") FROM others", "700|1");
 	p.views[1].existing = EXISTING_REFUSE;
 
 	/* And gone again: what reduce still says of it is not written. */
 	p.views[1].dropped = true;
-	start(&h, true);
+	start_ready(&h, true);
 	expect_known(&h, "totals SELECT 1 public.totals false");
 	put_row(&h, 0, 1, 4, 4);
 	put_row(&h, 1, -1, 4, 4);
@@ -141,21 +133,20 @@ test_view_gone(void)
 	struct pipeline p = pipeline_totals(2);
 	struct harness h;
 
-	harness_open(&h, &p);
-	start(&h, false);
+	open_ready(&h, &p);
 	expect_views(&h, "");
 	harness_view(&h, 0, VIEW_FILL, 0);
 	harness_view(&h, 1, VIEW_FILL, 0);
 	put_row(&h, 0, 1, 1, 1);
 	put_row(&h, 1, 1, 1, 1);
 	end(&h);
-	start(&h, false);
+	start_ready(&h, false);
 	expect_views(&h, "0:0 0:1 ");
 	p.view_count = 1;
 	EXPECT(harness_check(&h, NULL) == EXIT_OK &&
 		   harness_logged(&h, "view others is in the file no more"),
 	       "check says so; see %s", h.log);
-	start(&h, false);
+	start_ready(&h, false);
 	EXPECT(harness_logged(&h, "view.forgotten"), "says so; see %s", h.log);
 	expect_views(&h, "0:0 ");
 	expect_known(&h, "totals SELECT 1 public.totals false");
@@ -164,7 +155,7 @@ test_view_gone(void)
 	p.view_count = 2;
 	expect_refusal(&p, EXIT_CONFIG, "this view of pipeline");
 	harness_sql("TRUNCATE others");
-	start(&h, false);
+	start_ready(&h, false);
 	expect_views(&h, "0:0 ");
 	harness_close(&h);
 
@@ -172,15 +163,14 @@ test_view_gone(void)
 	p.views[0].plan = TEXT("SELECT 3");
 	expect_refusal(&p, EXIT_CONFIG, "`tallyd rebuild test.sql totals`");
 	p.views[0].rebuild = true;
-	harness_open(&h, &p);
-	start(&h, false);
+	open_ready(&h, &p);
 	h.next = 2;
 	harness_view(&h, 0, VIEW_REBUILD, 0);
 	harness_view(&h, 1, VIEW_FILL, 0);
 	put_row(&h, 0, 1, 1, 5);
 	end(&h);
 	p.views[0].rebuild = false;
-	start(&h, false);
+	start_ready(&h, false);
 	expect_views(&h, "0:0 0:1 ");
 	expect_answer(&h,
 		      "SELECT string_agg(key || ' ' || total || ' ' || diff, ', ' ORDER BY ctid)"
@@ -290,8 +280,7 @@ test_rebuild(void)
 	p.file = (char[]){"te st.sql"};
 	expect_refusal(&p, EXIT_CONFIG, "`tallyd rebuild 'te st.sql'`");
 	harness_sql("TRUNCATE \"mix ed\"");
-	harness_open(&h, &p);
-	start(&h, false);
+	open_ready(&h, &p);
 	EXPECT(put_state(&h, VIEW_FILL, 1200), "fill");
 	end(&h);
 	harness_sql("CREATE TABLE kept AS " MIXED_FOLD "; CREATE TABLE base AS TABLE \"mix ed\"");
@@ -300,7 +289,7 @@ test_rebuild(void)
 	for (unsigned i = 0; i < LENGTH(cases); i++) {
 		harness_sql("TRUNCATE \"mix ed\"; INSERT INTO \"mix ed\" TABLE base; %s",
 			    cases[i].damage);
-		start(&h, true);
+		start_ready(&h, true);
 		h.said[0] = '\0';
 		EXPECT(put_state(&h, VIEW_REBUILD, 1200), "rebuild");
 		end(&h);
@@ -424,8 +413,7 @@ test_edited(void)
 
 	p.views[0].group = group;
 	p.views[0].group_count = 1;
-	harness_open(&h, &p);
-	start(&h, false);
+	open_ready(&h, &p);
 	harness_view(&h, 0, VIEW_FILL, 0);
 	put_row(&h, 0, 1, 1, 1);
 	put_row(&h, 0, 1, 2, 1);
@@ -468,8 +456,7 @@ test_adopted(void)
 	struct harness h;
 
 	p.views[0].existing = EXISTING_ADOPT;
-	harness_open(&h, &p);
-	start(&h, false);
+	open_ready(&h, &p);
 	harness_view(&h, 0, VIEW_FILL, 0);
 	put_row(&h, 0, 1, 1, 1);
 	end(&h);
@@ -478,8 +465,7 @@ test_adopted(void)
 	p = pipeline_totals(1);
 	p.views[0].existing = EXISTING_ADOPT;
 	harness_sql("INSERT INTO totals VALUES (1, 2, 3, 1)");
-	harness_open(&h, &p);
-	start(&h, false);
+	open_ready(&h, &p);
 	harness_view(&h, 0, VIEW_FILL, 0);
 	put_row(&h, 0, 1, 1, 1);
 	end(&h);
@@ -504,7 +490,7 @@ test_drop(void)
 
 	harness_open(&h, &p);
 	harness_open(&other, &p);
-	start(&h, false);
+	start_ready(&h, false);
 	EXPECT(feed(&h, 3), "feed");
 	EXPECT(harness_checkpoint(&h, &(struct checkpoint){.step = CHECKPOINT_PART,
 							   .number = 1,

@@ -258,23 +258,9 @@ ingest_fetch_all(struct world *w, struct ingest_fake *in, unsigned server, uint6
 static bool
 ingest_act(struct world *w, struct ingest_fake *in, const struct order_action *a)
 {
-	switch (a->step) {
-	case ORDER_APPLY:
-		writer_apply(&in->writer, a);
-		break;
-	case ORDER_SNAPSHOT_BEGIN:
-	case ORDER_SNAPSHOT_END:
-		writer_snapshot(&in->writer, a);
-		break;
-	case ORDER_END:
-	case ORDER_CUT:
-		writer_end(&in->writer, a);
-		break;
-	case ORDER_REFUSE:
+	if (a->step == ORDER_REFUSE)
 		sim_fail(FAILURE_REFUSED, "order: partition %d: %s", a->partition, a->reason);
-	default:
-		break;
-	}
+	writer_act(&in->writer, a);
 	if (w->trace)
 		trace_action(w, in, a);
 	order_done(in->source.order);

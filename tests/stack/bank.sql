@@ -1,9 +1,8 @@
 -- bank.sql - source and target of test_bank.sh: money moves between the accounts of two tables, and the
--- total of both is 120,000 in every transaction. How the truth is noted: tests/crash/source.sql.
+-- total of both is 120,000 in every transaction. How the truth is noted: tests/crash/truth.sql.
 CREATE TABLE clock (id integer PRIMARY KEY, n bigint NOT NULL);
 CREATE TABLE giro (id integer PRIMARY KEY, branch integer NOT NULL, balance bigint NOT NULL);
 CREATE TABLE savings (LIKE giro INCLUDING ALL);
-CREATE TABLE truth (n bigint PRIMARY KEY, h numeric NOT NULL);
 CREATE SEQUENCE ids START 1000;
 INSERT INTO clock VALUES (1, 0);
 INSERT INTO giro SELECT i, i % 10, 1000 FROM generate_series(0, 59) i;
@@ -25,7 +24,7 @@ CREATE VIEW state AS
       FROM savings GROUP BY branch
     UNION ALL SELECT 'tick', row(sum(n))::text FROM clock;
 CREATE VIEW final AS SELECT * FROM state;
-INSERT INTO truth SELECT 0, sum(hashtextextended(view || row, 0)::numeric) FROM state;
+\ir ../crash/truth.sql
 CREATE VIEW outputs AS
     SELECT 'giro_total' AS view, NULL AS key, row(total, n)::text AS row, time, diff FROM giro_total
     UNION ALL SELECT 'savings_total', NULL, row(total, n)::text, time, diff FROM savings_total
@@ -34,14 +33,6 @@ CREATE VIEW outputs AS
     UNION ALL SELECT 'savings_branch', branch::text, row(branch, n, total, lowest, highest)::text, time, diff
       FROM savings_branch
     UNION ALL SELECT 'tick', NULL, row(n)::text, time, diff FROM tick;
-
-CREATE FUNCTION note() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	this bigint;
-BEGIN
-	UPDATE clock SET n = n + 1 WHERE id = 1 RETURNING n INTO this;
-	INSERT INTO truth SELECT this, sum(hashtextextended(view || row, 0)::numeric) FROM state;
-END $$;
 
 -- The accounts of worker w of 3 are its own, so that transactions overlap and never deadlock.
 CREATE FUNCTION pick(tab text, w integer) RETURNS integer LANGUAGE plpgsql AS $$

@@ -290,8 +290,7 @@ keep_running()
 main()
 {
 	check_arguments
-	stack_trap
-	trap clean_up EXIT
+	stack_trap clean_up
 	say 'Starting PostgreSQL, Kafka and Kafka Connect with Debezium'
 	[[ -z $KEEP ]] || STACK_TETHER=''
 	stack_up "$(mktemp -d "${TMPDIR:-/tmp}/tallyd-demo.XXXXXX")"

@@ -75,8 +75,7 @@ finish()
 	echo "$passed passed, $failed failed"
 	((failed == 0)) || exit 1
 }
-trap finish EXIT
-trap 'exit 130' INT TERM HUP
+stack_trap finish
 
 # own_stack [SERVER...]: a stack of this test's own, so that it may stop its servers.
 own_stack()
@@ -115,6 +114,25 @@ pipeline()
 	END
 	sed -i 's/, )/)/' "$WORK/pipeline.sql"
 	cat >>"$WORK/pipeline.sql"
+}
+
+# connector_forget: this test's connector ends with all that it knew, its offsets and its slot.
+connector_forget()
+{
+	connector_call PUT /stop && await 20 connector_call DELETE /offsets ||
+	    not_ok 'the offsets of the connector are deleted'
+	connector_call DELETE ''
+	await 20 slot_drop || not_ok 'its slot is dropped'
+}
+
+connector_call() # METHOD PATH
+{
+	curl -sf --max-time 20 -X "$1" "$CONNECT_URL/connectors/$NAME$2" >/dev/null
+}
+
+slot_drop()
+{
+	sql "SELECT pg_drop_replication_slot('$NAME')" >/dev/null 2>&1
 }
 
 # tallyd_start [LOG] [FILE]: its pid in $tallyd; its log in $WORK/LOG.log.
@@ -251,4 +269,42 @@ obeys()
 count_commits()
 {
 	sql "SELECT count(DISTINCT time) FROM $1"
+}
+
+# ---- a source whose truth is known, and a target that is a server of its own -----------------
+# The source: tests/crash/source.sql. The target: stack_up in folder $target, with database $database.
+
+# at_target COMMAND...: with the target's server instead of the source's.
+at_target()
+{
+	local -x PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE=$database BOOTSTRAP CONTROLLER CONNECT_URL
+	local STACK=$target
+	# shellcheck disable=SC1091
+	[[ ! -f $target/env ]] || . "$target/env"
+	PGDATABASE=$database
+	"$@"
+}
+
+# truth_tables: the source's tables, and the views that tests/crash/target.sql has the tables of, as a
+# pipeline with server `kafka` declares them.
+truth_tables()
+{
+	local view
+	cat <<-END
+		CREATE FOREIGN TABLE clock (id integer PRIMARY KEY, n bigint NOT NULL)
+		  SERVER kafka OPTIONS (topic '$NAME.public.clock');
+		CREATE FOREIGN TABLE accounts (id integer PRIMARY KEY, grp integer, amount integer)
+		  SERVER kafka OPTIONS (topic '$NAME.public.accounts');
+		CREATE FOREIGN TABLE ledger (grp integer, amount integer NOT NULL)
+		  SERVER kafka OPTIONS (topic '$NAME.public.ledger');
+		CREATE FOREIGN TABLE parts (id integer PRIMARY KEY, grp text NOT NULL, amount numeric(12,2) NOT NULL)
+		  SERVER kafka OPTIONS (topic '$NAME.public.parts');
+		CREATE MATERIALIZED VIEW tick AS SELECT sum(n) AS n FROM clock;
+	END
+	for view in accounts ledger parts; do
+		cat <<-END
+			CREATE MATERIALIZED VIEW $view AS SELECT grp, count(*) AS n, sum(amount) AS total,
+			  min(amount) AS lowest, max(amount) AS highest FROM $view GROUP BY grp;
+		END
+	done
 }

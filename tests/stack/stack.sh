@@ -436,13 +436,14 @@ stack_down()
 	STACK=''
 }
 
-# In a script: whatever ends it, the stack ends too.
+# stack_trap [FUNCTION]: whatever ends this script, FUNCTION (stack_down) is called; and once that has
+# begun, a second signal does not cut it short.
 stack_trap()
 {
-	trap stack_down EXIT
-	trap 'exit 129' HUP
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	trap "trap '' HUP INT TERM; ${1-stack_down}" EXIT
+	trap "trap '' HUP INT TERM; exit 129" HUP
+	trap "trap '' HUP INT TERM; exit 130" INT
+	trap "trap '' HUP INT TERM; exit 143" TERM
 }
 
 # ---- for tests -------------------------------------------------------------------------------

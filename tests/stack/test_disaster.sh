@@ -200,17 +200,7 @@ comes_equal 'at first' sums n,sum "$numbers"
 sql 'INSERT INTO numbers VALUES (11); DELETE FROM numbers WHERE value = 5'
 comes_equal 'then' sums n,sum "$numbers"
 tallyd_stop
-connect() # METHOD PATH
-{
-	curl -sf --max-time 20 -X "$1" "$CONNECT_URL/connectors/$NAME$2" >/dev/null
-}
-slot_dropped()
-{
-	sql "SELECT pg_drop_replication_slot('$NAME')" >/dev/null 2>&1
-}
-connect PUT /stop && await 20 connect DELETE /offsets || not_ok 'the offsets of the connector are deleted'
-connect DELETE ''
-await 20 slot_dropped || not_ok 'its slot is dropped'
+connector_forget
 for lost in "$topic" "$NAME.transaction"; do
 	stack_topic_delete "$lost"
 done

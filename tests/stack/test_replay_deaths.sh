@@ -1,5 +1,6 @@
 # Deaths of egress and ingest while history is replayed: before and after CUT, one alone, both, one
 # that has just replaced another. They are replaced alone, and every end is PostgreSQL's answer.
+# History is what came after the one checkpoint, and stays that: tallyd is killed each time.
 . "$(dirname "$0")/lib.sh"
 BIN=$ROOT/build/fault
 own_database
@@ -12,6 +13,7 @@ stack_connector "$NAME" public.items public.values >/dev/null || not_ok 'connect
 # ends when both have sent CUT.
 pipeline <<END
 SET ring_bytes = 65536;
+SET checkpoint_interval_ms = 3600000;
 CREATE FOREIGN TABLE items (id integer PRIMARY KEY, k integer)
   SERVER kafka OPTIONS (topic '$NAME.public.items');
 CREATE SERVER other FOREIGN DATA WRAPPER debezium
@@ -77,7 +79,12 @@ begin()
 end()
 {
 	await 25 all_equal && ok "$run: equal" || not_ok "$run: equal"
-	tallyd_stop
+	tallyd_stop KILL
+}
+
+has_checkpoint()
+{
+	[[ $(sql "SELECT checkpoint IS NOT NULL FROM tallyd.pipeline WHERE name = '$NAME'" 2>/dev/null) == t ]]
 }
 
 next=50
@@ -96,9 +103,10 @@ load() # [GROUPS]: small commits, and one of so many groups
 
 export TALLYD_FAULT=''
 tallyd_start first
+await 20 has_checkpoint || not_ok 'a first checkpoint'
 load 3000
 await 30 all_equal && ok 'the history is made' || not_ok 'the history is made'
-tallyd_stop
+tallyd_stop KILL
 
 # ---- alone -----------------------------------------------------------------------------------
 
@@ -186,5 +194,6 @@ await 10 test -e "$WORK/$run.ingest.wait_room.1.kill" || not_ok "$run: waits for
 kill -CONT "$(stopped reduce)"
 end
 
+is 'there was one checkpoint' "$(sql "SELECT checkpoint FROM tallyd.pipeline WHERE name = '$NAME'")" 1
 obeys by_k k n
 obeys sum_table '' sum

@@ -1,10 +1,11 @@
 # The target goes back in time: restored from a backup (of this run of tallyd, of an earlier one, of before it
 # ever ran; while it runs, and while it does not), failed over to a standby that lagged, crashed with
 # synchronous_commit = off. Each time a full recovery follows by itself, exact; then a clean stop and start
-# replays nothing. How the truth is known: tests/crash/source.sql; how it is held against: verify.sql.
+# replays nothing. How the truth is known: tests/crash/truth.sql; how it is held against: verify.sql.
 # limit: 400 s
 . "$(dirname "$0")/lib.sh"
 crash=$ROOT/tests/crash
+database=$NAME
 target=$WORK/first # the folder of the server that is the target now
 loads=() life=0 run=0
 
@@ -19,17 +20,7 @@ rewind_end()
 	done
 	finish
 }
-trap rewind_end EXIT
-
-at_target() # COMMAND...: with the target's server instead of the source's
-{
-	local -x PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE=$NAME BOOTSTRAP CONTROLLER CONNECT_URL
-	local STACK=$target
-	# shellcheck disable=SC1091
-	[[ ! -f $target/env ]] || . "$target/env"
-	PGDATABASE=$NAME
-	"$@"
-}
+stack_trap rewind_end
 
 # ---- the source and its load -----------------------------------------------------------------
 
@@ -98,7 +89,7 @@ target_start()
 
 rewind_pipeline() # PORT[,PORT]
 {
-	local view hosts=127.0.0.1
+	local hosts=127.0.0.1
 	[[ $1 != *,* ]] || hosts=127.0.0.1,127.0.0.1
 	{
 		cat <<-END
@@ -108,22 +99,8 @@ rewind_pipeline() # PORT[,PORT]
 			  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', "group.id" '$NAME', transaction_topic '$NAME.transaction');
 			CREATE SERVER target FOREIGN DATA WRAPPER postgres
 			  OPTIONS (host '$hosts', port '$1', dbname '$NAME', "user" '$PGUSER', password '$PGPASSWORD');
-			CREATE FOREIGN TABLE clock (id integer PRIMARY KEY, n bigint NOT NULL)
-			  SERVER kafka OPTIONS (topic '$NAME.public.clock');
-			CREATE FOREIGN TABLE accounts (id integer PRIMARY KEY, grp integer, amount integer)
-			  SERVER kafka OPTIONS (topic '$NAME.public.accounts');
-			CREATE FOREIGN TABLE ledger (grp integer, amount integer NOT NULL)
-			  SERVER kafka OPTIONS (topic '$NAME.public.ledger');
-			CREATE FOREIGN TABLE parts (id integer PRIMARY KEY, grp text NOT NULL, amount numeric(12,2) NOT NULL)
-			  SERVER kafka OPTIONS (topic '$NAME.public.parts');
-			CREATE MATERIALIZED VIEW tick AS SELECT sum(n) AS n FROM clock;
 		END
-		for view in accounts ledger parts; do
-			cat <<-END
-				CREATE MATERIALIZED VIEW $view AS SELECT grp, count(*) AS n, sum(amount) AS total,
-				  min(amount) AS lowest, max(amount) AS highest FROM $view GROUP BY grp;
-			END
-		done
+		truth_tables
 	} >"$WORK/pipeline.sql"
 }
 

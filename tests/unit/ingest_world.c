@@ -94,13 +94,8 @@ world_write(struct world *w, uint64_t sequence, char op, const char *before, con
 static void
 world_act(struct world *w, const struct order_action *a)
 {
-	if (a->step == ORDER_APPLY)
-		writer_apply(&w->writer, a);
-	else if (a->step == ORDER_END || a->step == ORDER_CUT)
-		writer_end(&w->writer, a);
-	else if (a->step == ORDER_SNAPSHOT_BEGIN || a->step == ORDER_SNAPSHOT_END)
-		writer_snapshot(&w->writer, a);
 	cr_assert_neq(a->step, ORDER_REFUSE, "%s", a->reason);
+	writer_act(&w->writer, a);
 	order_done(w->source.order);
 	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
 		w->source.partitions[0].offered = false;

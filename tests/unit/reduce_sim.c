@@ -330,6 +330,21 @@ reduce_sim_absorb(struct sim *s, unsigned input)
 		reduce_sim_go_live(s);
 }
 
+void
+reduce_sim_take(struct sim *s, unsigned input)
+{
+	struct ring_record record;
+
+	ring_commit(&s->source[input].ring, NULL, 0);
+	while (core_wants(s->core, input) && ring_next(&s->in[input], &record) > 0) {
+		enum core_result result = core_take(s->core, input, &record, s->now_ms);
+		cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
+		if (result == CORE_CUT)
+			cr_assert_eq(core_live(s->core, s->durable), CORE_OK);
+	}
+	ring_commit(&s->in[input], NULL, 0);
+}
+
 static int64_t
 position_next(const struct sim *s, const char *json, size_t len, unsigned server)
 {

@@ -118,6 +118,9 @@ void reduce_sim_put_change(struct ring *, unsigned table, enum change_kind, bool
 			   const struct value *, unsigned count);
 void reduce_sim_put_end(struct ring *, enum record_kind, unsigned table, int64_t next);
 
+/* The core takes what was put, up to where it wants another input first. */
+void reduce_sim_take(struct sim *, unsigned input);
+
 /* The next offset of the only partition of a server in a batch's position. */
 int64_t reduce_sim_position_next(const struct sim *, const struct batch *, unsigned server);
 

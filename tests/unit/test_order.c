@@ -7,48 +7,37 @@
 #include "common/pack.h"
 #include "common/ring.h"
 #include "common/stage.h"
+#include "tests/unit/order_case.h"
 #include "tests/unit/order_world.h"
 
-Test(order, killed_connectors_lose_and_double_nothing)
+static void
+all_is_applied_once(enum snapshots snapshots, uint64_t seeds)
 {
 	static struct world w;
 	struct sim s;
-	for (uint64_t seed = 1; seed <= 400; seed++) {
-		world_make(&w, &s, seed, SNAPSHOTS_NONE);
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		world_make(&w, &s, seed, snapshots);
 		s.reload = seed % 3 == 0;
 		struct order_action a = sim_run(&s, 10000);
 		world_check(&w, &s, &a);
-		cr_assert(w.ended);
+		cr_assert(w.ended, "seed %" PRIu64, seed);
 		sim_fini(&s);
 	}
+}
+
+Test(order, killed_connectors_lose_and_double_nothing)
+{
+	all_is_applied_once(SNAPSHOTS_NONE, 400);
 }
 
 Test(order, second_snapshot_replaces)
 {
-	static struct world w;
-	struct sim s;
-	for (uint64_t seed = 1; seed <= 300; seed++) {
-		world_make(&w, &s, seed, SNAPSHOTS_AGAIN);
-		s.reload = seed % 3 == 0;
-		struct order_action a = sim_run(&s, 10000);
-		world_check(&w, &s, &a);
-		cr_assert(w.ended, "seed %" PRIu64, seed);
-		sim_fini(&s);
-	}
+	all_is_applied_once(SNAPSHOTS_AGAIN, 300);
 }
 
 Test(order, blocking_snapshot_amid_repeats)
 {
-	static struct world w;
-	struct sim s;
-	for (uint64_t seed = 1; seed <= 300; seed++) {
-		world_make(&w, &s, seed, SNAPSHOTS_BLOCKING);
-		s.reload = seed % 3 == 0;
-		struct order_action a = sim_run(&s, 10000);
-		world_check(&w, &s, &a);
-		cr_assert(w.ended, "seed %" PRIu64, seed);
-		sim_fini(&s);
-	}
+	all_is_applied_once(SNAPSHOTS_BLOCKING, 300);
 }
 
 /* The state at D is the same when it is reached again from the start, and so is what follows. */
@@ -97,35 +86,6 @@ Test(order, reload_at_every_step_changes_nothing)
 }
 
 /* --- single rules --- */
-
-static struct event_place
-place(uint64_t sequence, uint64_t lsn, int64_t offset)
-{
-	return (struct event_place){.kind = EVENT_CHANGE,
-				    .has_sequence = sequence > 0,
-				    .has_sequences = true,
-				    .has_lsn = true,
-				    .sequence = sequence,
-				    .lsn = lsn,
-				    .source_ms = (int64_t)lsn,
-				    .offset = offset,
-				    .hash = 5};
-}
-
-static struct order *
-order_of(enum order_mode mode, unsigned partitions)
-{
-	struct order *o = order_new(mode, 100);
-	struct order_action a;
-	for (unsigned i = 0; i < partitions; i++) {
-		struct partition_position from = {.partition = (int32_t)i};
-		order_add_partition(o, &from, NULL);
-	}
-	order_step(o, 0, &a);
-	cr_assert_eq(a.step, ORDER_CUT);
-	order_done(o);
-	return o;
-}
 
 static enum order_step
 step_done(struct order *o, int64_t now_ms)

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "common/pack.h"
+#include "tests/unit/order_case.h"
 #include "tests/unit/order_record.h"
 #include "tests/unit/order_world.h"
 
@@ -93,41 +94,12 @@ begin_anew(struct order *o, struct order_action *a)
 	return next;
 }
 
-static struct order *
-order_of(unsigned partitions)
-{
-	struct order *o = order_new(ORDER_NONE, 100);
-	struct order_action a;
-	for (unsigned i = 0; i < partitions; i++) {
-		struct partition_position from = {.partition = (int32_t)i};
-		order_add_partition(o, &from, NULL);
-	}
-	order_step(o, 0, &a);
-	cr_assert_eq(a.step, ORDER_CUT);
-	order_done(o);
-	return o;
-}
-
 static struct event_place
 row(enum snapshot_mark mark, uint64_t lsn, uint64_t xid, int64_t offset)
 {
-	return (struct event_place){.kind = EVENT_CHANGE,
-				    .snapshot = mark,
-				    .has_sequences = true,
-				    .has_lsn = true,
-				    .lsn = lsn,
-				    .xid = xid,
-				    .source_ms = (int64_t)lsn,
-				    .offset = offset,
-				    .hash = 5};
-}
-
-static struct event_place
-event(uint64_t sequence, uint64_t lsn, int64_t offset)
-{
-	struct event_place e = row(SNAPSHOT_FALSE, lsn, 0, offset);
-	e.has_sequence = true;
-	e.sequence = sequence;
+	struct event_place e = place(0, lsn, offset);
+	e.snapshot = mark;
+	e.xid = xid;
 	return e;
 }
 
@@ -152,7 +124,7 @@ stepped(struct order *o, int64_t now_ms, struct order_action *a)
 static struct order *
 closed_by_silence(struct order_action *a, uint64_t xid)
 {
-	struct order *o = order_of(2);
+	struct order *o = order_of(ORDER_NONE, 2);
 	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 10, xid, 0), a), ORDER_SNAPSHOT_BEGIN);
 	cr_assert_eq(stepped(o, 0, a), ORDER_APPLY);
 	order_idle(o, 0, 1, 9000);
@@ -170,7 +142,7 @@ Test(order_ends, a_late_row_is_known_by_its_snapshot)
 		for (int partition = 0; partition < 2; partition++) {
 			int64_t offset = order_partition(o, partition)->next;
 			order_idle(o, 1 - partition, order_partition(o, 1 - partition)->next, 0);
-			cr_assert_eq(offered(o, partition, event(20, 21, offset), &a), ORDER_APPLY);
+			cr_assert_eq(offered(o, partition, place(20, 21, offset), &a), ORDER_APPLY);
 			o = begin_anew(o, &a);
 		}
 		/* Both watermarks have gone on, and still it is no snapshot of its own. */
@@ -185,7 +157,7 @@ Test(order_ends, a_late_row_is_known_by_its_snapshot)
 Test(order_ends, attempts_at_one_lsn)
 {
 	struct order_action a;
-	struct order *o = order_of(2);
+	struct order *o = order_of(ORDER_NONE, 2);
 	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 10, 7, 0), &a), ORDER_SNAPSHOT_BEGIN);
 	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
 	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 10, 8, 1), &a), ORDER_SNAPSHOT_BEGIN);
@@ -209,20 +181,20 @@ Test(order_ends, attempts_at_one_lsn)
 Test(order_ends, before_a_snapshot_is_before_it)
 {
 	struct order_action a;
-	struct order *o = order_of(1);
-	cr_assert_eq(offered(o, 0, event(100, 101, 0), &a), ORDER_APPLY);
+	struct order *o = order_of(ORDER_NONE, 1);
+	cr_assert_eq(offered(o, 0, place(100, 101, 0), &a), ORDER_APPLY);
 	o = begin_anew(o, &a);
-	cr_assert_eq(offered(o, 0, event(100, 101, 1), &a), ORDER_APPLY); /* the next of its run */
+	cr_assert_eq(offered(o, 0, place(100, 101, 1), &a), ORDER_APPLY); /* the next of its run */
 	o = begin_anew(o, &a);
 	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 200, 7, 2), &a), ORDER_SNAPSHOT_BEGIN);
 	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
 	cr_assert_eq(offered(o, 0, row(SNAPSHOT_LAST, 200, 7, 3), &a), ORDER_APPLY);
 	cr_assert_eq(stepped(o, 0, &a), ORDER_SNAPSHOT_END);
 	o = begin_anew(o, &a);
-	cr_assert_eq(offered(o, 0, event(90, 91, 4), &a), ORDER_DROP);
+	cr_assert_eq(offered(o, 0, place(90, 91, 4), &a), ORDER_DROP);
 	cr_assert(a.repeat);
-	cr_assert_eq(offered(o, 0, event(100, 101, 5), &a), ORDER_DROP);
-	cr_assert_eq(offered(o, 0, event(100, 101, 6), &a), ORDER_DROP);
-	cr_assert_eq(offered(o, 0, event(100, 101, 7), &a), ORDER_APPLY); /* and goes on in it */
+	cr_assert_eq(offered(o, 0, place(100, 101, 5), &a), ORDER_DROP);
+	cr_assert_eq(offered(o, 0, place(100, 101, 6), &a), ORDER_DROP);
+	cr_assert_eq(offered(o, 0, place(100, 101, 7), &a), ORDER_APPLY); /* and goes on in it */
 	order_free(o);
 }

@@ -39,27 +39,12 @@ Test(reduce, random_deaths_of_everything, .timeout = 300)
 /* --- single cases --- */
 
 static void
-take_all(struct sim *s, unsigned input)
-{
-	struct ring_record record;
-
-	ring_commit(&s->source[input].ring, NULL, 0);
-	while (core_wants(s->core, input) && ring_next(&s->in[input], &record) > 0) {
-		enum core_result result = core_take(s->core, input, &record, s->now_ms);
-		cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
-		if (result == CORE_CUT)
-			cr_assert_eq(core_live(s->core, s->durable), CORE_OK);
-	}
-	ring_commit(&s->in[input], NULL, 0);
-}
-
-static void
 case_init(struct sim *s)
 {
 	reduce_sim_init(s, 1);
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		cr_assert_eq(batch_put_end(&s->source[i].ring, RECORD_CUT, 0, no_entries, 0), 0);
-		take_all(s, i);
+		reduce_sim_take(s, i);
 	}
 	cr_assert(core_is_live(s->core));
 }
@@ -119,11 +104,11 @@ Test(reduce, a_batch_may_be_larger_than_the_ring)
 			(void)snprintf(names[i], sizeof(names[i]),
 				       "a status of fifty letters %024d", i);
 			if (ring_used(&s.source[1].ring) + ring_pending(&s.source[1].ring) > 32768)
-				take_all(&s, 1);
+				reduce_sim_take(&s, 1);
 			put_row(&s, CHANGE_ADD, names[i], i % 100);
 		}
 		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, round + 1);
-		take_all(&s, 1);
+		reduce_sim_take(&s, 1);
 		for (bool done = false; !done;) {
 			cr_assert(core_due(s.core, s.durable, s.now_ms));
 			enum core_result result = core_emit(s.core, &s.out, s.durable, s.now_ms);
@@ -163,18 +148,18 @@ Test(reduce, a_flip_may_become_durable_in_mid_batch)
 	case_init(&s);
 	put_row(&s, CHANGE_ADD, "one", 1);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	emit_all(&s);
 	cr_assert_gt(out_records(&s, &last), 0);
 	cr_assert_eq(core_counters(s.core).checkpoints, 1);
 	for (int i = 0; i < 3000; i++) {
 		(void)snprintf(name, sizeof(name), "a status of fifty letters %024d", i);
 		if (ring_used(&s.source[1].ring) + ring_pending(&s.source[1].ring) > 32768)
-			take_all(&s, 1);
+			reduce_sim_take(&s, 1);
 		put_row(&s, CHANGE_ADD, name, i % 100);
 	}
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 2);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	s.now_ms += 3600000;
 	cr_assert_eq(core_emit(s.core, &s.out, s.durable, s.now_ms), CORE_FULL);
 	s.durable = last.number;
@@ -198,7 +183,7 @@ Test(reduce, at_most_two_batches_are_under_way)
 	for (int i = 0; i < 5; i++) {
 		put_row(&s, CHANGE_ADD, "x", i);
 		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
-		take_all(&s, 1);
+		reduce_sim_take(&s, 1);
 		emit_all(&s);
 	}
 	cr_assert_eq(core_counters(s.core).batches, 2);
@@ -223,7 +208,7 @@ Test(reduce, the_timer_closes_what_the_interval_held_back)
 	for (int i = 0; i < 2; i++) {
 		put_row(&s, CHANGE_ADD, "x", i);
 		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
-		take_all(&s, 1);
+		reduce_sim_take(&s, 1);
 		emit_all(&s);
 		s.now_ms += 10;
 	}
@@ -246,7 +231,7 @@ Test(reduce, a_position_without_rows_waits)
 
 	case_init(&s);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 7);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	int64_t changed_ms = s.now_ms;
 	cr_assert_eq(core_deadline(s.core, s.durable), changed_ms + CORE_SAVE_MS);
 	s.now_ms += 6000;
@@ -254,7 +239,7 @@ Test(reduce, a_position_without_rows_waits)
 	put_row(&s, CHANGE_ADD, "x", 1);
 	put_row(&s, CHANGE_SUBTRACT, "x", 1);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 8);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	emit_all(&s);
 	cr_assert_eq(out_records(&s, &batch), 0);
 	cr_assert_eq(core_deadline(s.core, s.durable), changed_ms + CORE_SAVE_MS);
@@ -274,7 +259,7 @@ Test(reduce, a_clean_stop_saves_the_position_and_says_so)
 
 	case_init(&s);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 3);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	cr_assert_not(core_due(s.core, s.durable, s.now_ms));
 	core_finish(s.core);
 	emit_all(&s);
@@ -317,13 +302,13 @@ Test(reduce, a_clean_stop_stores_a_position_that_has_moved)
 	case_init(&s);
 	put_row(&s, CHANGE_ADD, "x", 1);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	emit_all(&s);
 	s.durable = core_counters(s.core).batch;
 	cr_assert_eq(out_flips(&s, &next), 1);
 	cr_assert_eq(next, 1);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 2);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	cr_assert_not(core_due(s.core, s.durable, s.now_ms), "its position can wait");
 	s.now_ms += CORE_SAVE_MS;
 	s.pipeline->checkpoint_interval_ms = 1000000;
@@ -349,7 +334,7 @@ Test(reduce, a_first_start_saves_where_history_begins)
 	reduce_sim_init(&s, 1);
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		reduce_sim_put_end(&s.source[i].ring, RECORD_CUT, i, 100);
-		take_all(&s, i);
+		reduce_sim_take(&s, i);
 	}
 	cr_assert_eq(core_deadline(s.core, s.durable), s.now_ms + CORE_SAVE_MS);
 	reduce_sim_fini(&s);
@@ -366,15 +351,15 @@ Test(reduce, an_input_that_was_cut_waits)
 	reduce_sim_put_end(&s.source[1].ring, RECORD_CUT, 1, 1);
 	put_row(&s, CHANGE_ADD, "new", 2);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 2);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	cr_assert_not(core_wants(s.core, 1));
 	cr_assert_eq(core_counters(s.core).changes, 1);
 	cr_assert_eq(batch_put_end(&s.source[0].ring, RECORD_CUT, 0, no_entries, 0), 0);
-	take_all(&s, 0);
+	reduce_sim_take(&s, 0);
 	emit_all(&s);
 	cr_assert_eq(core_counters(s.core).output, 0, "history was shown again");
 	cr_assert_eq(core_counters(s.core).batch, 10);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	cr_assert_eq(core_counters(s.core).changes, 2);
 	emit_all(&s);
 	cr_assert_eq(core_counters(s.core).batch, 11);
@@ -475,7 +460,7 @@ Test(reduce, an_output_row_that_never_fits_names_the_setting)
 	memset(text, 'x', sizeof(text));
 	reduce_sim_put_change(&s.source[1].ring, 1, CHANGE_ADD, false, values, MODEL_COLUMNS);
 	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 1);
-	take_all(&s, 1);
+	reduce_sim_take(&s, 1);
 	/* View 7 shows the text twice: more than half of the ring. */
 	cr_assert_eq(core_emit(s.core, &s.out, s.durable, s.now_ms), CORE_FAILED);
 	cr_assert_eq(core_error(s.core)->code, EXIT_CONFIG);

@@ -62,21 +62,6 @@ case_close(struct sim *s)
 }
 
 static void
-take(struct sim *s, unsigned input)
-{
-	struct ring_record record;
-
-	ring_commit(&s->source[input].ring, NULL, 0);
-	while (core_wants(s->core, input) && ring_next(&s->in[input], &record) > 0) {
-		enum core_result result = core_take(s->core, input, &record, s->now_ms);
-		cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
-		if (result == CORE_CUT)
-			cr_assert_eq(core_live(s->core, s->durable), CORE_OK);
-	}
-	ring_commit(&s->in[input], NULL, 0);
-}
-
-static void
 put_rows(struct sim *s, unsigned table, enum record_kind end)
 {
 	struct model_random random = {7 + table};
@@ -98,7 +83,7 @@ case_live(struct sim *s, uint64_t durable)
 	s->durable = durable;
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		put_rows(s, i, RECORD_CUT);
-		take(s, i);
+		reduce_sim_take(s, i);
 	}
 	cr_assert(core_is_live(s->core));
 }
@@ -265,7 +250,7 @@ Test(views, one_that_is_added_is_filled_from_the_kept_rows)
 		reduce_sim_put_change(&s.source[0].ring, 0, CHANGE_DELETE, false, &id, 1);
 	}
 	reduce_sim_put_end(&s.source[0].ring, RECORD_END, 0, 2);
-	take(&s, 0);
+	reduce_sim_take(&s, 0);
 	cr_assert_eq(core_emit(s.core, &s.out, s.durable, s.now_ms), CORE_DONE);
 	cr_assert_eq(core_counters(s.core).rows, 0);
 	core_finish(s.core);
