@@ -142,7 +142,7 @@ batch_get_snapshot(const struct ring_record *record, uint16_t *table, enum snaps
 	ph = unpack_uint(&u);
 	*table = (uint16_t)t;
 	*phase = (enum snapshot_phase)ph;
-	return record_whole(&u) && t <= UINT16_MAX && ph <= SNAPSHOT_END;
+	return record_whole(&u) && t <= UINT16_MAX && ph <= SNAPSHOT_ABANDON;
 }
 
 /* END and CUT: [source_ms, bin entries] */

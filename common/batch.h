@@ -63,8 +63,9 @@ bool row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned
 		struct value *values);
 
 enum snapshot_phase {
-	SNAPSHOT_BEGIN, /* a new attempt; an open one is discarded */
-	SNAPSHOT_END,   /* the table now is what this attempt read, and nothing else */
+	SNAPSHOT_BEGIN,   /* a new attempt; an open one is discarded */
+	SNAPSHOT_END,     /* the table now is what this attempt read, and nothing else */
+	SNAPSHOT_ABANDON, /* the attempt will not end: what it has not read stays as it is */
 };
 
 int batch_put_snapshot(struct ring *, uint16_t table, enum snapshot_phase);

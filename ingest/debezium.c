@@ -504,6 +504,9 @@ decoder_judge_change(struct decoder *d, const struct envelope *e, bool has_key, 
 
 	ev->place.kind = EVENT_CHANGE;
 	ev->op = e->op;
+	/* 3.7, after a death in a snapshot that it was asked for, marks all that it streams so too. */
+	if (e->op != 'r')
+		ev->place.snapshot = SNAPSHOT_FALSE;
 	/* Without it a repeat could not be told from a new event. */
 	if (!e->has_source)
 		return convert_fail(

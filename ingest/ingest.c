@@ -382,6 +382,12 @@ ingest_act(struct ingest *in, const struct order_action *a)
 	writer_act(&in->writer, a);
 	if (a->gap)
 		ingest_tell_gap(in);
+	else if (a->step == ORDER_SNAPSHOT_ABANDON)
+		log_warn(
+		    "ingest.snapshot",
+		    "a snapshot of table \"%s\" was cut short by the connector's death: the table "
+		    "stays what was streamed. Ask for it again if you need it",
+		    in->stage->pipeline->tables[a->table].name);
 	else if (a->step == ORDER_END && a->reason[0] != '\0')
 		log_warn("ingest.incomplete", "%s", a->reason);
 	(void)FAULT("ingest.before_done");

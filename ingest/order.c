@@ -316,6 +316,7 @@ deed_step(enum deed deed)
 	    [DO_APPLY_ROW] = ORDER_APPLY,
 	    [DO_SNAPSHOT_BEGIN] = ORDER_SNAPSHOT_BEGIN,
 	    [DO_SNAPSHOT_END] = ORDER_SNAPSHOT_END,
+	    [DO_SNAPSHOT_ABANDON] = ORDER_SNAPSHOT_ABANDON,
 	    [DO_END] = ORDER_END,
 	    [DO_END_PLAIN] = ORDER_END,
 	    [DO_CUT] = ORDER_CUT,
@@ -344,6 +345,7 @@ order_step(struct order *o, int64_t now_ms, struct order_action *action)
 	if (o->applied_ms < 0)
 		o->applied_ms = o->row_ms = now_ms;
 	if (o->code == 0) {
+		order_snapshot_leave(o);
 		*todo = order_choose(o);
 		if (todo->deed == DO_WAIT && o->await_heads > 0 && !o->snapshot_open && o->cut)
 			await_check(o, todo);
@@ -528,6 +530,9 @@ order_done(struct order *o)
 		break;
 	case DO_SNAPSHOT_END:
 		order_snapshot_ended(o, o->todo.table);
+		break;
+	case DO_SNAPSHOT_ABANDON:
+		order_snapshot_abandoned(o, o->todo.table);
 		break;
 	case DO_END:
 	case DO_END_PLAIN:

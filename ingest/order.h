@@ -39,10 +39,11 @@ enum order_step {
 	ORDER_WAIT,  /* nothing to do before an event, an idle report or the deadline */
 	ORDER_APPLY, /* put the head of `partition` into the ring as CHANGE record(s) */
 	ORDER_DROP,  /* the head of `partition` changes nothing: repeat, tombstone, heartbeat */
-	ORDER_SNAPSHOT_BEGIN, /* of `table` */
-	ORDER_SNAPSHOT_END,   /* of `table` */
-	ORDER_END,            /* a whole transaction has been applied */
-	ORDER_CUT,            /* replay only: every partition has come to D */
+	ORDER_SNAPSHOT_BEGIN,   /* of `table` */
+	ORDER_SNAPSHOT_END,     /* of `table` */
+	ORDER_SNAPSHOT_ABANDON, /* of `table`: the connector died in it, and goes on without it */
+	ORDER_END,              /* a whole transaction has been applied */
+	ORDER_CUT,              /* replay only: every partition has come to D */
 	ORDER_REFUSE, /* cannot go on: exit with `code`, saying `reason` (partition, if it has one) */
 };
 

@@ -217,6 +217,46 @@ table_lacks_rows(const struct order_table *t)
 	return t->begun && t->partitions == 1 && t->more && !t->end_seen;
 }
 
+/*
+ * Whether the attempt is to replace what was there, and its end mark has not come: then silence ends
+ * nothing, and without that mark the table stays what it is. A first snapshot has nothing to lose: a
+ * connector that died in it takes it again before it streams.
+ */
+static bool
+table_lacks_end(const struct order *o, uint16_t table)
+{
+	const struct order_table *t = &o->tables[table];
+	bool known = t->closed.set;
+	for (unsigned i = 0; i < o->count; i++)
+		known |= o->partitions[i].at.table == table && o->partitions[i].at.mark.set;
+	return known && t->begun && t->more && !t->end_seen;
+}
+
+/*
+ * The connector streams, behind rows of its snapshot, whose end mark never came: it died in it (one that
+ * was asked for in mid-stream) and does not take it again. In other partitions the mark may still be on its way,
+ * until they stream too or are silent.
+ */
+static bool
+table_is_abandoned(const struct order *o, uint16_t table, int64_t *deadline)
+{
+	bool streams = false, all = true;
+	if (!table_lacks_end(o, table))
+		return false;
+	for (unsigned i = 0; i < o->count; i++) {
+		const struct order_partition *p = &o->partitions[i];
+		if (p->at.table != table)
+			continue;
+		bool stream = p->rows ? p->kind == HEAD_STREAM : head_is_past(o, p);
+		if (p->kind != HEAD_NONE && !stream)
+			return false;
+		streams |= p->rows && stream;
+		all &= stream || (!o->cut && p->arrived);
+	}
+	return streams &&
+	       (all || (o->cut && order_is_silent(o, o->row_ms, ORDER_SNAPSHOT_MS, deadline)));
+}
+
 static int64_t
 silence_needed(const struct order *o)
 {
@@ -249,6 +289,9 @@ snapshot_is_complete(struct order *o, int64_t *deadline)
 				return false;
 		return true;
 	}
+	for (unsigned i = 0; i < o->table_room; i++)
+		if (table_lacks_end(o, (uint16_t)i))
+			return false;
 	return order_is_silent(o, o->row_ms, silence_needed(o), deadline);
 }
 
@@ -257,8 +300,11 @@ struct todo
 order_snapshot_choose(struct order *o)
 {
 	const struct order_partition *due = NULL;
-	int64_t deadline;
-	struct todo todo;
+	int64_t deadline, abandoned = ORDER_NEVER;
+	struct todo todo = {.deed = DO_SNAPSHOT_ABANDON, .partition = -1};
+	for (; todo.table < o->table_room; todo.table++)
+		if (table_is_abandoned(o, todo.table, &abandoned))
+			return todo;
 	if (o->count == 1 && snapshot_is_complete(o, &deadline))
 		return order_snapshot_close(o);
 	for (unsigned i = 0; i < o->head_count; i++) {
@@ -284,7 +330,7 @@ order_snapshot_choose(struct order *o)
 		return order_snapshot_close(o);
 	if (deadline == ORDER_NEVER && o->tx_idle && !o->end_pending)
 		deadline = o->now_ms + 1000;
-	return order_wait(deadline);
+	return order_wait(deadline < abandoned ? deadline : abandoned);
 }
 
 struct todo
@@ -307,6 +353,16 @@ partition_close(struct order *o, struct order_partition *p, const struct order_t
 	order_classify(o, p);
 }
 
+static void
+snapshot_over(struct order *o)
+{
+	o->snapshot_open = o->closing = false;
+	for (unsigned i = 0; i < o->table_room; i++)
+		o->tables[i].first_seen = o->tables[i].end_seen = false;
+	if (o->cut)
+		o->loose = true;
+}
+
 void
 order_snapshot_ended(struct order *o, uint16_t table)
 {
@@ -322,10 +378,39 @@ order_snapshot_ended(struct order *o, uint16_t table)
 		open |= o->tables[i].begun;
 	if (open)
 		return;
-	o->snapshot_open = o->closing = false;
 	o->counters.snapshots++;
+	snapshot_over(o);
+}
+
+/*
+ * It stays open, for what the attempt has read of a keyed table was newer than what is streamed next:
+ * nothing is whole before the LSN of the snapshot.
+ */
+void
+order_snapshot_abandoned(struct order *o, uint16_t table)
+{
+	struct order_table *t = &o->tables[table];
+	t->begun = t->first_seen = t->more = false;
+	for (unsigned i = 0; i < o->count; i++) {
+		struct order_partition *p = &o->partitions[i];
+		if (p->at.table != table)
+			continue;
+		p->rows = false;
+		order_classify(o, p);
+	}
+}
+
+/* Whether the last attempt was abandoned, and what is streamed has come to where it had read. */
+void
+order_snapshot_leave(struct order *o)
+{
+	int64_t deadline;
+	if (!o->snapshot_open)
+		return;
 	for (unsigned i = 0; i < o->table_room; i++)
-		o->tables[i].first_seen = o->tables[i].end_seen = false;
-	if (o->cut)
-		o->loose = true;
+		if (o->tables[i].begun)
+			return;
+	if (!snapshot_is_complete(o, &deadline))
+		return;
+	snapshot_over(o);
 }

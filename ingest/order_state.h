@@ -65,6 +65,7 @@ enum deed { /* what order_done() has to note */
 	    DO_APPLY_ROW,   /* of the open snapshot */
 	    DO_SNAPSHOT_BEGIN,
 	    DO_SNAPSHOT_END,
+	    DO_SNAPSHOT_ABANDON,
 	    DO_END,       /* consumes the pending END */
 	    DO_END_PLAIN, /* does not */
 	    DO_CUT,
@@ -176,6 +177,8 @@ void order_snapshot_begun(struct order *, uint16_t table, const struct order_par
 void order_snapshot_applied(struct order *, struct order_partition *);
 void order_snapshot_passed(struct order *, struct order_partition *);
 void order_snapshot_ended(struct order *, uint16_t table);
+void order_snapshot_abandoned(struct order *, uint16_t table);
+void order_snapshot_leave(struct order *);
 
 /* order_token.c */
 struct transaction_position order_transaction_after(const struct order *);

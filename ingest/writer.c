@@ -225,7 +225,11 @@ writer_apply(struct writer *w, const struct order_action *a)
 static void
 writer_snapshot(struct writer *w, const struct order_action *a)
 {
-	enum snapshot_phase phase = a->step == ORDER_SNAPSHOT_BEGIN ? SNAPSHOT_BEGIN : SNAPSHOT_END;
+	enum snapshot_phase phase = SNAPSHOT_ABANDON;
+	if (a->step == ORDER_SNAPSHOT_BEGIN)
+		phase = SNAPSHOT_BEGIN;
+	else if (a->step == ORDER_SNAPSHOT_END)
+		phase = SNAPSHOT_END;
 	(void)FAULT(phase == SNAPSHOT_BEGIN ? "ingest.snapshot_begin" : "ingest.snapshot_end");
 	while (batch_put_snapshot(&w->ring, a->table, phase) != 0)
 		writer_refused(w, -1, WRITER_RECORD);
@@ -260,6 +264,7 @@ writer_act(struct writer *w, const struct order_action *a)
 		break;
 	case ORDER_SNAPSHOT_BEGIN:
 	case ORDER_SNAPSHOT_END:
+	case ORDER_SNAPSHOT_ABANDON:
 		writer_snapshot(w, a);
 		break;
 	case ORDER_END:

@@ -370,6 +370,21 @@ snapshot_begin(struct core *core, struct core_table *t)
 }
 
 static void
+snapshot_abandon(struct core *core, struct core_table *t)
+{
+	t->attempt_open = false;
+	if (t->rows != NULL) {
+		rows_attempt_end(t->rows);
+		return;
+	}
+	for (unsigned i = 0; i < t->view_count; i++) {
+		struct core_view *view = &core->views[t->views[i]];
+		groups_free(view->fresh);
+		view->fresh = NULL;
+	}
+}
+
+static void
 snapshot_end(struct core *core, struct core_table *t)
 {
 	struct rows_cursor cursor = {.started = false};
@@ -400,14 +415,16 @@ core_snapshot(struct core *core, unsigned input, const struct ring_record *recor
 	if (!batch_get_snapshot(record, &index, &phase) ||
 	    (t = core_table(core, input, index)) == NULL)
 		return core_corrupt(core, input, "a snapshot mark that is not well formed");
-	if (phase == SNAPSHOT_END && !t->attempt_open)
+	if (phase != SNAPSHOT_BEGIN && !t->attempt_open)
 		return core_corrupt(core, input, "the end of a snapshot that had not begun");
 	if (FAULT("reduce.snapshot"))
 		return core_fail(core, EXIT_TEMPORARY, "reduce.fault", "fault at a snapshot mark");
 	if (phase == SNAPSHOT_BEGIN)
 		snapshot_begin(core, t);
-	else
+	else if (phase == SNAPSHOT_END)
 		snapshot_end(core, t);
+	else
+		snapshot_abandon(core, t);
 	return CORE_OK;
 }
 

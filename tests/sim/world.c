@@ -18,8 +18,9 @@
 void
 trace_action(const struct world *w, const struct ingest_fake *in, const struct order_action *a)
 {
-	static const char *const names[] = {"wait",         "apply", "drop", "SNAPSHOT BEGIN",
-					    "SNAPSHOT END", "END",   "CUT",  "refuse"};
+	static const char *const names[] = {
+	    "wait", "apply", "drop",  "SNAPSHOT BEGIN", "SNAPSHOT END", "SNAPSHOT ABANDON",
+	    "END",  "CUT",   "refuse"};
 	printf("  %" PRId64 " ingest %u: %s", w->now_ms, in->stage.server, names[a->step]);
 	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
 		printf("%s t%u[%d] offset %" PRId64, a->repeat ? " (repeat)" : "",

@@ -163,6 +163,13 @@ stack_choose_ports()
 	END
 }
 
+# stack_choose_port: in $port, a free one for a server that no stack has: below that range too, among those
+# of the ten that stacks leave.
+stack_choose_port()
+{
+	while port=$((20005 + RANDOM % 1200 * 10 + RANDOM % 5)) && ! stack_port_free "$port"; do :; done
+}
+
 stack_configure_pg()
 {
 	local as=()

@@ -8,7 +8,7 @@ sql 'CREATE TABLE items (id integer PRIMARY KEY, k text);
     INSERT INTO items SELECT i, i % 5 FROM generate_series(-10, -1) i'
 stack_connector "$NAME" public.items >/dev/null || not_ok 'connector'
 answer='SELECT k, count(*) AS n FROM items GROUP BY k'
-while port=$((33000 + RANDOM % 20000)) && ! stack_port_free "$port"; do :; done
+stack_choose_port
 PGPORT=$port pipeline <<END
 CREATE FOREIGN TABLE items (id integer PRIMARY KEY, k text)
   SERVER kafka OPTIONS (topic '$NAME.public.items');

@@ -29,7 +29,7 @@ for round in 1 2 3; do
 	sleep 1
 	if ((round == 2)); then
 		kill -KILL "$tallyd"
-		await 10 test -z "$(pgrep -P "$tallyd")"
+		await 10 eval '[[ -z $(pgrep -P "$tallyd") ]]'
 	else
 		tallyd_stop
 	fi

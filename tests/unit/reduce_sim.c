@@ -164,12 +164,27 @@ keyless_change(struct sim *s, struct sim_source *source)
 	}
 }
 
+/* What was there before the snapshot, with what it has read of a keyed table. */
+static void
+snapshot_merge(struct sim_source *source, unsigned server)
+{
+	struct sim_state *before = &source->before;
+
+	for (unsigned i = 0; server == 0 && i < source->now.count; i++) {
+		unsigned at = state_find(before, source->now.rows[i].values[MODEL_ID].i);
+		before->rows[at] = source->now.rows[i];
+		before->count += at == before->count;
+	}
+}
+
 static void
 snapshot_begin(struct sim_source *source, unsigned server)
 {
 	/* What the snapshot reads is all there is; rows unread are gone. */
 	if (!source->snapshot)
 		source->before = source->now;
+	else
+		snapshot_merge(source, server);
 	source->now.count = 0;
 	source->snapshot = true;
 	cr_assert_eq(batch_put_snapshot(&source->pen, (uint16_t)server, SNAPSHOT_BEGIN), 0);
@@ -197,10 +212,18 @@ source_log(struct sim_source *source)
 }
 
 static void
-source_end(struct sim_source *source, unsigned server)
+source_end(struct sim *s, struct sim_source *source, unsigned server)
 {
+	enum snapshot_phase phase =
+	    model_random(&s->random, 3) > 0 ? SNAPSHOT_END : SNAPSHOT_ABANDON;
+
 	if (source->snapshot)
-		cr_assert_eq(batch_put_snapshot(&source->pen, (uint16_t)server, SNAPSHOT_END), 0);
+		cr_assert_eq(batch_put_snapshot(&source->pen, (uint16_t)server, phase), 0);
+	if (source->snapshot && phase == SNAPSHOT_ABANDON) {
+		snapshot_merge(source, server);
+		source->before.next = source->now.next;
+		source->now = source->before;
+	}
 	source->open = source->snapshot = false;
 	source->now.next++;
 	reduce_sim_put_end(&source->pen, RECORD_END, server, source->now.next);
@@ -221,7 +244,7 @@ source_write(struct sim *s, unsigned server)
 		if (model_random(&s->random, 12) == 0)
 			snapshot_begin(source, server);
 	} else if (source->left == 0) {
-		source_end(source, server);
+		source_end(s, source, server);
 	} else {
 		source->left--;
 		if (source->snapshot && model_random(&s->random, 15) == 0)

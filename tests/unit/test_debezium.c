@@ -595,7 +595,7 @@ place_of(const char *columns, const char *value)
 	return a.event.place;
 }
 
-#define SOURCE(members) "{\"source\":{" members "},\"after\":{\"a\":1},\"op\":\"c\"}"
+#define SOURCE(members) "{\"source\":{" members "},\"after\":{\"a\":1},\"op\":\"r\"}"
 
 /* Names whose JSON form has escapes, and a name that looks like the escaped form of another. */
 Test(debezium, member_names_may_have_escapes)
@@ -659,6 +659,11 @@ Test(debezium, the_place_of_an_event)
 	cr_assert_eq(p.snapshot, SNAPSHOT_LAST);
 	p = place_of("a:integer", SOURCE("\"snapshot\":true,\"lsn\":null,\"txId\":null"));
 	cr_assert(!p.has_sequences && p.snapshot == SNAPSHOT_TRUE && p.xid == 0);
+	/* What a connector streams after a death in a snapshot. */
+	p = place_of(
+	    "a:integer",
+	    "{\"source\":{\"snapshot\":\"true\",\"lsn\":7},\"op\":\"c\",\"after\":{\"a\":1}}");
+	cr_assert(p.kind == EVENT_CHANGE && p.snapshot == SNAPSHOT_FALSE && p.lsn == 7);
 	p = place_of("a:integer", "{\"ts_ms\":77}");
 	cr_assert(p.kind == EVENT_NOTHING && p.source_ms == 77);
 	p = place_of("a:integer", "{\"op\":\"m\",\"message\":{\"prefix\":\"p\"}}");

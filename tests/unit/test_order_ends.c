@@ -198,3 +198,60 @@ Test(order_ends, before_a_snapshot_is_before_it)
 	cr_assert_eq(offered(o, 0, place(100, 101, 7), &a), ORDER_APPLY); /* and goes on in it */
 	order_free(o);
 }
+
+/*
+ * A connector that died in a snapshot it was asked for in mid-stream takes no other: silence ends nothing,
+ * and what it streams then ends the attempt; repeats are known as before it.
+ */
+Test(order_ends, cut_short_in_mid_stream)
+{
+	struct order_action a;
+	struct order *o = order_of(ORDER_NONE, 1);
+	cr_assert_eq(offered(o, 0, place(100, 101, 0), &a), ORDER_APPLY);
+	o = begin_anew(o, &a);
+	cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 200, 7, 1), &a), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
+	cr_assert_eq(offered(o, 0, row(SNAPSHOT_TRUE, 200, 7, 2), &a), ORDER_APPLY);
+	for (int64_t now_ms = 0; now_ms < 100000; now_ms += 1000) {
+		order_idle(o, 0, 3, now_ms);
+		cr_assert_eq(stepped(o, now_ms, &a), ORDER_WAIT);
+	}
+	cr_assert_eq(offered(o, 0, place(90, 91, 3), &a), ORDER_SNAPSHOT_ABANDON);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_DROP);
+	cr_assert(a.repeat);
+	/* Older than the snapshot, so not whole with what that has read. */
+	cr_assert_eq(offered(o, 0, place(150, 151, 4), &a), ORDER_APPLY);
+	cr_assert_not(order_whole(o));
+	cr_assert_eq(stepped(o, 0, &a), ORDER_WAIT);
+	cr_assert_eq(offered(o, 0, place(210, 211, 5), &a), ORDER_END);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_END);
+	cr_assert(order_whole(o));
+	order_free(o);
+}
+
+/* The end mark may be in the other partition: it must stream too, or be silent. */
+Test(order_ends, cut_short_over_two_partitions)
+{
+	for (int silent = 0; silent < 2; silent++) {
+		struct order_action a;
+		struct order *o = order_of(ORDER_NONE, 2);
+		order_idle(o, 1, 0, 0);
+		cr_assert_eq(offered(o, 0, place(100, 101, 0), &a), ORDER_APPLY);
+		o = begin_anew(o, &a);
+		cr_assert_eq(offered(o, 0, row(SNAPSHOT_FIRST, 200, 7, 1), &a),
+			     ORDER_SNAPSHOT_BEGIN);
+		cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
+		cr_assert_eq(offered(o, 1, row(SNAPSHOT_TRUE, 200, 7, 0), &a), ORDER_APPLY);
+		cr_assert_eq(offered(o, 0, place(210, 211, 2), &a), ORDER_WAIT);
+		if (silent == 1) {
+			order_idle(o, 1, 1, 4000);
+			cr_assert_eq(stepped(o, 4000, &a), ORDER_WAIT);
+			order_idle(o, 1, 1, 6000);
+			cr_assert_eq(stepped(o, 6000, &a), ORDER_SNAPSHOT_ABANDON);
+		} else {
+			cr_assert_eq(offered(o, 1, place(220, 221, 1), &a), ORDER_SNAPSHOT_ABANDON);
+		}
+		order_free(o);
+	}
+}

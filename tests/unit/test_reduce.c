@@ -429,6 +429,9 @@ Test(reduce, corrupt_records_mean_a_full_recovery)
 	case_init(&s);
 	cr_assert_eq(batch_put_snapshot(&s.source[0].ring, 0, SNAPSHOT_END), 0);
 	refused(&s, 0, EXIT_RECOVER, "had not begun");
+	case_init(&s);
+	cr_assert_eq(batch_put_snapshot(&s.source[0].ring, 0, SNAPSHOT_ABANDON), 0);
+	refused(&s, 0, EXIT_RECOVER, "had not begun");
 }
 
 Test(reduce, a_column_left_out_needs_an_earlier_row)
