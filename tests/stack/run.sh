@@ -32,13 +32,14 @@ run_test()
 	local name=$1 started=$SECONDS status limit
 	limit=$(sed -n 's/^# limit: \([0-9]*\) s$/\1/p' "tests/stack/test_$name.sh")
 	limit=${TEST_LIMIT:-${limit:-300}}
-	rm -f "$logs/$name.log" # another run may be writing its own ones beside
+	rm -f "$logs/$name.log" "$logs/$name.failed" # another run may be writing its own ones beside
 	# A shared stack dies with this shell; a test's own stack with the test.
 	timeout -k 20 "$limit" bash "tests/stack/test_$name.sh" >"$logs/$name.log" 2>&1 </dev/null
 	status=$?
 	if ((status != 0)) || ! grep -q '^[0-9]* passed, 0 failed$' "$logs/$name.log"; then
 		sed "s/^/$name: /" "$logs/$name.log"
 		((status != 124 && status != 137)) || echo "$name: not ok - ends within $limit s"
+		touch "$logs/$name.failed"
 	fi
 	printf '  %-20s %s (%d s)\n' "$name" "$(tail -n 1 "$logs/$name.log")" $((SECONDS - started))
 }
@@ -59,6 +60,7 @@ for name in "${names[@]}"; do
 	read -r p f <<<"$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$logs/$name.log" | tail -n 1)"
 	# A test that was cut short counts what it had shown, and one failure.
 	[[ -n ${f-} ]] || { p=$(grep -c '^ok ' "$logs/$name.log"); f=1; }
+	[[ ! -e $logs/$name.failed ]] || ((f > 0)) || f=1
 	passed=$((passed + p)) failed=$((failed + f))
 done
 echo "$passed passed, $failed failed"
