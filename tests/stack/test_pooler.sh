@@ -38,7 +38,8 @@ pooler()
 	} >"$WORK/pgbouncer.ini"
 	chmod 644 "$WORK/users" "$WORK/pgbouncer.ini"
 	((EUID != 0)) || as=(setpriv --reuid=postgres --regid=postgres --init-groups)
-	setpriv --pdeathsig KILL "${as[@]}" pgbouncer -q "$WORK/pgbouncer.ini" >"$WORK/pgbouncer.log" 2>&1 &
+	# The death signal last: a change of user forgets it.
+	"${as[@]}" setpriv --pdeathsig KILL pgbouncer -q "$WORK/pgbouncer.ini" >"$WORK/pgbouncer.log" 2>&1 &
 	pooler=$!
 	# No question: it would take the only backend of a small pool.
 	await 10 eval '! stack_port_free "$pooler_port"' || not_ok "$1: pgbouncer runs"
