@@ -210,11 +210,18 @@ head_is_due(const struct order *o, const struct order_partition *p)
 	return (p->head.has_sequence && p->head.sequence < o->tx.last) || end_never_comes(o);
 }
 
+/* The connector gives end marks, and that of the open attempt has not come. */
+static bool
+table_lacks_mark(const struct order_table *t)
+{
+	return t->begun && t->more && !t->end_seen;
+}
+
 /* One partition has its rows in the connector's order: the end mark is then still to come. */
 static bool
 table_lacks_rows(const struct order_table *t)
 {
-	return t->begun && t->partitions == 1 && t->more && !t->end_seen;
+	return t->partitions == 1 && table_lacks_mark(t);
 }
 
 /*
@@ -226,16 +233,18 @@ static bool
 table_lacks_end(const struct order *o, uint16_t table)
 {
 	const struct order_table *t = &o->tables[table];
-	bool known = t->closed.set;
+	if (!table_lacks_mark(t) || t->closed.set)
+		return table_lacks_mark(t);
 	for (unsigned i = 0; i < o->count; i++)
-		known |= o->partitions[i].at.table == table && o->partitions[i].at.mark.set;
-	return known && t->begun && t->more && !t->end_seen;
+		if (o->partitions[i].at.table == table && o->partitions[i].at.mark.set)
+			return true;
+	return false;
 }
 
 /*
- * The connector streams, behind rows of its snapshot, whose end mark never came: it died in it (one that
- * was asked for in mid-stream) and does not take it again. In other partitions the mark may still be on its way,
- * until they stream too or are silent.
+ * The connector streams, behind rows of its snapshot, whose end mark never came: it died in it (one
+ * that was asked for in mid-stream) and does not take it again. In other partitions the mark may
+ * still be on its way, until they stream too or are silent.
  */
 static bool
 table_is_abandoned(const struct order *o, uint16_t table, int64_t *deadline)
@@ -302,7 +311,7 @@ order_snapshot_choose(struct order *o)
 	const struct order_partition *due = NULL;
 	int64_t deadline, abandoned = ORDER_NEVER;
 	struct todo todo = {.deed = DO_SNAPSHOT_ABANDON, .partition = -1};
-	for (; todo.table < o->table_room; todo.table++)
+	for (; o->snapshot_heads == 0 && todo.table < o->table_room; todo.table++)
 		if (table_is_abandoned(o, todo.table, &abandoned))
 			return todo;
 	if (o->count == 1 && snapshot_is_complete(o, &deadline))
@@ -405,7 +414,7 @@ void
 order_snapshot_leave(struct order *o)
 {
 	int64_t deadline;
-	if (!o->snapshot_open)
+	if (!o->snapshot_open || o->snapshot_heads > 0)
 		return;
 	for (unsigned i = 0; i < o->table_room; i++)
 		if (o->tables[i].begun)

@@ -268,8 +268,7 @@ source_prove_queue(struct source *s, unsigned queue, struct record_check *before
 	enum kafka_next next = kafka_peek(s->kafka, queue, &m, &end);
 	if (next == KAFKA_NOTHING)
 		return false;
-	bool there = next == KAFKA_MESSAGE && m.offset == before->offset;
-	if (there) {
+	if (next == KAFKA_MESSAGE && m.offset == before->offset) {
 		source_check_hash(s, queue, m.offset, source_hash(&m));
 		(void)FAULT("ingest.record_before");
 		kafka_take(s->kafka, queue);

@@ -354,34 +354,30 @@ core_change(struct core *core, unsigned input, const struct ring_record *record)
 	return core_corrupt(core, input, "a change of an unknown kind");
 }
 
+/* The open attempt, if there is one, ends, and what is of it alone is dropped. */
 static void
-snapshot_begin(struct core *core, struct core_table *t)
-{
-	t->attempt_open = true;
-	if (t->rows != NULL) {
-		rows_attempt_begin(t->rows);
-		return;
-	}
-	for (unsigned i = 0; i < t->view_count; i++) {
-		struct core_view *view = &core->views[t->views[i]];
-		groups_free(view->fresh);
-		view->fresh = groups_new(&core->pipeline->views[t->views[i]], t->table);
-	}
-}
-
-static void
-snapshot_abandon(struct core *core, struct core_table *t)
+snapshot_close(struct core *core, struct core_table *t)
 {
 	t->attempt_open = false;
-	if (t->rows != NULL) {
+	if (t->rows != NULL)
 		rows_attempt_end(t->rows);
-		return;
-	}
 	for (unsigned i = 0; i < t->view_count; i++) {
 		struct core_view *view = &core->views[t->views[i]];
 		groups_free(view->fresh);
 		view->fresh = NULL;
 	}
+}
+
+static void
+snapshot_begin(struct core *core, struct core_table *t)
+{
+	snapshot_close(core, t);
+	t->attempt_open = true;
+	if (t->rows != NULL)
+		rows_attempt_begin(t->rows);
+	for (unsigned i = 0; t->rows == NULL && i < t->view_count; i++)
+		core->views[t->views[i]].fresh =
+		    groups_new(&core->pipeline->views[t->views[i]], t->table);
 }
 
 static void
@@ -390,19 +386,13 @@ snapshot_end(struct core *core, struct core_table *t)
 	struct rows_cursor cursor = {.started = false};
 	struct row *row;
 
-	t->attempt_open = false;
-	if (t->rows != NULL) {
-		while ((row = rows_stale(t->rows, &cursor)) != NULL)
-			core_remove(core, t, row);
-		rows_attempt_end(t->rows);
-		return;
-	}
-	for (unsigned i = 0; i < t->view_count; i++) {
+	while (t->rows != NULL && (row = rows_stale(t->rows, &cursor)) != NULL)
+		core_remove(core, t, row);
+	for (unsigned i = 0; t->rows == NULL && i < t->view_count; i++) {
 		struct core_view *view = &core->views[t->views[i]];
 		groups_replace(view->groups, view->fresh);
-		groups_free(view->fresh);
-		view->fresh = NULL;
 	}
+	snapshot_close(core, t);
 }
 
 static enum core_result
@@ -424,7 +414,7 @@ core_snapshot(struct core *core, unsigned input, const struct ring_record *recor
 	else if (phase == SNAPSHOT_END)
 		snapshot_end(core, t);
 	else
-		snapshot_abandon(core, t);
+		snapshot_close(core, t);
 	return CORE_OK;
 }
 

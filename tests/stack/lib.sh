@@ -215,6 +215,34 @@ log_has()
 	grep -qs -- "$2" "$WORK/$1.log"
 }
 
+# topic_end TOPIC: the offset that its next message will get, of partition 0.
+topic_end()
+{
+	kcat -q -Q -b "$BOOTSTRAP" -t "$1:0:-1" 2>/dev/null | grep -o '[0-9]*$'
+}
+
+# grown TOPIC COUNT: whether more messages than that have come since it ended at $start.
+grown()
+{
+	local end
+	end=$(topic_end "$1")
+	((${end:-0} > start + $2))
+}
+
+# load_amid_kills FILE SECONDS: run it, and every so often kill ingest: three times before it is over.
+load_amid_kills()
+{
+	local load _
+	stack_psql -f "$1" >/dev/null &
+	load=$!
+	for _ in 1 2 3; do
+		sleep "$2"
+		stage_kill ingest
+	done
+	kill -0 "$load" 2>/dev/null && ok 'ingest is killed three times in mid-load' || not_ok 'the load lasts longer'
+	wait "$load"
+}
+
 # live TABLE COLUMNS: SQL for the rows that are live now, folded by diff.
 live()
 {

@@ -117,14 +117,7 @@ for ((i = 1; i <= 1500; i++)); do
 		echo "UPDATE $kind SET balance = balance - $i WHERE id = $a; UPDATE $kind SET balance = balance + $i WHERE id = $b;"
 	done | (echo 'BEGIN;'; cat; echo 'COMMIT; SELECT pg_sleep(0.003);')
 done >"$WORK/load.sql"
-stack_psql -f "$WORK/load.sql" >/dev/null &
-load=$!
-for _ in 1 2 3; do
-	sleep 1.5
-	stage_kill ingest
-done
-kill -0 "$load" 2>/dev/null && ok 'ingest is killed three times in mid-load' || not_ok 'the load lasts longer'
-wait "$load"
+load_amid_kills "$WORK/load.sql" 1.5
 answers 'after 1,500 transfers'
 for kind in keyed keyless; do
 	is "$kind: the total was the same in every commit" "$(sql "SELECT count(*) FROM total_$kind")" 1

@@ -78,14 +78,6 @@ answers 'the snapshot' whole plain
 
 # ---- killed in mid-load ------------------------------------------------------------------------
 
-topic_end() # TOPIC
-{
-	kcat -q -Q -b "$BOOTSTRAP" -t "$1:0:-1" 2>/dev/null | grep -o '[0-9]*$'
-}
-grown() # COUNT: since $start
-{
-	(($(topic_end whole.public.keyed) > start + $1))
-}
 for round in 1 2 3; do
 	loads=()
 	start=$(topic_end whole.public.keyed)
@@ -93,7 +85,7 @@ for round in 1 2 3; do
 		stack_psql -c "CALL load(100, $first)" >/dev/null &
 		loads+=($!)
 	done
-	await 60 grown $((round * 400)) && ok "Connect is killed in mid-transaction, after $(topic_end whole.public.keyed) events" ||
+	await 60 grown whole.public.keyed $((round * 400)) && ok "Connect is killed in mid-transaction, after $(topic_end whole.public.keyed) events" ||
 	    not_ok 'the load arrives'
 	stack_kill connect
 	wait "${loads[@]}"

@@ -43,16 +43,7 @@ answers() # TEXT
 		comes_equal "$1" "all_$view" n,total "SELECT count(*), sum(amount) FROM $view"
 	done
 }
-topic_end()
-{
-	kcat -q -Q -b "$BOOTSTRAP" -t "$NAME.public.items:0:-1" 2>/dev/null | grep -o '[0-9]*$'
-}
-grown() # COUNT: since $start
-{
-	local end
-	end=$(topic_end)
-	((${end:-0} > start + $1))
-}
+topic=$NAME.public.items
 number=0
 signal() # SNAPSHOT TABLE [MORE]
 {
@@ -68,9 +59,9 @@ unseen() # SQL
 }
 cut_short() # TEXT COUNT: Connect, once so many messages came since $start
 {
-	await 60 grown "$2" || not_ok "$1: it begins"
+	await 60 grown "$topic" "$2" || not_ok "$1: it begins"
 	stack_kill connect
-	(($(topic_end) < start + rows)) && ok "$1: cut short after $(($(topic_end) - start)) of $rows rows" ||
+	(($(topic_end "$topic") < start + rows)) && ok "$1: cut short after $(($(topic_end "$topic") - start)) of $rows rows" ||
 	    not_ok "$1: it was over already"
 	stack_restart connect || not_ok 'Connect comes back'
 }
@@ -103,7 +94,7 @@ answers 'and one without a key'
 sql 'UPDATE items SET grp = 12 WHERE id = 2; DELETE FROM items WHERE id = 3; DELETE FROM loose WHERE id < 4'
 answers 'changes after them'
 
-start=$(topic_end)
+start=$(topic_end "$topic")
 rows=$(sql 'SELECT count(*) FROM items')
 signal blocking items
 cut_short 'a blocking snapshot' 2000
@@ -123,16 +114,10 @@ for ((i = 1; i <= 600; i++)); do
 	    UPDATE items SET amount = amount + $i WHERE id = $((id + 1)); DELETE FROM items WHERE id = $((i * 90));
 	    INSERT INTO items VALUES ($((200000 + i)), 3, $i); COMMIT; SELECT pg_sleep(0.005);"
 done >"$WORK/load.sql"
-start=$(topic_end)
+start=$(topic_end "$topic")
 signal incremental items
-stack_psql -f "$WORK/load.sql" >/dev/null &
-load=$!
-for _ in 1 2 3; do
-	sleep 0.7
-	stage_kill ingest
-done
-wait "$load"
-grown 5000 && ok 'the snapshot goes on beside the load' || not_ok 'the snapshot goes on beside the load'
+load_amid_kills "$WORK/load.sql" 0.7
+grown "$topic" 5000 && ok 'the snapshot goes on beside the load' || not_ok 'the snapshot goes on beside the load'
 answers 'an incremental snapshot beside a load'
 tallyd_stop
 tallyd_start again
