@@ -28,14 +28,20 @@ LDFLAGS_tsan    := -fsanitize=thread
 ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 
 COMMON := \
+	common/array.c \
 	common/batch.c \
 	common/board.c \
+	common/calendar.c \
+	common/column.c \
 	common/decimal.c \
 	common/decimal_text.c \
 	common/expr.c \
 	common/fault.c \
 	common/image.c \
+	common/inet.c \
+	common/interval.c \
 	common/json.c \
+	common/jsonb.c \
 	common/log.c \
 	common/pack.c \
 	common/pipeline.c \
@@ -43,7 +49,8 @@ COMMON := \
 	common/position.c \
 	common/ring.c \
 	common/stage.c \
-	common/value.c
+	common/value.c \
+	common/value_text.c
 
 SUPERVISOR := \
 	supervisor/check.c \
@@ -55,6 +62,7 @@ SUPERVISOR := \
 	supervisor/parse_declare.c \
 	supervisor/parse_source.c \
 	supervisor/parse_table.c \
+	supervisor/parse_type.c \
 	supervisor/parse_view.c \
 	supervisor/parse_where.c \
 	supervisor/reload.c \

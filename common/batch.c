@@ -38,7 +38,7 @@ batch_change_bound(const struct value *values, unsigned count)
 
 	for (unsigned i = 0; i < count; i++) {
 		bound += VALUE_HEAD;
-		if (values[i].kind == VALUE_TEXT || values[i].kind == VALUE_DECIMAL)
+		if (value_has_bytes(&values[i]))
 			bound += values[i].len;
 	}
 	return bound;

@@ -2,6 +2,7 @@
  * decimal.c - sums and quotients: 128 bits, and a big integer where they do not suffice.
  */
 #include <gmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,7 +185,8 @@ struct decimal_sum { /* the value is (big ? large : small) * 10^-scale */
 	bool big;
 	int scale; /* only grows until the sum is cleared */
 	unsigned scales, room;
-	struct scale_count *list; /* how many numbers of each scale are in the sum; no zeros */
+	/* How many numbers of each scale are in the sum; no zeros. Special values have scales of their own. */
+	struct scale_count *list;
 	struct scale_count first; /* what list points to while one is enough */
 };
 
@@ -216,6 +218,13 @@ decimal_sum_free(struct decimal_sum *sum)
 	decimal_sum_clear(sum);
 	free(sum);
 }
+
+/* What stands for a scale in the list of counts: such a value is in no digits. */
+enum {
+	SCALE_NAN = -1,
+	SCALE_INFINITY = -2,
+	SCALE_MINUS_INFINITY = -3,
+};
 
 static void
 sum_count(struct decimal_sum *sum, int scale, int64_t times)
@@ -371,6 +380,15 @@ decimal_sum_add(struct decimal_sum *sum, const char *text, size_t len, int64_t t
 {
 	struct parts parts = decimal_split(text, len);
 	int128 value = 0;
+
+	if (decimal_is_special(text, len)) {
+		sum_settle(sum,
+			   text[0] == 'N'   ? SCALE_NAN
+			   : text[0] == '-' ? SCALE_MINUS_INFINITY
+					    : SCALE_INFINITY,
+			   times);
+		return;
+	}
 	bool fits = parts.whole_len + parts.fraction_len <= SMALL_DIGITS;
 
 	if (fits) {
@@ -395,6 +413,22 @@ decimal_sum_scale(const struct decimal_sum *sum)
 	return scale;
 }
 
+/* What the special values in it make of the sum; NULL: there are none. */
+static const char *
+sum_special(const struct decimal_sum *sum)
+{
+	int64_t nan = 0, infinity = 0, minus = 0;
+
+	for (unsigned i = 0; i < sum->scales; i++) {
+		nan += sum->list[i].scale == SCALE_NAN ? sum->list[i].count : 0;
+		infinity += sum->list[i].scale == SCALE_INFINITY ? sum->list[i].count : 0;
+		minus += sum->list[i].scale == SCALE_MINUS_INFINITY ? sum->list[i].count : 0;
+	}
+	if (nan > 0 || (infinity > 0 && minus > 0))
+		return "NaN";
+	return infinity > 0 ? "Infinity" : minus > 0 ? "-Infinity" : NULL;
+}
+
 /* Digits of the unscaled sum: in buf, or on the heap when they do not fit it. */
 static char *
 sum_digits(const struct decimal_sum *sum, char *buf, size_t size, size_t *n, bool *negative)
@@ -412,8 +446,12 @@ size_t
 decimal_sum_print(const struct decimal_sum *sum, char *buf, size_t size)
 {
 	char local[DECIMAL_TEXT_MAX];
+	const char *special = sum_special(sum);
 	size_t n, len;
 	bool negative;
+
+	if (special != NULL)
+		return (size_t)snprintf(buf, size, "%s", special);
 	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
 
 	len = decimal_place(negative, digits, n, (size_t)sum->scale, (size_t)decimal_sum_scale(sum),
@@ -429,6 +467,10 @@ decimal_sum_int(const struct decimal_sum *sum, int64_t *out)
 	char local[DECIMAL_TEXT_MAX];
 	size_t n, scale = (size_t)sum->scale;
 	bool negative, fits = true;
+
+	for (unsigned i = 0; i < sum->scales; i++)
+		if (sum->list[i].scale < 0)
+			return false;
 	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
 
 	for (; fits && scale > 0 && n > 0; scale--, n--)
@@ -523,9 +565,13 @@ decimal_sum_average(const struct decimal_sum *sum, int64_t count, char *buf, siz
 {
 	char local[DECIMAL_TEXT_MAX], *digits = local;
 	bool negative = sum->big ? mpz_sgn(sum->large) < 0 : sum->small < 0;
-	int scale = average_scale(sum, count);
+	const char *special = sum_special(sum);
 	uint128 quotient;
 	size_t n;
+
+	if (special != NULL)
+		return (size_t)snprintf(buf, size, "%s", special);
+	int scale = average_scale(sum, count);
 
 	if (divide_small(sum, count, scale, &quotient)) {
 		n = digits_print(quotient, digits);
@@ -603,7 +649,7 @@ sum_unpack(struct decimal_sum *sum, struct unpack *u)
 	sum->scale = (int)scale;
 	for (uint32_t i = 3; i < fields; i += 2) {
 		int64_t one = unpack_int(u), count = unpack_int(u);
-		if (u->bad || one < 0 || one > scale || count == 0)
+		if (u->bad || one < SCALE_MINUS_INFINITY || one > scale || count == 0)
 			return false;
 		sum_count(sum, (int)one, count);
 	}

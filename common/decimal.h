@@ -3,7 +3,8 @@
  *
  * Canonical text: "-"? digits ("." digits)?; no exponent, no plus, no leading zero before another
  * digit, never "-0"; trailing zeros are kept, for they are the value's scale. "12.30" and "12.3"
- * are equal as numbers and differ in scale, as in PostgreSQL.
+ * are equal as numbers and differ in scale, as in PostgreSQL. Or one of PostgreSQL's special values:
+ * "NaN", "Infinity", "-Infinity", in that order from the greatest, with all numbers between the infinities.
  */
 #ifndef DECIMAL_H
 #define DECIMAL_H
@@ -20,10 +21,23 @@ struct unpack;
 
 /*
  * Rewrite a JSON or SQL number ("1E-7", "+01.50", "-0.0") as canonical text.
- * Returns the length, or 0 when it is no finite decimal number or does not fit. A NUL follows where
+ * "nan", "inf" and "infinity" are read in any case. Returns the length, or 0 when it is no number or does not fit. A NUL follows where
  * buf has room for it.
  */
 size_t decimal_canonical(const char *text, size_t len, char *buf, size_t size);
+
+/* Whether a text is canonical, of at most DECIMAL_DIGITS_MAX digits. */
+bool decimal_is_canonical(const char *text, size_t len);
+
+/* Of a canonical text: is it one of the special values? */
+bool decimal_is_special(const char *text, size_t len);
+
+/* The nearest double or float; infinite beyond their range. */
+double decimal_to_double(const char *text, size_t len);
+float decimal_to_float(const char *text, size_t len);
+
+/* The value times 10^scale, when that is an integer of 64 bits. */
+bool decimal_to_int(const char *text, size_t len, int scale, int64_t *out);
 
 /*
  * Canonical text of unscaled * 10^-scale; unscaled is a big-endian two's-complement integer, the
@@ -44,7 +58,9 @@ int decimal_scale(const char *text, size_t len);
 /*
  * An exact running sum. 128-bit while that suffices, then a big integer: adding and taking away
  * never rounds, never overflows and does not depend on the order. It also knows the largest scale
- * among the numbers now in it, which is the display scale of PostgreSQL's own sum.
+ * among the numbers now in it, which is the display scale of PostgreSQL's own sum. Special values
+ * are counted apart, so they can be taken back too; while some are in it the sum is what PostgreSQL
+ * makes of them: NaN, or the infinity, or NaN of both infinities.
  */
 struct decimal_sum;
 

@@ -2,7 +2,9 @@
  * decimal_text.c - canonical text: read from what others write, compared, hashed.
  */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/decimal_text.h"
 #include "common/value.h"
@@ -77,13 +79,63 @@ number_read(struct number *number, const char *text, size_t len)
 	return true;
 }
 
+/* Class of a canonical text in PostgreSQL's order: -1, 1 and 2 are special. */
+static int
+decimal_class(const char *text, size_t len)
+{
+	char last = len > 0 ? text[len - 1] : '0';
+
+	if (last == 'N')
+		return 2;
+	return last != 'y' ? 0 : text[0] == '-' ? -1 : 1;
+}
+
+bool
+decimal_is_special(const char *text, size_t len)
+{
+	return decimal_class(text, len) != 0;
+}
+
+/* The special value that a text names; NULL: none. */
+static const char *
+special_read(const char *text, size_t len)
+{
+	bool minus = len > 0 && text[0] == '-';
+	size_t sign = minus || (len > 0 && text[0] == '+');
+
+	if (len == 3 && strncasecmp(text, "nan", 3) == 0)
+		return "NaN";
+	text += sign;
+	len -= sign;
+	if ((len == 3 && strncasecmp(text, "inf", 3) == 0) ||
+	    (len == 8 && strncasecmp(text, "infinity", 8) == 0))
+		return minus ? "-Infinity" : "Infinity";
+	return NULL;
+}
+
+static size_t
+special_canonical(const char *text, size_t len, char *buf, size_t size)
+{
+	const char *special = special_read(text, len);
+	size_t need = special != NULL ? strlen(special) : 0;
+
+	if (need == 0 || need > size)
+		return 0;
+	memcpy(buf, special, need);
+	if (need < size)
+		buf[need] = '\0';
+	return need;
+}
+
 size_t
 decimal_canonical(const char *text, size_t len, char *buf, size_t size)
 {
 	struct number number;
 
-	if (len > INT32_MAX || !number_read(&number, text, len))
+	if (len > INT32_MAX)
 		return 0;
+	if (!number_read(&number, text, len))
+		return special_canonical(text, len, buf, size);
 	bool zero = number.first == number.n;
 	long whole = !zero && number.point > number.first ? number.point - number.first : 0;
 	long scale = number.n > number.point ? number.n - number.point : 0;
@@ -124,8 +176,10 @@ int
 decimal_compare(const char *atext, size_t alen, const char *btext, size_t blen)
 {
 	struct parts a = decimal_split(atext, alen), b = decimal_split(btext, blen);
-	int order;
+	int aclass = decimal_class(atext, alen), bclass = decimal_class(btext, blen), order;
 
+	if (aclass != 0 || bclass != 0)
+		return (aclass > bclass) - (aclass < bclass);
 	if (a.negative != b.negative)
 		return a.negative ? -1 : 1;
 	if (a.whole_len != b.whole_len)
@@ -158,6 +212,8 @@ decimal_hash(const char *text, size_t len, uint64_t seed)
 	struct parts parts = decimal_split(text, len);
 	struct value whole = {.kind = VALUE_INT};
 
+	if (decimal_is_special(text, len))
+		return value_hash_bytes(text, len, seed);
 	while (parts.fraction_len > 0 && parts.fraction[parts.fraction_len - 1] == '0')
 		parts.fraction_len--;
 	if (parts.fraction_len > 0)
@@ -166,6 +222,80 @@ decimal_hash(const char *text, size_t len, uint64_t seed)
 	if (decimal_whole(&parts, &whole.i))
 		return value_hash(&whole, seed);
 	return value_hash_bytes(text, (size_t)parts.negative + parts.whole_len, seed);
+}
+
+/* strtod() and strtof() are correctly rounded in glibc; going through double would round twice. */
+static const char *
+terminated(const char *text, size_t len, char buf[DECIMAL_TEXT_MAX + 1])
+{
+	if (len > DECIMAL_TEXT_MAX)
+		len = DECIMAL_TEXT_MAX;
+	memcpy(buf, text, len);
+	buf[len] = '\0';
+	return buf;
+}
+
+double
+decimal_to_double(const char *text, size_t len)
+{
+	char buf[DECIMAL_TEXT_MAX + 1];
+
+	return strtod(terminated(text, len, buf), NULL);
+}
+
+float
+decimal_to_float(const char *text, size_t len)
+{
+	char buf[DECIMAL_TEXT_MAX + 1];
+
+	return strtof(terminated(text, len, buf), NULL);
+}
+
+bool
+decimal_to_int(const char *text, size_t len, int scale, int64_t *out)
+{
+	char digits[DECIMAL_TEXT_MAX];
+	struct parts parts = decimal_split(text, len);
+
+	if (decimal_is_special(text, len) || parts.whole_len + (size_t)scale > sizeof(digits))
+		return false;
+	memcpy(digits, parts.whole, parts.whole_len);
+	for (int i = 0; i < scale; i++)
+		digits[parts.whole_len + (size_t)i] =
+		    (size_t)i < parts.fraction_len ? parts.fraction[i] : '0';
+	for (size_t i = (size_t)scale; i < parts.fraction_len; i++)
+		if (parts.fraction[i] != '0')
+			return false;
+	parts.whole = digits;
+	parts.whole_len += (size_t)scale;
+	while (parts.whole_len > 1 && parts.whole[0] == '0') {
+		parts.whole++;
+		parts.whole_len--;
+	}
+	return decimal_whole(&parts, out);
+}
+
+/* Digits of both parts are counted, for later code trusts the limit. */
+bool
+decimal_is_canonical(const char *s, size_t len)
+{
+	size_t i = len > 0 && s[0] == '-', whole = i, zeros = 0;
+	const char *special = special_read(s, len);
+
+	if (special != NULL)
+		return strlen(special) == len && memcmp(special, s, len) == 0;
+	for (; i < len && is_digit(s[i]); i++)
+		zeros += s[i] == '0';
+	if (i == whole || (s[whole] == '0' && i > whole + 1))
+		return false;
+	size_t digits = i - whole;
+	if (i < len) {
+		if (s[i] != '.' || ++i == len)
+			return false;
+		for (; i < len && is_digit(s[i]); i++, digits++)
+			zeros += s[i] == '0';
+	}
+	return i == len && digits <= DECIMAL_DIGITS_MAX && !(s[0] == '-' && zeros == digits);
 }
 
 int

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/pack.h"
@@ -25,7 +26,7 @@ expr_fini(struct expr *e)
 	for (unsigned i = 0; i < e->arg_count; i++)
 		expr_fini(&e->args[i]);
 	free(e->args);
-	if (e->value.kind == VALUE_TEXT || e->value.kind == VALUE_DECIMAL)
+	if (value_has_bytes(&e->value))
 		free((void *)(uintptr_t)e->value.s);
 	*e = (struct expr){0};
 }
@@ -46,6 +47,17 @@ expr_free(struct expr *e)
 		return;
 	expr_fini(e);
 	free(e);
+}
+
+void
+expr_constant(struct expr *e, const struct value *v)
+{
+	e->value = *v;
+	if (!value_has_bytes(v))
+		return;
+	char *bytes = xcalloc(1, (size_t)v->len + 1);
+	memcpy(bytes, v->s, v->len);
+	e->value.s = bytes;
 }
 
 /* --- evaluation --- */
@@ -206,8 +218,7 @@ is_comparable(const struct expr *a, const struct expr *b, const struct table *ta
 {
 	enum type ta, tb;
 
-	return expr_type(a, table, &ta) && expr_type(b, table, &tb) &&
-	       (ta == tb || (type_is_number(ta) && type_is_number(tb)));
+	return expr_type(a, table, &ta) && expr_type(b, table, &tb) && type_is_comparable(ta, tb);
 }
 
 /* Do the arguments suit the operator? */
@@ -255,9 +266,7 @@ unpack_constant(struct expr *e, struct unpack *u)
 	value_unpack(u, e->type, &v);
 	if (u->bad)
 		return;
-	if (v.kind == VALUE_TEXT || v.kind == VALUE_DECIMAL)
-		v.s = xstrndup(v.s, v.len);
-	e->value = v;
+	expr_constant(e, &v);
 }
 
 static void
@@ -314,27 +323,37 @@ expr_unpack(struct unpack *u, const struct table *table)
 
 /* --- printing --- */
 
+/* Compared with a column, whose labels an enum's value needs; NULL: a condition by itself. */
 static void
-print_constant(FILE *out, const struct expr *e)
+print_constant(FILE *out, const struct expr *e, const struct column *column)
 {
-	char buf[64];
+	char local[64], *text = local;
+	size_t len;
 
 	if (e->value.kind == VALUE_NULL) {
 		fputs("NULL", out);
-	} else if (e->value.kind == VALUE_TEXT) {
-		sql_string(out, e->value.s, e->value.len);
-	} else if (e->value.kind == VALUE_DECIMAL) {
-		fwrite(e->value.s, 1, e->value.len, out);
-	} else if (e->value.kind == VALUE_BOOL) {
-		fputs(e->value.i != 0 ? "true" : "false", out);
-	} else {
-		size_t len = value_print(e->type, &e->value, buf, sizeof(buf));
-
-		if (e->type == TYPE_TIMESTAMP || e->type == TYPE_TIMESTAMPTZ)
-			sql_string(out, buf, len);
-		else
-			fwrite(buf, 1, len, out);
+		return;
 	}
+	if (e->value.kind == VALUE_BOOL) {
+		fputs(e->value.i != 0 ? "true" : "false", out);
+		return;
+	}
+	if (e->type == TYPE_ENUM && column != NULL) {
+		const char *label = enumeration_label(column->enumeration, &e->value);
+		sql_string(out, label, strlen(label));
+		return;
+	}
+	len = value_print(e->type, &e->value, local, sizeof(local));
+	if (len >= sizeof(local)) {
+		text = xcalloc(1, len + 1);
+		len = value_print(e->type, &e->value, text, len + 1);
+	}
+	if (type_is_number(e->type) && strpbrk(text, "nN") == NULL)
+		fwrite(text, 1, len, out);
+	else
+		sql_string(out, text, len);
+	if (text != local)
+		free(text);
 }
 
 static void print_node(FILE *, const struct expr *, const struct table *);
@@ -343,10 +362,16 @@ static void
 print_list(FILE *out, const struct expr *e, unsigned from, const char *between,
 	   const struct table *table)
 {
+	bool named = e->args[0].op == EXPR_COLUMN;
+
 	for (unsigned i = from; i < e->arg_count; i++) {
 		if (i > from)
 			fputs(between, out);
-		print_node(out, &e->args[i], table);
+		if (e->args[i].op == EXPR_CONSTANT)
+			print_constant(out, &e->args[i],
+				       named ? &table->columns[e->args[0].column] : NULL);
+		else
+			print_node(out, &e->args[i], table);
 	}
 }
 
@@ -363,7 +388,7 @@ print_node(FILE *out, const struct expr *e, const struct table *table)
 		return;
 	}
 	if (e->op == EXPR_CONSTANT) {
-		print_constant(out, e);
+		print_constant(out, e, NULL);
 		return;
 	}
 	fputs(e->op == EXPR_NOT ? "(NOT " : "(", out);

@@ -57,6 +57,9 @@ void expr_free(struct expr *);
 void expr_init(struct expr *, enum expr_op, unsigned arg_count);
 void expr_fini(struct expr *);
 
+/* Set the value of a constant: its bytes are copied. */
+void expr_constant(struct expr *, const struct value *);
+
 /* Evaluate over the declared columns of one row. Allocates nothing, cannot fail. */
 enum truth expr_eval(const struct expr *, const struct value *row);
 

@@ -99,6 +99,14 @@ pack_str(struct pack *p, const char *s, size_t len)
 }
 
 void
+pack_float(struct pack *p, double v)
+{
+	msgpack_packer mp = packer(p);
+
+	msgpack_pack_double(&mp, v);
+}
+
+void
 pack_cstr(struct pack *p, const char *s)
 {
 	if (s == NULL)
@@ -245,7 +253,7 @@ head_wide(struct head *h, uint8_t tag, const uint8_t **at, const uint8_t *end)
 		       head_ext(h, at, end);
 	case 0xca:
 	case 0xcb:
-		h->kind = UNPACK_OTHER;
+		h->kind = tag == 0xca ? UNPACK_OTHER : UNPACK_FLOAT;
 		h->len = tag == 0xca ? 4 : 8;
 		return true;
 	case 0xcc:
@@ -385,6 +393,20 @@ unpack_uint(struct unpack *u)
 		return 0;
 	}
 	return h.u;
+}
+
+double
+unpack_float(struct unpack *u)
+{
+	struct head h;
+	uint64_t bits = 0;
+	double v;
+
+	if (!unpack_head(u, UNPACK_FLOAT, &h))
+		return 0;
+	(void)big_endian(&h.body, h.body + h.len, 8, &bits);
+	memcpy(&v, &bits, sizeof(v));
+	return v;
 }
 
 const char *

@@ -23,6 +23,7 @@ void pack_nil(struct pack *);
 void pack_bool(struct pack *, bool);
 void pack_int(struct pack *, int64_t);
 void pack_uint(struct pack *, uint64_t);
+void pack_float(struct pack *, double);
 void pack_str(struct pack *, const char *, size_t);
 void pack_cstr(struct pack *, const char *); /* NULL is written as nil */
 void pack_bin(struct pack *, const void *, size_t);
@@ -39,7 +40,8 @@ enum unpack_kind {
 	UNPACK_BIN,
 	UNPACK_ARRAY,
 	UNPACK_EXT,
-	UNPACK_OTHER, /* map, float: never written by us */
+	UNPACK_FLOAT,
+	UNPACK_OTHER, /* map, float of 32 bits: never written by us */
 };
 
 struct unpack {
@@ -57,6 +59,7 @@ bool unpack_nil(struct unpack *); /* takes a nil if there is one; never sets bad
 bool unpack_bool(struct unpack *);
 int64_t unpack_int(struct unpack *);   /* bad when out of int64 */
 uint64_t unpack_uint(struct unpack *); /* bad when negative */
+double unpack_float(struct unpack *);
 const char *unpack_str(struct unpack *, uint32_t *len);
 const uint8_t *unpack_bin(struct unpack *, uint32_t *len);
 uint32_t unpack_array(struct unpack *); /* never more than the bytes left: a safe loop bound */

@@ -15,7 +15,7 @@
 #include "common/pack.h"
 #include "common/ring.h"
 
-#define PIPELINE_VERSION  2
+#define PIPELINE_VERSION  3
 #define PIPELINE_LIST_MAX 65535u
 
 /* --- memory --- */
@@ -38,6 +38,18 @@ server_fini(struct server *server)
 	free(server->name);
 	free(server->transaction_topic);
 	options_free(server->options, server->option_count);
+}
+
+static void
+enumeration_free(struct enumeration *e)
+{
+	if (e == NULL)
+		return;
+	free(e->name);
+	for (unsigned i = 0; i < e->label_count; i++)
+		free(e->labels[i]);
+	free(e->labels);
+	free(e);
 }
 
 static void
@@ -76,6 +88,9 @@ pipeline_free(struct pipeline *p)
 		table_fini(&p->tables[i]);
 	for (unsigned i = 0; i < p->view_count; i++)
 		view_fini(&p->views[i]);
+	for (unsigned i = 0; i < p->enumeration_count; i++)
+		enumeration_free(p->enumerations[i]);
+	free(p->enumerations);
 	options_free(p->target, p->target_count);
 	free(p->servers);
 	free(p->tables);
@@ -129,11 +144,36 @@ put_server(struct pack *out, const struct server *server, bool with_options)
 }
 
 static void
-put_column(struct pack *out, const struct column *column)
+put_enumeration(struct pack *out, const struct enumeration *e)
 {
-	pack_array(out, 7);
+	pack_array(out, 3);
+	pack_cstr(out, e->name);
+	pack_array(out, e->label_count);
+	for (unsigned i = 0; i < e->label_count; i++)
+		pack_cstr(out, e->labels[i]);
+	put_place(out, e->place);
+}
+
+/* Its number, or nil. */
+static void
+put_enumeration_of(struct pack *out, const struct pipeline *p, const struct column *column)
+{
+	for (unsigned i = 0; i < p->enumeration_count; i++)
+		if (p->enumerations[i] == column->enumeration) {
+			pack_uint(out, i);
+			return;
+		}
+	pack_nil(out);
+}
+
+static void
+put_column(struct pack *out, const struct pipeline *p, const struct column *column)
+{
+	pack_array(out, 9);
 	pack_cstr(out, column->name);
 	pack_uint(out, column->type);
+	pack_uint(out, column->element);
+	put_enumeration_of(out, p, column);
 	pack_int(out, column->precision);
 	pack_int(out, column->scale);
 	pack_bool(out, column->not_null);
@@ -142,7 +182,7 @@ put_column(struct pack *out, const struct column *column)
 }
 
 static void
-put_table(struct pack *out, const struct table *table)
+put_table(struct pack *out, const struct pipeline *p, const struct table *table)
 {
 	pack_array(out, 8);
 	pack_cstr(out, table->name);
@@ -151,7 +191,7 @@ put_table(struct pack *out, const struct table *table)
 	pack_uint(out, table->server);
 	pack_array(out, table->column_count);
 	for (unsigned i = 0; i < table->column_count; i++)
-		put_column(out, &table->columns[i]);
+		put_column(out, p, &table->columns[i]);
 	put_indices(out, table->key, table->key_count);
 	put_place(out, table->place);
 	put_place(out, table->topic_place);
@@ -196,7 +236,7 @@ pipeline_pack(const struct pipeline *p, enum section section, unsigned server, s
 {
 	unsigned views = section == SECTION_INGEST ? 0 : p->view_count;
 
-	pack_array(out, 14);
+	pack_array(out, 15);
 	pack_uint(out, PIPELINE_VERSION);
 	pack_cstr(out, p->file);
 	pack_cstr(out, p->name);
@@ -208,9 +248,12 @@ pipeline_pack(const struct pipeline *p, enum section section, unsigned server, s
 	pack_array(out, p->server_count);
 	for (unsigned i = 0; i < p->server_count; i++)
 		put_server(out, &p->servers[i], section == SECTION_INGEST && i == server);
+	pack_array(out, p->enumeration_count);
+	for (unsigned i = 0; i < p->enumeration_count; i++)
+		put_enumeration(out, p->enumerations[i]);
 	pack_array(out, p->table_count);
 	for (unsigned i = 0; i < p->table_count; i++)
-		put_table(out, &p->tables[i]);
+		put_table(out, p, &p->tables[i]);
 	pack_cstr(out, p->target_name);
 	put_options(out, p->target, section == SECTION_EGRESS ? p->target_count : 0);
 	put_place(out, p->target_place);
@@ -256,7 +299,7 @@ take_small(struct unpack *in)
 {
 	int64_t v = unpack_int(in);
 
-	if (v < -1 || v > 1000)
+	if (v < -1 || v > MODIFIER_MAX)
 		in->bad = true;
 	return in->bad ? -1 : (int)v;
 }
@@ -323,31 +366,61 @@ take_server(struct unpack *in, struct server *server)
 	server->transaction_place = take_place(in);
 }
 
-static void
-take_column(struct unpack *in, struct column *column)
+static struct enumeration *
+take_enumeration(struct unpack *in)
 {
-	take_fields(in, 7);
+	struct enumeration *e = xcalloc(1, sizeof(*e));
+
+	take_fields(in, 3);
+	e->name = take_string(in);
+	e->label_count = take_count(in);
+	e->labels = xcalloc(e->label_count + 1, sizeof(*e->labels));
+	for (unsigned i = 0; i < e->label_count && !in->bad; i++)
+		e->labels[i] = take_string(in);
+	e->place = take_place(in);
+	return e;
+}
+
+/* Enums and arrays of them have labels, other types have none; only arrays have elements. */
+static bool
+column_is_sound(const struct column *column)
+{
+	return (column_scalar(column) == TYPE_ENUM) == (column->enumeration != NULL) &&
+	       column_scalar(column) != TYPE_ARRAY;
+}
+
+static void
+take_column(struct unpack *in, struct column *column, const struct pipeline *p)
+{
+	take_fields(in, 9);
 	column->name = take_string(in);
 	column->type = (enum type)take_below(in, TYPE_COUNT);
+	column->element = (enum type)take_below(in, TYPE_COUNT);
+	if (!unpack_nil(in)) {
+		unsigned number = take_below(in, p->enumeration_count);
+		column->enumeration = in->bad ? NULL : p->enumerations[number];
+	}
 	column->precision = take_small(in);
 	column->scale = take_small(in);
 	column->not_null = unpack_bool(in);
 	column->collate_c = unpack_bool(in);
 	column->place = take_place(in);
+	if (!in->bad && !column_is_sound(column))
+		in->bad = true;
 }
 
 static void
-take_table(struct unpack *in, struct table *table, unsigned servers)
+take_table(struct unpack *in, struct table *table, const struct pipeline *p)
 {
 	take_fields(in, 8);
 	table->name = take_string(in);
 	table->source = take_string(in);
 	table->topic = take_string(in);
-	table->server = take_below(in, servers);
+	table->server = take_below(in, p->server_count);
 	table->column_count = take_count(in);
 	table->columns = xcalloc(table->column_count + 1, sizeof(*table->columns));
 	for (unsigned i = 0; i < table->column_count && !in->bad; i++)
-		take_column(in, &table->columns[i]);
+		take_column(in, &table->columns[i], p);
 	table->key = take_indices(in, &table->key_count, table->column_count);
 	table->place = take_place(in);
 	table->topic_place = take_place(in);
@@ -398,10 +471,14 @@ take_lists(struct unpack *in, struct pipeline *p)
 	p->servers = xcalloc(p->server_count + 1, sizeof(*p->servers));
 	for (unsigned i = 0; i < p->server_count && !in->bad; i++)
 		take_server(in, &p->servers[i]);
+	p->enumeration_count = take_count(in);
+	p->enumerations = xcalloc(p->enumeration_count + 1, sizeof(*p->enumerations));
+	for (unsigned i = 0; i < p->enumeration_count && !in->bad; i++)
+		p->enumerations[i] = take_enumeration(in);
 	p->table_count = take_count(in);
 	p->tables = xcalloc(p->table_count + 1, sizeof(*p->tables));
 	for (unsigned i = 0; i < p->table_count && !in->bad; i++)
-		take_table(in, &p->tables[i], p->server_count);
+		take_table(in, &p->tables[i], p);
 	p->target_name = unpack_strdup(in);
 	p->target = take_options(in, &p->target_count);
 	p->target_place = take_place(in);
@@ -416,7 +493,7 @@ pipeline_unpack(struct unpack *in)
 {
 	struct pipeline *p = xcalloc(1, sizeof(*p));
 
-	take_fields(in, 14);
+	take_fields(in, 15);
 	if (unpack_uint(in) != PIPELINE_VERSION)
 		in->bad = true;
 	p->file = take_string(in);

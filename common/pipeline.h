@@ -46,14 +46,52 @@ struct server {
 	struct place place, transaction_place;
 };
 
+#define MODIFIER_MAX 10485760 /* of varchar and char, as in PostgreSQL */
+
+struct enumeration { /* CREATE TYPE name AS ENUM (labels) */
+	char *name;  /* "schema.name", or "name" */
+	char **labels;
+	unsigned label_count;
+	struct place place;
+};
+
+/* The label of a value, "?" when it has none; the place of a label, or -1. */
+const char *enumeration_label(const struct enumeration *, const struct value *);
+int enumeration_find(const struct enumeration *, const char *label, size_t len);
+
 struct column {
 	char *name;
 	enum type type;
-	int precision, scale; /* numeric(p,s); -1, -1 when not declared */
+	enum type element; /* of an array; means nothing else */
+	const struct enumeration
+	    *enumeration; /* of an enum, or of an array of it; borrowed from the pipeline */
+	/* numeric(p,s); of the element, if it is an array. varchar(p), char(p), time(p), timestamp(p).
+	 * -1 when not declared; a char without length is char(1). */
+	int precision, scale;
 	bool not_null;
 	bool collate_c; /* text declared COLLATE "C": may be ordered */
 	struct place place;
 };
+
+/* The type of an array's elements, or the type itself. */
+static inline enum type
+column_scalar(const struct column *column)
+{
+	return column->type == TYPE_ARRAY ? column->element : column->type;
+}
+
+/* value_print() for a column's values, labels and arrays too. */
+size_t column_print(const struct column *, const struct value *, char *buf, size_t size);
+
+/* value_parse() for a column, labels too. */
+bool column_parse(const struct column *, const char *text, size_t len, char *buf, size_t size,
+		  struct value *);
+
+/* The type as it was declared: "numeric(10,2)", "mood", "text[]". Heap. */
+char *column_type_name(const struct column *);
+
+/* Whether two columns have the same type, with the same modifiers and labels. */
+bool column_same_type(const struct column *, const struct column *);
 
 struct table {
 	char *name;   /* as the views call it */
@@ -119,6 +157,8 @@ struct pipeline {
 	bool replay;                    /* this once: no checkpoint is used; not from the file */
 	struct server *servers;
 	unsigned server_count;
+	struct enumeration **enumerations;
+	unsigned enumeration_count;
 	struct table *tables;
 	unsigned table_count;
 	char *target_name;
@@ -170,6 +210,7 @@ char *pipeline_print_plan(const struct view *, const struct table *);
  * schema, if it has one.
  */
 void sql_identifier(FILE *, const char *name);
+void sql_qualified(FILE *, const char *name); /* "schema.name" as two identifiers */
 void sql_string(FILE *, const char *text, size_t len);
 void sql_view_name(FILE *, const struct view *);
 

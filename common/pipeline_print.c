@@ -140,8 +140,8 @@ pipeline_command(const struct pipeline *p, const char *verb, const struct view *
 /* --- the parts of a pipeline --- */
 
 /* A table's name: "schema.name" is two identifiers. */
-static void
-print_table_name(FILE *out, const char *name)
+void
+sql_qualified(FILE *out, const char *name)
 {
 	const char *dot = strchr(name, '.');
 
@@ -267,10 +267,11 @@ print_target(FILE *out, const struct pipeline *p)
 static void
 print_column(FILE *out, const struct column *column)
 {
+	char *type = column_type_name(column);
+
 	sql_identifier(out, column->name);
-	fprintf(out, " %s", type_name(column->type));
-	if (column->type == TYPE_NUMERIC && column->precision >= 0)
-		fprintf(out, "(%d,%d)", column->precision, column->scale);
+	fprintf(out, " %s", type);
+	free(type);
 	if (column->collate_c)
 		fputs(" COLLATE \"C\"", out);
 	if (column->not_null)
@@ -278,10 +279,29 @@ print_column(FILE *out, const struct column *column)
 }
 
 static void
+print_labels(FILE *out, const struct enumeration *e)
+{
+	for (unsigned i = 0; i < e->label_count; i++) {
+		fputs(i > 0 ? ", " : "", out);
+		sql_string(out, e->labels[i], strlen(e->labels[i]));
+	}
+}
+
+static void
+print_enumeration(FILE *out, const struct enumeration *e)
+{
+	fputs("\nCREATE TYPE ", out);
+	sql_qualified(out, e->name);
+	fputs(" AS ENUM (", out);
+	print_labels(out, e);
+	fputs(");\n", out);
+}
+
+static void
 print_table(FILE *out, const struct pipeline *p, const struct table *table)
 {
 	fputs("\nCREATE FOREIGN TABLE ", out);
-	print_table_name(out, table->name);
+	sql_qualified(out, table->name);
 	fputs(" (", out);
 	for (unsigned i = 0; i < table->column_count; i++) {
 		fputs(i > 0 ? ",\n\t" : "\n\t", out);
@@ -330,7 +350,7 @@ print_select(FILE *out, const struct view *view, const struct table *table, cons
 		print_output(out, &view->outputs[i], table);
 	}
 	fprintf(out, "%sFROM ", between);
-	print_table_name(out, table->name);
+	sql_qualified(out, table->name);
 	if (view->where != NULL) {
 		char *where = expr_print(view->where, table);
 
@@ -378,6 +398,10 @@ print_sources(FILE *out, const struct view *view, const struct table *table)
 			continue;
 		fputs(", ", out);
 		print_column(out, &table->columns[i]);
+		if (table->columns[i].enumeration != NULL) {
+			fputs(" of ", out);
+			print_labels(out, table->columns[i].enumeration);
+		}
 	}
 	for (unsigned i = 0; i < table->key_count; i++) {
 		fputs(i == 0 ? ", key " : ", ", out);
@@ -433,6 +457,8 @@ pipeline_print(const struct pipeline *p)
 	for (unsigned i = 0; i < p->server_count; i++)
 		print_server(out, &p->servers[i]);
 	print_target(out, p);
+	for (unsigned i = 0; i < p->enumeration_count; i++)
+		print_enumeration(out, p->enumerations[i]);
 	for (unsigned i = 0; i < p->table_count; i++)
 		print_table(out, p, &p->tables[i]);
 	for (unsigned i = 0; i < p->view_count; i++)

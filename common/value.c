@@ -1,50 +1,127 @@
 #include "common/value.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "common/array.h"
+#include "common/calendar.h"
 #include "common/decimal.h"
+#include "common/inet.h"
+#include "common/interval.h"
 #include "common/pack.h"
 
 #define EXT_UNCHANGED 1 /* msgpack extension type: a column that Debezium did not send */
 
-#define SECOND_US INT64_C(1000000)
-#define DAY_US    (86400 * SECOND_US)
-
 __extension__ typedef unsigned __int128 uint128;
+
+static const struct {
+	const char *name;
+	enum value_kind kind;
+} types[] = {
+    [TYPE_SMALLINT] = {"smallint", VALUE_INT},
+    [TYPE_INTEGER] = {"integer", VALUE_INT},
+    [TYPE_BIGINT] = {"bigint", VALUE_INT},
+    [TYPE_NUMERIC] = {"numeric", VALUE_DECIMAL},
+    [TYPE_REAL] = {"real", VALUE_FLOAT},
+    [TYPE_DOUBLE] = {"double precision", VALUE_FLOAT},
+    [TYPE_MONEY] = {"money", VALUE_INT},
+    [TYPE_TEXT] = {"text", VALUE_TEXT},
+    [TYPE_VARCHAR] = {"character varying", VALUE_TEXT},
+    [TYPE_CHAR] = {"character", VALUE_TEXT},
+    [TYPE_BYTEA] = {"bytea", VALUE_BYTES},
+    [TYPE_UUID] = {"uuid", VALUE_BYTES},
+    [TYPE_BOOLEAN] = {"boolean", VALUE_BOOL},
+    [TYPE_DATE] = {"date", VALUE_INT},
+    [TYPE_TIME] = {"time without time zone", VALUE_INT},
+    [TYPE_TIMESTAMP] = {"timestamp without time zone", VALUE_INT},
+    [TYPE_TIMESTAMPTZ] = {"timestamp with time zone", VALUE_INT},
+    [TYPE_INTERVAL] = {"interval", VALUE_INTERVAL},
+    [TYPE_JSON] = {"json", VALUE_TEXT},
+    [TYPE_JSONB] = {"jsonb", VALUE_TEXT},
+    [TYPE_INET] = {"inet", VALUE_INET},
+    [TYPE_ENUM] = {"enum", VALUE_INT},
+    [TYPE_ARRAY] = {"array", VALUE_ARRAY},
+};
+_Static_assert(sizeof(types) / sizeof(types[0]) == TYPE_COUNT, "every type");
 
 const char *
 type_name(enum type type)
 {
-	switch (type) {
-	case TYPE_INTEGER:
-		return "integer";
-	case TYPE_BIGINT:
-		return "bigint";
-	case TYPE_NUMERIC:
-		return "numeric";
-	case TYPE_TEXT:
-		return "text";
-	case TYPE_BOOLEAN:
-		return "boolean";
-	case TYPE_TIMESTAMP:
-		return "timestamp without time zone";
-	case TYPE_TIMESTAMPTZ:
-		return "timestamp with time zone";
-	}
-	return "unknown";
+	return type < TYPE_COUNT ? types[type].name : "unknown";
+}
+
+enum value_kind
+type_kind(enum type type)
+{
+	return types[type].kind;
+}
+
+bool
+type_is_integer(enum type type)
+{
+	return type <= TYPE_BIGINT;
+}
+
+bool
+type_is_float(enum type type)
+{
+	return type == TYPE_REAL || type == TYPE_DOUBLE;
 }
 
 bool
 type_is_number(enum type type)
 {
-	return type == TYPE_INTEGER || type == TYPE_BIGINT || type == TYPE_NUMERIC;
+	return type <= TYPE_DOUBLE;
 }
 
+bool
+type_is_text(enum type type)
+{
+	return type == TYPE_TEXT || type == TYPE_VARCHAR || type == TYPE_CHAR;
+}
+
+bool
+type_has_equality(enum type type)
+{
+	return type != TYPE_JSON;
+}
+
+bool
+type_has_order(enum type type)
+{
+	return type != TYPE_JSON && type != TYPE_JSONB && type != TYPE_ARRAY;
+}
+
+bool
+type_is_comparable(enum type a, enum type b)
+{
+	return (a == b && type_has_equality(a) && a != TYPE_ARRAY) ||
+	       (type_is_number(a) && type_is_number(b)) || (type_is_text(a) && type_is_text(b));
+}
+
+/* As in PostgreSQL 15, but for arrays: their order is not needed for what they are carried for. */
+bool
+type_has_extremes(enum type type)
+{
+	switch (type) {
+	case TYPE_BYTEA:
+	case TYPE_UUID:
+	case TYPE_BOOLEAN:
+	case TYPE_JSON:
+	case TYPE_JSONB:
+	case TYPE_ARRAY:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* --- order --- */
+
 static int
-value_compare_text(const struct value *a, const struct value *b)
+compare_bytes(const struct value *a, const struct value *b)
 {
 	uint32_t common = a->len < b->len ? a->len : b->len;
 	int order = common > 0 ? memcmp(a->s, b->s, common) : 0;
@@ -62,19 +139,124 @@ value_as_decimal(const struct value *v, char *buf, size_t size)
 	return (struct value){.kind = VALUE_DECIMAL, .len = (uint32_t)len, .s = buf};
 }
 
-int
-value_compare(const struct value *a, const struct value *b)
+static double
+value_as_double(const struct value *v)
+{
+	if (v->kind == VALUE_FLOAT)
+		return v->d;
+	return v->kind == VALUE_DECIMAL ? decimal_to_double(v->s, v->len) : (double)v->i;
+}
+
+static int
+compare_doubles(double a, double b)
+{
+	if (isnan(a) || isnan(b))
+		return isnan(a) - isnan(b);
+	return (a > b) - (a < b);
+}
+
+static int
+compare_numbers(const struct value *a, const struct value *b)
 {
 	char abuf[24], bbuf[24];
 
-	if (a->kind == VALUE_TEXT && b->kind == VALUE_TEXT)
-		return value_compare_text(a, b);
-	if (a->kind != VALUE_DECIMAL && b->kind != VALUE_DECIMAL)
-		return (a->i > b->i) - (a->i < b->i);
+	if (a->kind == VALUE_FLOAT || b->kind == VALUE_FLOAT)
+		return compare_doubles(value_as_double(a), value_as_double(b));
 	struct value x = value_as_decimal(a, abuf, sizeof(abuf));
 	struct value y = value_as_decimal(b, bbuf, sizeof(bbuf));
 	return decimal_compare(x.s, x.len, y.s, y.len);
 }
+
+static struct interval
+value_interval(const struct value *v)
+{
+	struct interval interval;
+
+	interval_load(&interval, (const uint8_t *)v->s);
+	return interval;
+}
+
+static int
+compare_intervals(const struct value *a, const struct value *b)
+{
+	struct interval x = value_interval(a), y = value_interval(b);
+
+	return interval_compare(&x, &y);
+}
+
+int
+value_compare(const struct value *a, const struct value *b)
+{
+	switch (a->kind) {
+	case VALUE_INT:
+	case VALUE_BOOL:
+		if (b->kind == a->kind)
+			return (a->i > b->i) - (a->i < b->i);
+		return compare_numbers(a, b);
+	case VALUE_FLOAT:
+	case VALUE_DECIMAL:
+		return compare_numbers(a, b);
+	case VALUE_INET:
+		return inet_compare((const uint8_t *)a->s, a->len, (const uint8_t *)b->s, b->len);
+	case VALUE_INTERVAL:
+		return compare_intervals(a, b);
+	case VALUE_TEXT:
+	case VALUE_BYTES:
+	case VALUE_ARRAY:
+		return compare_bytes(a, b);
+	case VALUE_NULL:
+	case VALUE_UNCHANGED:
+		break;
+	}
+	return 0;
+}
+
+int
+value_compare_exact(const struct value *a, const struct value *b)
+{
+	int order = value_compare(a, b);
+
+	if (order != 0)
+		return order;
+	if (a->kind == VALUE_FLOAT && b->kind == VALUE_FLOAT)
+		return (signbit(b->d) != 0) - (signbit(a->d) != 0);
+	if (a->kind == VALUE_DECIMAL)
+		return (a->len > b->len) - (a->len < b->len);
+	return a->kind == VALUE_INTERVAL ? compare_bytes(a, b) : 0;
+}
+
+/* Without the zeros at its end. */
+static void
+decimal_shorten(struct value *v)
+{
+	if (memchr(v->s, '.', v->len) == NULL)
+		return;
+	while (v->s[v->len - 1] == '0')
+		v->len--;
+	if (v->s[v->len - 1] == '.')
+		v->len--;
+}
+
+struct value
+value_normal(const struct value *v, char *buf)
+{
+	struct value normal = *v;
+	struct interval interval;
+
+	if (v->kind == VALUE_DECIMAL) {
+		decimal_shorten(&normal);
+	} else if (v->kind == VALUE_FLOAT) {
+		normal.d = isnan(v->d) ? (double)NAN : v->d == 0 ? 0.0 : v->d;
+	} else if (v->kind == VALUE_INTERVAL) {
+		interval = value_interval(v);
+		interval_normal(&interval);
+		interval_store(&interval, (uint8_t *)buf);
+		normal.s = buf;
+	}
+	return normal;
+}
+
+/* --- hash --- */
 
 static uint64_t
 hash_mix(uint64_t a, uint64_t b)
@@ -111,13 +293,27 @@ value_hash_bytes(const void *bytes, size_t len, uint64_t seed)
 uint64_t
 value_hash(const struct value *v, uint64_t seed)
 {
+	char buf[VALUE_NORMAL_ROOM];
+	struct value normal;
+	uint64_t bits;
+
 	switch (v->kind) {
 	case VALUE_INT:
 	case VALUE_BOOL:
 		return hash_mix(hash_word((uint64_t)v->i, seed), UINT64_C(0x589965cc75374cc3));
 	case VALUE_DECIMAL:
 		return decimal_hash(v->s, v->len, seed);
+	case VALUE_FLOAT:
+		normal = value_normal(v, buf);
+		memcpy(&bits, &normal.d, sizeof(bits));
+		return hash_mix(hash_word(bits, seed), UINT64_C(0x589965cc75374cc3));
+	case VALUE_INTERVAL:
+		normal = value_normal(v, buf);
+		return value_hash_bytes(normal.s, normal.len, seed);
 	case VALUE_TEXT:
+	case VALUE_BYTES:
+	case VALUE_INET:
+	case VALUE_ARRAY:
 		return value_hash_bytes(v->s, v->len, seed);
 	case VALUE_NULL:
 	case VALUE_UNCHANGED:
@@ -126,325 +322,7 @@ value_hash(const struct value *v, uint64_t seed)
 	return hash_word((uint64_t)v->kind + 1, ~seed);
 }
 
-static bool
-parse_int(enum type type, const char *text, size_t len, struct value *v)
-{
-	bool negative = len > 0 && text[0] == '-';
-	size_t i = len > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
-	int64_t value = 0;
-
-	if (i == len)
-		return false;
-	for (; i < len; i++) {
-		int digit = text[i] - '0';
-		if (digit < 0 || digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_sub_overflow(value, digit, &value))
-			return false;
-	}
-	/* Summed up below zero, for INT64_MIN has no positive twin. */
-	if (!negative && __builtin_mul_overflow(value, -1, &value))
-		return false;
-	if (type == TYPE_INTEGER && (value < INT32_MIN || value > INT32_MAX))
-		return false;
-	*v = (struct value){.kind = VALUE_INT, .i = value};
-	return true;
-}
-
-static bool
-parse_bool(const char *text, size_t len, struct value *v)
-{
-	static const struct {
-		const char *word;
-		size_t least; /* shortest prefix that is unique */
-		bool value;
-	} words[] = {
-	    {"true", 1, true}, {"false", 1, false}, {"yes", 1, true}, {"no", 1, false},
-	    {"on", 2, true},   {"off", 2, false},   {"1", 1, true},   {"0", 1, false},
-	};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (len < words[i].least || len > strlen(words[i].word) ||
-		    strncasecmp(text, words[i].word, len) != 0)
-			continue;
-		*v = (struct value){.kind = VALUE_BOOL, .i = words[i].value};
-		return true;
-	}
-	return false;
-}
-
-/* Days since 1970-01-01 of the proleptic Gregorian calendar; year 0 is 1 BC. */
-static int64_t
-days_from_civil(int64_t year, int month, int day)
-{
-	year -= month <= 2;
-	int64_t era = (year >= 0 ? year : year - 399) / 400;
-	int64_t of_era = year - era * 400;
-	int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static void
-civil_from_days(int64_t days, int64_t *year, int *month, int *day)
-{
-	days += 719468;
-	int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-	int64_t of_era = days - era * 146097;
-	int64_t years = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	int64_t of_year = of_era - (365 * years + years / 4 - years / 100);
-	int64_t shifted = (5 * of_year + 2) / 153; /* months since March */
-
-	*day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
-	*month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
-	*year = years + era * 400 + (*month <= 2);
-}
-
-struct scan {
-	const char *at, *end;
-};
-
-static bool
-scan_char(struct scan *s, char c)
-{
-	if (s->at == s->end || *s->at != c)
-		return false;
-	s->at++;
-	return true;
-}
-
-/* Takes `least` to `most` digits. */
-static bool
-scan_digits(struct scan *s, int least, int most, int64_t *out)
-{
-	int n = 0;
-
-	*out = 0;
-	for (; n < most && s->at < s->end && *s->at >= '0' && *s->at <= '9'; n++)
-		*out = *out * 10 + (*s->at++ - '0');
-	return n >= least;
-}
-
-static bool
-scan_date(struct scan *s, int64_t *days)
-{
-	static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	int64_t year, month, day;
-	bool negative = scan_char(s, '-');
-
-	if (!negative)
-		(void)scan_char(s, '+');
-	if (!scan_digits(s, 4, 6, &year) || !scan_char(s, '-') || !scan_digits(s, 1, 2, &month) ||
-	    !scan_char(s, '-') || !scan_digits(s, 1, 2, &day))
-		return false;
-	size_t left = (size_t)(s->end - s->at);
-	if (left >= 3 && strncasecmp(s->end - 3, " BC", 3) == 0) {
-		year = 1 - year;
-		s->end -= 3;
-	}
-	if (negative)
-		year = -year;
-	if (month < 1 || month > 12 || day < 1)
-		return false;
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-	if (day > lengths[month - 1] + (month == 2 && leap))
-		return false;
-	*days = days_from_civil(year, (int)month, (int)day);
-	return true;
-}
-
-/* A fraction of a second, rounded to microseconds. */
-static bool
-scan_fraction(struct scan *s, int64_t *us)
-{
-	int64_t digits, rest;
-	const char *start = s->at;
-
-	if (!scan_digits(s, 1, 6, &digits))
-		return false;
-	for (long n = s->at - start; n < 6; n++)
-		digits *= 10;
-	bool up = s->at < s->end && *s->at >= '5' && *s->at <= '9';
-	(void)scan_digits(s, 0, 12, &rest);
-	*us = digits + up;
-	return true;
-}
-
-static bool
-scan_time(struct scan *s, int64_t *us)
-{
-	int64_t hour, minute, second = 0, fraction = 0;
-
-	if (!scan_digits(s, 1, 2, &hour) || !scan_char(s, ':') || !scan_digits(s, 2, 2, &minute))
-		return false;
-	if (scan_char(s, ':')) {
-		if (!scan_digits(s, 2, 2, &second))
-			return false;
-		if (scan_char(s, '.') && !scan_fraction(s, &fraction))
-			return false;
-	}
-	*us = ((hour * 60 + minute) * 60 + second) * SECOND_US + fraction;
-	return hour <= 24 && minute <= 59 && second <= 60 && *us <= DAY_US;
-}
-
-/* "Z", "+01", "-03:30", "+0530", "+00:00:00"; nothing means UTC. */
-static bool
-scan_zone(struct scan *s, int64_t *us)
-{
-	int64_t hours, minutes = 0, seconds = 0;
-
-	*us = 0;
-	(void)scan_char(s, ' ');
-	if (s->at == s->end || scan_char(s, 'Z') || scan_char(s, 'z'))
-		return true;
-	bool negative = *s->at == '-';
-	if (!negative && *s->at != '+')
-		return false;
-	s->at++;
-	if (!scan_digits(s, 1, 2, &hours))
-		return false;
-	if (s->at < s->end && *s->at != ' ') {
-		(void)scan_char(s, ':');
-		if (!scan_digits(s, 2, 2, &minutes))
-			return false;
-		if (scan_char(s, ':') && !scan_digits(s, 2, 2, &seconds))
-			return false;
-	}
-	*us = ((hours * 60 + minutes) * 60 + seconds) * SECOND_US;
-	if (negative)
-		*us = -*us;
-	return hours <= 15 && minutes <= 59 && seconds <= 59;
-}
-
-static bool
-text_is(const char *text, size_t len, const char *word)
-{
-	return len == strlen(word) && strncasecmp(text, word, len) == 0;
-}
-
-static bool
-parse_timestamp(enum type type, const char *text, size_t len, struct value *v)
-{
-	struct scan s = {.at = text, .end = text + len};
-	int64_t days, us = 0, zone = 0;
-
-	v->kind = VALUE_INT;
-	v->len = 0;
-	if (text_is(text, len, "infinity") || text_is(text, len, "+infinity")) {
-		v->i = INT64_MAX;
-		return true;
-	}
-	if (text_is(text, len, "-infinity")) {
-		v->i = INT64_MIN;
-		return true;
-	}
-	if (!scan_date(&s, &days))
-		return false;
-	if (s.at < s.end) {
-		if (*s.at != ' ' && *s.at != 'T' && *s.at != 't')
-			return false;
-		s.at++;
-		if (!scan_time(&s, &us) || !scan_zone(&s, &zone) || s.at != s.end)
-			return false;
-	}
-	/* As in PostgreSQL, a zone is read over where the type has none. */
-	us -= type == TYPE_TIMESTAMPTZ ? zone : 0;
-	return !__builtin_mul_overflow(days, DAY_US, &v->i) &&
-	       !__builtin_add_overflow(v->i, us, &v->i) && v->i != INT64_MAX && v->i != INT64_MIN;
-}
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
-parse_text(const char *text, size_t len, char *buf, size_t size, struct value *v)
-{
-	if (len > size || memchr(text, '\0', len) != NULL)
-		return false;
-	memcpy(buf, text, len);
-	*v = (struct value){.kind = VALUE_TEXT, .len = (uint32_t)len, .s = buf};
-	return true;
-}
-
-bool
-value_parse(enum type type, const char *text, size_t len, char *buf, size_t size, struct value *v)
-{
-	if (type == TYPE_TEXT)
-		return parse_text(text, len, buf, size, v);
-	for (; len > 0 && is_space(text[0]); len--)
-		text++;
-	while (len > 0 && is_space(text[len - 1]))
-		len--;
-	switch (type) {
-	case TYPE_INTEGER:
-	case TYPE_BIGINT:
-		return parse_int(type, text, len, v);
-	case TYPE_NUMERIC:
-		len = decimal_canonical(text, len, buf, size);
-		*v = (struct value){.kind = VALUE_DECIMAL, .len = (uint32_t)len, .s = buf};
-		return len > 0;
-	case TYPE_BOOLEAN:
-		return parse_bool(text, len, v);
-	case TYPE_TIMESTAMP:
-	case TYPE_TIMESTAMPTZ:
-		return parse_timestamp(type, text, len, v);
-	case TYPE_TEXT:
-		break;
-	}
-	return false;
-}
-
-static size_t
-print_timestamp(enum type type, int64_t us, char *buf, size_t size)
-{
-	const char *zone = type == TYPE_TIMESTAMPTZ ? "+00" : "";
-	char fraction[16] = "";
-	int64_t year;
-	int month, day;
-
-	if (us == INT64_MAX || us == INT64_MIN)
-		return (size_t)snprintf(buf, size, us > 0 ? "infinity" : "-infinity");
-	int64_t days = us / DAY_US - (us % DAY_US < 0), rest = us - days * DAY_US;
-	civil_from_days(days, &year, &month, &day);
-	const char *era = year <= 0 ? " BC" : "";
-	if (rest % SECOND_US != 0) {
-		(void)snprintf(fraction, sizeof(fraction), ".%06d", (int)(rest % SECOND_US));
-		for (size_t n = 6; fraction[n] == '0'; n--)
-			fraction[n] = '\0';
-	}
-	int seconds = (int)(rest / SECOND_US);
-	return (size_t)snprintf(buf, size, "%04" PRId64 "-%02d-%02d %02d:%02d:%02d%s%s%s",
-				year <= 0 ? 1 - year : year, month, day, seconds / 3600,
-				seconds / 60 % 60, seconds % 60, fraction, zone, era);
-}
-
-size_t
-value_print(enum type type, const struct value *v, char *buf, size_t size)
-{
-	switch (v->kind) {
-	case VALUE_INT:
-		if (type == TYPE_TIMESTAMP || type == TYPE_TIMESTAMPTZ)
-			return print_timestamp(type, v->i, buf, size);
-		return (size_t)snprintf(buf, size, "%" PRId64, v->i);
-	case VALUE_BOOL:
-		return (size_t)snprintf(buf, size, v->i != 0 ? "t" : "f");
-	case VALUE_DECIMAL:
-	case VALUE_TEXT:
-		if (v->len < size) {
-			memcpy(buf, v->s, v->len);
-			buf[v->len] = '\0';
-		}
-		return v->len;
-	case VALUE_NULL:
-	case VALUE_UNCHANGED:
-		break;
-	}
-	if (size > 0)
-		buf[0] = '\0';
-	return 0;
-}
+/* --- msgpack --- */
 
 void
 value_pack(struct pack *pack, const struct value *v)
@@ -459,9 +337,18 @@ value_pack(struct pack *pack, const struct value *v)
 	case VALUE_BOOL:
 		pack_bool(pack, v->i != 0);
 		break;
+	case VALUE_FLOAT:
+		pack_float(pack, v->d);
+		break;
 	case VALUE_DECIMAL:
 	case VALUE_TEXT:
 		pack_str(pack, v->s, v->len);
+		break;
+	case VALUE_BYTES:
+	case VALUE_INET:
+	case VALUE_INTERVAL:
+	case VALUE_ARRAY:
+		pack_bin(pack, v->s, v->len);
 		break;
 	case VALUE_UNCHANGED:
 		pack_ext(pack, EXT_UNCHANGED, "", 1);
@@ -469,33 +356,44 @@ value_pack(struct pack *pack, const struct value *v)
 	}
 }
 
-/* Digits of both parts are counted, for later code trusts the limit. */
 static bool
-decimal_is_canonical(const char *s, uint32_t len)
+int_fits(enum type type, int64_t i)
 {
-	uint32_t i = len > 0 && s[0] == '-', whole = i, zeros = 0;
-
-	for (; i < len && s[i] >= '0' && s[i] <= '9'; i++)
-		zeros += s[i] == '0';
-	if (i == whole || (s[whole] == '0' && i > whole + 1))
-		return false;
-	uint32_t digits = i - whole;
-	if (i < len) {
-		if (s[i] != '.' || ++i == len)
-			return false;
-		for (; i < len && s[i] >= '0' && s[i] <= '9'; i++, digits++)
-			zeros += s[i] == '0';
+	switch (type) {
+	case TYPE_SMALLINT:
+		return i >= INT16_MIN && i <= INT16_MAX;
+	case TYPE_INTEGER:
+		return i >= INT32_MIN && i <= INT32_MAX;
+	case TYPE_DATE:
+		return (i >= INT32_MIN && i <= INT32_MAX) || i == INT64_MIN || i == INT64_MAX;
+	case TYPE_TIME:
+		return i >= 0 && i <= TIME_MAX_US;
+	case TYPE_ENUM:
+		return i >= 0 && i <= UINT16_MAX;
+	default:
+		return true;
 	}
-	return i == len && digits <= DECIMAL_DIGITS_MAX && !(s[0] == '-' && zeros == digits);
 }
 
-static void
-unpack_string(struct unpack *unpack, enum type type, struct value *v)
+static bool
+bytes_fit(enum type type, const struct value *v)
 {
-	v->kind = type == TYPE_TEXT ? VALUE_TEXT : VALUE_DECIMAL;
-	v->s = unpack_str(unpack, &v->len);
-	if (!unpack->bad && type == TYPE_NUMERIC && !decimal_is_canonical(v->s, v->len))
-		unpack->bad = true;
+	const uint8_t *bytes = (const uint8_t *)v->s;
+
+	switch (type) {
+	case TYPE_UUID:
+		return v->len == 16;
+	case TYPE_INET:
+		return inet_is_valid(bytes, v->len);
+	case TYPE_INTERVAL:
+		return v->len == INTERVAL_BYTES;
+	case TYPE_ARRAY:
+		return array_is_valid(bytes, v->len);
+	case TYPE_NUMERIC:
+		return decimal_is_canonical(v->s, v->len);
+	default:
+		return true;
+	}
 }
 
 static void
@@ -510,27 +408,45 @@ unpack_unchanged(struct unpack *unpack, struct value *v)
 	v->kind = VALUE_UNCHANGED;
 }
 
+static void
+unpack_typed(struct unpack *unpack, enum type type, struct value *v)
+{
+	v->kind = type_kind(type);
+	switch (v->kind) {
+	case VALUE_INT:
+		v->i = unpack_int(unpack);
+		unpack->bad |= !int_fits(type, v->i);
+		break;
+	case VALUE_BOOL:
+		v->i = unpack_bool(unpack);
+		break;
+	case VALUE_FLOAT:
+		v->d = unpack_float(unpack);
+		break;
+	case VALUE_DECIMAL:
+	case VALUE_TEXT:
+		v->s = unpack_str(unpack, &v->len);
+		break;
+	default:
+		v->s = (const char *)unpack_bin(unpack, &v->len);
+		break;
+	}
+	if (!unpack->bad && value_has_bytes(v) && !bytes_fit(type, v))
+		unpack->bad = true;
+}
+
 void
 value_unpack(struct unpack *unpack, enum type type, struct value *v)
 {
 	enum unpack_kind kind = unpack_peek(unpack);
 
 	*v = (struct value){.kind = VALUE_NULL};
-	if (kind == UNPACK_NIL) {
+	if (kind == UNPACK_NIL)
 		(void)unpack_nil(unpack);
-	} else if (kind == UNPACK_EXT) {
+	else if (kind == UNPACK_EXT)
 		unpack_unchanged(unpack, v);
-	} else if (type == TYPE_TEXT || type == TYPE_NUMERIC) {
-		unpack_string(unpack, type, v);
-	} else if (type == TYPE_BOOLEAN) {
-		v->kind = VALUE_BOOL;
-		v->i = unpack_bool(unpack);
-	} else {
-		v->kind = VALUE_INT;
-		v->i = unpack_int(unpack);
-		if (type == TYPE_INTEGER && (v->i < INT32_MIN || v->i > INT32_MAX))
-			unpack->bad = true;
-	}
+	else
+		unpack_typed(unpack, type, v);
 	if (unpack->bad)
 		*v = (struct value){.kind = VALUE_NULL};
 }

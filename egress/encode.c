@@ -11,14 +11,14 @@
 #include "common/decimal.h"
 #include "common/log.h"
 
-#define EPOCH_SHIFT    INT64_C(946684800000000)     /* microseconds from 1970 to 2000 */
-#define TIMESTAMP_MIN  INT64_C(-211813488000000000) /* 4713 BC, from 2000 */
-#define TIMESTAMP_END  INT64_C(9223371331200000000) /* year 294277, from 2000 */
-#define NUMERIC_SIGN   0x4000
-#define NUMERIC_DIGITS 131072 /* before the point */
-#define NUMERIC_SCALE  16383
-#define ARRAY_COUNT_AT 12
-#define FLOAT_TEXT_MAX (DECIMAL_TEXT_MAX + 8)
+#define EPOCH_SHIFT           INT64_C(946684800000000)     /* microseconds from 1970 to 2000 */
+#define TIMESTAMP_MIN         INT64_C(-211813488000000000) /* 4713 BC, from 2000 */
+#define TIMESTAMP_END         INT64_C(9223371331200000000) /* year 294277, from 2000 */
+#define NUMERIC_SIGN          0x4000
+#define NUMERIC_DIGITS        131072 /* before the point */
+#define NUMERIC_SCALE         16383
+#define ARRAY_COUNT_AT        12
+#define ENCODE_FLOAT_TEXT_MAX (DECIMAL_TEXT_MAX + 8)
 
 static const struct {
 	uint32_t oid;
@@ -78,8 +78,9 @@ encode_accepts(enum encode_type target, enum type source)
 		return target == ENCODE_TIMESTAMP;
 	case TYPE_TIMESTAMPTZ:
 		return target == ENCODE_TIMESTAMPTZ;
+	default:
+		return false;
 	}
-	return false;
 }
 
 void
@@ -188,7 +189,7 @@ encode_round(const char *s, size_t len, int64_t *out)
 static enum encode_result
 encode_float(struct encode_buffer *b, enum encode_type type, const char *s, size_t len)
 {
-	char text[FLOAT_TEXT_MAX];
+	char text[ENCODE_FLOAT_TEXT_MAX];
 	union {
 		float f;
 		uint32_t u;
@@ -347,10 +348,9 @@ encode_value(struct encode_buffer *b, const struct encode_column *column, const 
 		encode_int32(b, (int32_t)v->len);
 		encode_bytes(b, v->s, v->len);
 		return ENCODE_OK;
-	case VALUE_UNCHANGED:
-		break;
+	default:
+		return ENCODE_RANGE;
 	}
-	return ENCODE_RANGE;
 }
 
 void
@@ -387,8 +387,7 @@ encode_describe(const struct value *v, char *buf, size_t size)
 	case VALUE_BOOL:
 		snprintf(buf, size, "%s", v->i != 0 ? "true" : "false");
 		break;
-	case VALUE_NULL:
-	case VALUE_UNCHANGED:
+	default:
 		snprintf(buf, size, "NULL");
 		break;
 	}

@@ -71,8 +71,9 @@ convert_fits(enum type type, enum shape_kind kind)
 		       kind == SHAPE_NANOSECONDS || kind == SHAPE_ISO_LOCAL;
 	case TYPE_TIMESTAMPTZ:
 		return kind == SHAPE_ISO_ZONED;
+	default:
+		return false;
 	}
-	return false;
 }
 
 static bool
@@ -583,6 +584,7 @@ convert_value(struct convert *c, struct json *j, const struct column *column,
 	case TYPE_TIMESTAMP:
 	case TYPE_TIMESTAMPTZ:
 		return convert_timestamp(c, j, column, shape, v);
+	default:
+		return convert_mismatch_next(c, j, column);
 	}
-	return false;
 }

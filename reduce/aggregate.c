@@ -1,6 +1,7 @@
 #include "reduce/aggregate.h"
 
 #include <bsd/sys/tree.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,17 +23,14 @@ struct aggregate_node { /* one distinct value */
 
 RB_HEAD(aggregate_tree, aggregate_node);
 
-/* Equal decimals of different scale are different values here: so the result of min and max does
- * not depend on which came first. */
+/* Values that are equal but not the same (1.0 and 1.00) are different here: so the result of min and
+ * max does not depend on which came first. */
 static int
 node_compare(const struct aggregate_node *a, const struct aggregate_node *b)
 {
 	if (a->value.kind == VALUE_INT)
 		return (a->value.i > b->value.i) - (a->value.i < b->value.i);
-	int order = value_compare(&a->value, &b->value);
-	if (order == 0 && a->value.kind == VALUE_DECIMAL)
-		order = (a->value.len > b->value.len) - (a->value.len < b->value.len);
-	return order;
+	return value_compare_exact(&a->value, &b->value);
 }
 
 /* RB_GENERATE_STATIC() needs a name that glibc's headers do not have. */
@@ -42,11 +40,11 @@ RB_GENERATE_INTERNAL(aggregate_tree, aggregate_node, link, node_compare,
 static struct aggregate_node *
 node_new(const struct value *v)
 {
-	size_t len = v->kind == VALUE_TEXT || v->kind == VALUE_DECIMAL ? v->len : 0;
+	size_t len = value_has_bytes(v) ? v->len : 0;
 	struct aggregate_node *node = xcalloc(1, sizeof(*node) + len);
 
 	node->value = *v;
-	if (v->kind == VALUE_TEXT || v->kind == VALUE_DECIMAL) {
+	if (value_has_bytes(v)) {
 		memcpy(node->bytes, v->s, len);
 		node->value.s = node->bytes;
 	}
@@ -104,19 +102,37 @@ aggregate_order(struct aggregate *a, const struct value *v, int64_t diff,
 	return grown;
 }
 
+/*
+ * A float adds the shortest decimal that reads back as it, which is what PostgreSQL shows of it: the sum is
+ * that of x::text::numeric, and nothing is rounded before the result is.
+ */
+static void
+add_decimal(struct aggregate *a, const struct value *v, int diff, enum type type)
+{
+	char shortest[FLOAT_TEXT_MAX], text[DECIMAL_TEXT_MAX];
+	const char *s = v->s;
+	size_t len = v->len;
+
+	if (a->decimal == NULL)
+		a->decimal = decimal_sum_new();
+	if (v->kind == VALUE_FLOAT) {
+		len = float_print(v->d, type == TYPE_REAL, shortest);
+		len = decimal_canonical(shortest, len, text, sizeof(text));
+		s = text;
+	}
+	decimal_sum_add(a->decimal, s, len, diff);
+}
+
 int
-aggregate_add(struct aggregate *a, unsigned needs, const struct value *v, int diff,
+aggregate_add(struct aggregate *a, unsigned needs, enum type type, const struct value *v, int diff,
 	      struct aggregate_changes *changes, unsigned argument)
 {
 	a->count += diff;
 	if ((needs & AGGREGATE_SUM) != 0) {
-		if (v->kind == VALUE_DECIMAL) {
-			if (a->decimal == NULL)
-				a->decimal = decimal_sum_new();
-			decimal_sum_add(a->decimal, v->s, v->len, diff);
-		} else {
+		if (v->kind == VALUE_INT)
 			a->integer += (aggregate_integer)v->i * diff;
-		}
+		else
+			add_decimal(a, v, diff, type);
 	}
 	if ((needs & AGGREGATE_ORDER) == 0)
 		return 0;
@@ -134,6 +150,12 @@ aggregate_set(struct aggregate *a, const struct value *v, int64_t count)
 	return diff != 0 ? aggregate_order(a, v, diff, NULL, 0) : 0;
 }
 
+static bool
+has_decimal(enum type type)
+{
+	return type == TYPE_NUMERIC || type_is_float(type);
+}
+
 bool
 aggregate_is_empty(const struct aggregate *a, unsigned needs, enum type type)
 {
@@ -143,7 +165,7 @@ aggregate_is_empty(const struct aggregate *a, unsigned needs, enum type type)
 		return false;
 	if ((needs & AGGREGATE_SUM) == 0)
 		return true;
-	if (type != TYPE_NUMERIC)
+	if (!has_decimal(type))
 		return a->integer == 0;
 	return a->decimal == NULL || (decimal_sum_int(a->decimal, &rest) && rest == 0);
 }
@@ -168,7 +190,7 @@ aggregate_clear(struct aggregate *a, unsigned needs, enum type type)
 			RB_RIGHT(parent, link) = NULL;
 		free(node);
 	}
-	if ((needs & AGGREGATE_SUM) != 0 && type == TYPE_NUMERIC)
+	if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
 		decimal_sum_free(a->decimal);
 	*a = (struct aggregate){.top = NULL};
 }
@@ -232,18 +254,53 @@ result_decimal(const char *text, size_t len, struct value *result)
 	return NULL;
 }
 
+/* Rounded once, from all of its digits. */
+static const char *
+result_float(const char *text, size_t len, enum type type, struct value *result)
+{
+	double d =
+	    type == TYPE_REAL ? (double)decimal_to_float(text, len) : decimal_to_double(text, len);
+
+	if (isinf(d) && !decimal_is_special(text, len))
+		return type == TYPE_REAL
+			   ? "is out of the range of real, as it would be in PostgreSQL"
+			   : "is out of the range of double precision, as it would be in "
+			     "PostgreSQL";
+	*result = (struct value){.kind = VALUE_FLOAT, .d = d};
+	return NULL;
+}
+
 static const char *
 aggregate_sum(const struct aggregate *a, enum type type, char *text, struct value *result)
 {
-	if (type == TYPE_NUMERIC)
-		return result_decimal(text, decimal_sum_print(a->decimal, text, AGGREGATE_TEXT_MAX),
-				      result);
+	size_t len;
+
+	if (has_decimal(type)) {
+		len = decimal_sum_print(a->decimal, text, AGGREGATE_TEXT_MAX);
+		return type_is_float(type) && len < AGGREGATE_TEXT_MAX
+			   ? result_float(text, len, type, result)
+			   : result_decimal(text, len, result);
+	}
 	if (type == TYPE_BIGINT)
 		return result_decimal(text, integer_print(a->integer, text), result);
 	if (a->integer > INT64_MAX || a->integer < INT64_MIN)
-		return "is out of the range of bigint, as it would be in PostgreSQL";
+		return type == TYPE_MONEY
+			   ? "is out of the range of money, as it would be in PostgreSQL"
+			   : "is out of the range of bigint, as it would be in PostgreSQL";
 	*result = (struct value){.kind = VALUE_INT, .i = (int64_t)a->integer};
 	return NULL;
+}
+
+static const char *
+aggregate_average(const struct aggregate *a, enum type type, char *text, struct value *result)
+{
+	size_t len = has_decimal(type)
+			 ? decimal_sum_average(a->decimal, a->count, text, AGGREGATE_TEXT_MAX)
+			 : integer_average(a->integer, a->count, text);
+
+	return type_is_float(type) && len < AGGREGATE_TEXT_MAX
+		   ? result_float(text, len, TYPE_DOUBLE, result)
+		   : result_decimal(text, len, result);
 }
 
 const char *
@@ -251,7 +308,6 @@ aggregate_result(const struct aggregate *a, enum output_kind kind, enum type typ
 		 struct value *result)
 {
 	const struct value *extreme;
-	size_t len;
 
 	*result = (struct value){.kind = VALUE_NULL};
 	switch (kind) {
@@ -267,12 +323,7 @@ aggregate_result(const struct aggregate *a, enum output_kind kind, enum type typ
 	case OUTPUT_SUM:
 		return a->count > 0 ? aggregate_sum(a, type, text, result) : NULL;
 	case OUTPUT_AVG:
-		if (a->count <= 0)
-			return NULL;
-		len = type == TYPE_NUMERIC
-			  ? decimal_sum_average(a->decimal, a->count, text, AGGREGATE_TEXT_MAX)
-			  : integer_average(a->integer, a->count, text);
-		return result_decimal(text, len, result);
+		return a->count > 0 ? aggregate_average(a, type, text, result) : NULL;
 	case OUTPUT_GROUP:
 	case OUTPUT_COUNT_ROWS:
 		break;
@@ -286,7 +337,7 @@ aggregate_pack(const struct aggregate *a, unsigned needs, enum type type, struct
 	pack_int(pack, a->count);
 	if ((needs & AGGREGATE_SUM) == 0) {
 		pack_nil(pack);
-	} else if (type == TYPE_NUMERIC) {
+	} else if (has_decimal(type)) {
 		if (a->decimal == NULL)
 			pack_nil(pack);
 		else
@@ -305,14 +356,14 @@ aggregate_unpack(struct aggregate *a, unsigned needs, enum type type, struct unp
 	uint32_t len;
 
 	a->count = unpack_int(u);
-	if (sums && type == TYPE_NUMERIC) {
+	if (sums && has_decimal(type)) {
 		decimal_sum_free(a->decimal);
 		a->decimal = NULL;
 	}
-	if (!sums || (type == TYPE_NUMERIC && unpack_peek(u) == UNPACK_NIL)) {
+	if (!sums || (has_decimal(type) && unpack_peek(u) == UNPACK_NIL)) {
 		if (!unpack_nil(u))
 			u->bad = true;
-	} else if (type == TYPE_NUMERIC) {
+	} else if (has_decimal(type)) {
 		a->decimal = decimal_sum_unpack(u);
 	} else if (unpack_peek(u) == UNPACK_BIN) {
 		const uint8_t *bytes = unpack_bin(u, &len);

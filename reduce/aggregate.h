@@ -3,8 +3,8 @@
  *
  * The number of values that are not NULL, their exact sum, and the ordered multiset of them; only
  * what the view's outputs need is kept. Counts in the multiset may be negative meanwhile (one
- * partition is ahead of another): min and max look only at positive ones. Sums and multisets do
- * not depend on the order in which values came, so a replay gives the same bits.
+ * partition is ahead of another): min and max look only at positive ones. Sums of floats are exact
+ * decimals too, rounded when they are shown. Sums and multisets do not depend on the order in which values came, so a replay gives the same bits.
  */
 #ifndef AGGREGATE_H
 #define AGGREGATE_H
@@ -38,8 +38,8 @@ struct aggregate_changes {
 
 struct aggregate { /* all zero: empty */
 	union {
-		aggregate_integer integer;   /* integer, bigint */
-		struct decimal_sum *decimal; /* numeric; NULL until the first value */
+		aggregate_integer integer;   /* integers, money */
+		struct decimal_sum *decimal; /* numeric and floats; NULL until the first value */
 	};
 	int64_t count;              /* of values that are not NULL */
 	struct aggregate_node *top; /* root of the multiset */
@@ -50,7 +50,7 @@ struct aggregate { /* all zero: empty */
  * multiset is noted in `changes`, if given, with the argument's number. Returns by how many distinct
  * values the multiset has grown.
  */
-int aggregate_add(struct aggregate *, unsigned needs, const struct value *, int diff,
+int aggregate_add(struct aggregate *, unsigned needs, enum type, const struct value *, int diff,
 		  struct aggregate_changes *changes, unsigned argument);
 
 bool aggregate_is_empty(const struct aggregate *, unsigned needs, enum type);

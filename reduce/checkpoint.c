@@ -59,17 +59,28 @@ hash_text(const char *text, uint64_t seed)
 	return text != NULL ? value_hash_bytes(text, strlen(text), seed) : seed + 1;
 }
 
+/* By names, which outlive a renumbering of types. */
+static uint64_t
+hash_column(const struct column *column, uint64_t layout)
+{
+	char *type = column_type_name(column);
+
+	layout = hash_text(type, hash_text(column->name, layout));
+	free(type);
+	for (unsigned i = 0; column->enumeration != NULL && i < column->enumeration->label_count;
+	     i++)
+		layout = hash_text(column->enumeration->labels[i], layout);
+	return layout;
+}
+
 /* All that the meaning of a table's rows depends on: columns, key, and where they came from. */
 uint64_t
 checkpoint_table_layout(const struct table *table)
 {
 	uint64_t layout = hash_text(table->topic, table->key_count);
 
-	for (unsigned i = 0; i < table->column_count; i++) {
-		const struct column *column = &table->columns[i];
-		const int64_t words[3] = {column->type, column->precision, column->scale};
-		layout = hash_text(column->name, value_hash_bytes(words, sizeof(words), layout));
-	}
+	for (unsigned i = 0; i < table->column_count; i++)
+		layout = hash_column(&table->columns[i], layout);
 	return value_hash_bytes(table->key, table->key_count * sizeof(*table->key), layout);
 }
 

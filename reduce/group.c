@@ -38,12 +38,17 @@ output_needs(enum output_kind kind)
 	return kind == OUTPUT_SUM || kind == OUTPUT_AVG ? AGGREGATE_SUM : 0;
 }
 
-/* A numeric without a declared scale: the group shows the largest scale among its rows, which no
- * order of arrival changes, so the sum's book of scales is kept. */
-static bool
-group_column_needs_scale(const struct column *column)
+/*
+ * What a group shows of its key, where equal values are not the same, must not depend on the order of
+ * arrival: of numerics without a declared scale the largest scale among its rows, for which the
+ * sum's book of scales is kept; of intervals the least form, 30 days before 1 month.
+ */
+static unsigned
+group_column_needs(const struct column *column)
 {
-	return column->type == TYPE_NUMERIC && column->scale < 0;
+	if (column->type == TYPE_NUMERIC && column->scale < 0)
+		return AGGREGATE_SUM;
+	return column->type == TYPE_INTERVAL ? AGGREGATE_ORDER : 0;
 }
 
 static void
@@ -53,19 +58,19 @@ groups_plan(struct groups *groups)
 
 	for (unsigned i = 0; i < view->output_count; i++) {
 		const struct output *output = &view->outputs[i];
+		unsigned needs = output_needs(output->kind);
 		groups->output_argument[i] = groups->output_key[i] = NOWHERE;
 		if (output->kind == OUTPUT_GROUP) {
 			for (unsigned k = 0; k < view->group_count; k++)
 				if (view->group[k] == output->column)
 					groups->output_key[i] = k;
 			INVARIANT(groups->output_key[i] != NOWHERE);
-			if (!group_column_needs_scale(&groups->table->columns[output->column]))
+			needs = group_column_needs(&groups->table->columns[output->column]);
+			if (needs == 0)
 				continue;
 		} else if (output->kind == OUTPUT_COUNT_ROWS) {
 			continue;
 		}
-		unsigned needs = output->kind == OUTPUT_GROUP ? (unsigned)AGGREGATE_SUM
-							      : output_needs(output->kind);
 		groups->output_argument[i] = argument_add(groups, output->column, needs);
 	}
 }
@@ -128,7 +133,7 @@ group_size(const struct groups *groups, const struct group *group)
 size_t
 group_value_size(const struct value *v)
 {
-	return v->kind == VALUE_TEXT || v->kind == VALUE_DECIMAL ? 5 + (size_t)v->len : 8;
+	return value_has_bytes(v) ? 5 + (size_t)v->len : 9;
 }
 
 static void
@@ -213,26 +218,12 @@ groups_rebind(struct groups *groups, const struct view *view, const struct table
 	groups->table = table;
 }
 
-/* Numerics without the zeros at their end: equal values are equal bytes. */
-static struct value
-key_normal(const struct value *v)
-{
-	struct value normal = *v;
-
-	if (v->kind != VALUE_DECIMAL || memchr(v->s, '.', v->len) == NULL)
-		return normal;
-	while (normal.s[normal.len - 1] == '0')
-		normal.len--;
-	if (normal.s[normal.len - 1] == '.')
-		normal.len--;
-	return normal;
-}
-
 /* Pack the key of a row into the scratch buffer; its length. */
 static size_t
 key_pack(struct groups *groups, const struct value *row)
 {
 	const struct view *view = groups->view;
+	char normal[VALUE_NORMAL_ROOM];
 	struct pack pack;
 
 	if (view->group_count == 0)
@@ -240,7 +231,7 @@ key_pack(struct groups *groups, const struct value *row)
 	for (;;) {
 		pack_init(&pack, groups->key, groups->key_room);
 		for (unsigned i = 0; i < view->group_count; i++) {
-			struct value value = key_normal(&row[view->group[i]]);
+			struct value value = value_normal(&row[view->group[i]], normal);
 			value_pack(&pack, &value);
 		}
 		if (!pack.overflow)
@@ -331,8 +322,8 @@ groups_apply(struct groups *groups, const struct value *row, int diff)
 		const struct value *value = &row[argument->column];
 		if (value->kind == VALUE_NULL)
 			continue;
-		int grown =
-		    aggregate_add(&group->aggregate[i], argument->needs, value, diff, changes, i);
+		int grown = aggregate_add(&group->aggregate[i], argument->needs, argument->type,
+					  value, diff, changes, i);
 		if ((argument->needs & AGGREGATE_ORDER) == 0)
 			continue;
 		groups->node_bytes += (size_t)grown * group_value_size(value);
@@ -370,7 +361,10 @@ output_key(const struct groups *groups, const struct group *group, unsigned i, c
 	unsigned argument = groups->output_argument[i];
 
 	*value = groups->key_values[groups->output_key[i]];
-	if (value->kind != VALUE_DECIMAL)
+	if (value->kind == VALUE_INTERVAL && argument != NOWHERE)
+		(void)aggregate_result(&group->aggregate[argument], OUTPUT_MIN, TYPE_INTERVAL, text,
+				       value);
+	if (value->kind != VALUE_DECIMAL || decimal_is_special(value->s, value->len))
 		return;
 	if (argument == NOWHERE)
 		key_widen(value, groups->table->columns[groups->view->outputs[i].column].scale,

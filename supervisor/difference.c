@@ -168,8 +168,8 @@ compare_columns(struct differences *d, const struct table *a, const struct table
 			    x->name, y->name);
 			return;
 		}
-		if (x->type != y->type || x->precision != y->precision || x->scale != y->scale ||
-		    x->not_null != y->not_null || x->collate_c != y->collate_c) {
+		if (!column_same_type(x, y) || x->not_null != y->not_null ||
+		    x->collate_c != y->collate_c) {
 			add(d, EFFECT_REPLAY, 0,
 			    "table \"%s\": column \"%s\" is declared differently", a->name,
 			    x->name);

@@ -219,6 +219,10 @@ parse_statement(struct parse *p, const PgQuery__RawStmt *raw, enum phase phase)
 		if (phase == PHASE_DECLARE)
 			parse_server(p, node->create_foreign_server_stmt, location);
 		return;
+	case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT:
+		if (phase == PHASE_DECLARE)
+			parse_enumeration(p, node->create_enum_stmt, location);
+		return;
 	case PG_QUERY__NODE__NODE_CREATE_FOREIGN_TABLE_STMT:
 		if (phase == PHASE_TABLES)
 			parse_table(p, node->create_foreign_table_stmt, location);

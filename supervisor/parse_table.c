@@ -11,120 +11,6 @@
 #define COLUMNS_MAX 1600 /* PostgreSQL's own limit */
 #define TABLES_MAX  4096
 
-#define TYPES_SUPPORTED                                                                            \
-	"supported are integer, bigint, numeric, text, boolean, timestamp and timestamptz"
-
-/* --- types --- */
-
-static const struct type_row {
-	const char *name;
-	enum type type;
-} type_rows[] = {
-    {"int4", TYPE_INTEGER},
-    {"int8", TYPE_BIGINT},
-    {"numeric", TYPE_NUMERIC},
-    {"text", TYPE_TEXT},
-    {"bool", TYPE_BOOLEAN},
-    {"timestamp", TYPE_TIMESTAMP},
-    {"timestamptz", TYPE_TIMESTAMPTZ},
-};
-
-/* Types that are asked for often, with what to do instead. */
-static const struct type_hint {
-	const char *name, *hint;
-} type_hints[] = {
-    {"float4", "floating point is not supported yet: exact float sums come later"},
-    {"float8", "floating point is not supported yet: exact float sums come later"},
-    {"varchar", "varchar is not supported: declare it as text"},
-    {"bpchar", "character is not supported: declare it as text"},
-    {"int2", "smallint is not supported: declare it as integer"},
-    {"serial", "serial is not supported: declare it as integer"},
-    {"bigserial", "bigserial is not supported: declare it as bigint"},
-};
-
-const char *
-parse_type_spelling(const PgQuery__TypeName *name)
-{
-	const char *s = name->n_names > 0 ? parse_string(name->names[name->n_names - 1]) : NULL;
-
-	return s != NULL ? s : "?";
-}
-
-bool
-parse_type_name(const PgQuery__TypeName *name, enum type *type)
-{
-	const char *spelling = parse_type_spelling(name);
-
-	if (name->n_array_bounds > 0 || name->setof || name->pct_type || name->n_names > 2)
-		return false;
-	if (name->n_names == 2) {
-		const char *schema = parse_string(name->names[0]);
-
-		if (schema == NULL || strcmp(schema, "pg_catalog") != 0)
-			return false;
-	}
-	for (size_t i = 0; i < sizeof(type_rows) / sizeof(type_rows[0]); i++)
-		if (strcmp(type_rows[i].name, spelling) == 0) {
-			*type = type_rows[i].type;
-			return true;
-		}
-	return false;
-}
-
-static bool
-refuse_type(struct parse *p, const PgQuery__TypeName *name)
-{
-	const char *spelling = parse_type_spelling(name);
-
-	if (name->n_array_bounds > 0)
-		return parse_error(p, name->location, "arrays are not supported: %s",
-				   TYPES_SUPPORTED);
-	for (size_t i = 0; i < sizeof(type_hints) / sizeof(type_hints[0]); i++)
-		if (strcmp(type_hints[i].name, spelling) == 0)
-			return parse_error(p, name->location, "%s", type_hints[i].hint);
-	return parse_error(p, name->location, "type \"%s\" is not supported: %s", spelling,
-			   TYPES_SUPPORTED);
-}
-
-/* The i-th type modifier, -1 when it is no number. */
-static int
-type_modifier(const PgQuery__TypeName *name, size_t i)
-{
-	const PgQuery__Node *node = name->typmods[i];
-
-	if (node->node_case != PG_QUERY__NODE__NODE_A_CONST ||
-	    node->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL)
-		return -1;
-	return node->a_const->ival->ival;
-}
-
-static bool
-parse_modifiers(struct parse *p, const PgQuery__TypeName *name, struct column *column)
-{
-	column->precision = column->scale = -1;
-	if (name->n_typmods == 0)
-		return true;
-	if (column->type == TYPE_NUMERIC) {
-		column->precision = type_modifier(name, 0);
-		column->scale = name->n_typmods > 1 ? type_modifier(name, 1) : 0;
-		if (name->n_typmods > 2 || column->precision < 1 || column->precision > 1000 ||
-		    column->scale < 0 || column->scale > 1000)
-			return parse_error(
-			    p, name->location,
-			    "numeric(precision, scale) takes a precision from 1 to 1000 and a "
-			    "scale from 0 to 1000");
-		return true;
-	}
-	if (column->type == TYPE_TIMESTAMP || column->type == TYPE_TIMESTAMPTZ) {
-		if (name->n_typmods == 1 && type_modifier(name, 0) == 6)
-			return true;
-		return parse_error(
-		    p, name->location,
-		    "a precision of timestamps other than 6 is not supported: leave it out");
-	}
-	return parse_error(p, name->location, "type %s takes no modifier", type_name(column->type));
-}
-
 /* --- columns --- */
 
 static int
@@ -149,6 +35,10 @@ key_append(struct parse *p, struct table *table, const char *name, int location)
 	for (unsigned i = 0; i < table->key_count; i++)
 		if (table->key[i] == (unsigned)column)
 			return parse_error(p, location, "PRIMARY KEY names \"%s\" twice", name);
+	if (!type_has_equality(table->columns[column].type) ||
+	    table->columns[column].type == TYPE_ARRAY)
+		return parse_error(p, location, "column \"%s\" of type %s cannot be a key", name,
+				   type_name(table->columns[column].type));
 	table->key = xreallocarray(table->key, table->key_count + 1, sizeof(*table->key));
 	table->key[table->key_count++] = (unsigned)column;
 	table->columns[column].not_null = true;
@@ -204,7 +94,7 @@ parse_collation(struct parse *p, struct column *column, const PgQuery__CollateCl
 {
 	const char *name = parse_string(clause->collname[clause->n_collname - 1]);
 
-	if (column->type != TYPE_TEXT)
+	if (!type_is_text(column->type))
 		return parse_error(p, clause->location, "collations are for text; type %s has none",
 				   type_name(column->type));
 	if (name == NULL || strcmp(name, "C") != 0)
@@ -237,9 +127,7 @@ parse_column_def(struct parse *p, struct table *table, const PgQuery__ColumnDef 
 				  .precision = -1,
 				  .scale = -1,
 				  .place = parse_place(p, def->location)};
-	if (!parse_type_name(def->type_name, &column->type))
-		return refuse_type(p, def->type_name);
-	if (!parse_modifiers(p, def->type_name, column) ||
+	if (!parse_type(p, def->type_name, column) ||
 	    (def->coll_clause != NULL && !parse_collation(p, column, def->coll_clause)))
 		return false;
 	for (size_t i = 0; i < def->n_constraints; i++)

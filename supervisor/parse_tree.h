@@ -83,7 +83,13 @@ bool parse_topic(struct parse *, const char *option, const char *topic, int loca
 /* --- parse_table.c --- */
 bool parse_table(struct parse *, const PgQuery__CreateForeignTableStmt *, int location);
 
-/* The type that a name without modifiers means. False when it is not one of ours. */
+/* --- parse_type.c --- */
+bool parse_enumeration(struct parse *, const PgQuery__CreateEnumStmt *, int location);
+
+/* Type, element, enumeration and modifiers of a column. */
+bool parse_type(struct parse *, const PgQuery__TypeName *, struct column *);
+
+/* The built-in type that a name without modifiers means. False when it is not one of ours. */
 bool parse_type_name(const PgQuery__TypeName *, enum type *);
 
 /* The name as it was written, for messages: the last part of a qualified one. */

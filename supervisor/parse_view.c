@@ -227,6 +227,31 @@ refuse_call_clauses(struct parse *p, const PgQuery__FuncCall *call)
 	return parse_error(p, call->location, "%s not supported: %s", what, AGGREGATES_SUPPORTED);
 }
 
+/* The type of a sum or an average, as in PostgreSQL; false: it has none. */
+static bool
+sum_type(enum output_kind kind, enum type type, enum type *result)
+{
+	switch (type) {
+	case TYPE_SMALLINT:
+	case TYPE_INTEGER:
+		*result = kind == OUTPUT_SUM ? TYPE_BIGINT : TYPE_NUMERIC;
+		return true;
+	case TYPE_BIGINT:
+	case TYPE_NUMERIC:
+		*result = TYPE_NUMERIC;
+		return true;
+	case TYPE_REAL:
+	case TYPE_DOUBLE:
+		*result = kind == OUTPUT_SUM ? type : TYPE_DOUBLE;
+		return true;
+	case TYPE_MONEY:
+		*result = TYPE_MONEY;
+		return kind == OUTPUT_SUM;
+	default:
+		return false;
+	}
+}
+
 /* Is the aggregate defined for the column's type, and what does it give? */
 static bool
 aggregate_type(struct select *s, struct output *output, const char *function, int location)
@@ -242,21 +267,20 @@ aggregate_type(struct select *s, struct output *output, const char *function, in
 		return true;
 	case OUTPUT_SUM:
 	case OUTPUT_AVG:
-		if (!type_is_number(column->type))
-			break;
-		output->type = output->kind == OUTPUT_SUM && column->type == TYPE_INTEGER
-				   ? TYPE_BIGINT
-				   : TYPE_NUMERIC;
 		if (output->kind == OUTPUT_AVG)
 			output->scale = -1;
-		return true;
+		if (sum_type(output->kind, column->type, &output->type))
+			return true;
+		break;
 	default:
-		if (column->type == TYPE_BOOLEAN)
+		if (!type_has_extremes(column->type))
 			break;
 		return parse_orderable(s->p, column, location, function);
 	}
-	return parse_error(s->p, location, "%s is not defined for type %s, which column \"%s\" has",
-			   function, type_name(column->type), column->name);
+	return parse_error(
+	    s->p, location, "%s is not %s for type %s, which column \"%s\" has", function,
+	    column->type == TYPE_INTERVAL || column->type == TYPE_ARRAY ? "supported" : "defined",
+	    type_name(column->type), column->name);
 }
 
 static bool
@@ -295,6 +319,12 @@ select_column(struct select *s, const PgQuery__ColumnRef *ref, struct output *ou
 	if (!parse_column(s->p, &s->scope, ref, &output->column))
 		return false;
 	column = &s->scope.table->columns[output->column];
+	if (!type_has_equality(column->type))
+		return parse_error(
+		    s->p, ref->location,
+		    "column \"%s\" has type json, which has no equality to group by: "
+		    "declare it as jsonb if it is that in the source",
+		    column->name);
 	output->kind = OUTPUT_GROUP;
 	output->type = column->type;
 	output->scale = column->type == TYPE_NUMERIC ? column->scale : -1;
@@ -439,6 +469,9 @@ select_group(struct select *s)
 			    s->p, parse_location(node),
 			    "GROUP BY takes columns only: expressions and grouping sets are not "
 			    "supported");
+		if (good && !type_has_equality(s->scope.table->columns[column].type))
+			good = parse_error(s->p, parse_location(node),
+					   "type json has no equality to group by");
 		if (!good)
 			return false;
 		if (!is_grouped(view, column))

@@ -33,7 +33,12 @@ static bool where_condition(struct where *, const PgQuery__Node *, unsigned dept
 bool
 parse_orderable(struct parse *p, const struct column *column, int location, const char *what)
 {
-	if (column->type != TYPE_TEXT || column->collate_c)
+	if (!type_has_order(column->type))
+		return parse_error(p, location,
+				   "%s orders column \"%s\", and the order of type %s is not "
+				   "supported: it is carried, counted and grouped by",
+				   what, column->name, type_name(column->type));
+	if (!type_is_text(column->type) || column->collate_c)
 		return true;
 	return parse_error(
 	    p, location,
@@ -117,8 +122,8 @@ struct literal {
 	enum literal_kind kind;
 	const char *text;
 	char digits[16]; /* text of a small integer */
-	bool cast;       /* to `type` */
-	enum type type;
+	bool cast;
+	struct column as; /* what it is cast to: the members of the type */
 	int location;
 };
 
@@ -179,63 +184,79 @@ where_literal(struct where *w, const PgQuery__Node *node, struct literal *out)
 	    !literal_constant(cast->arg->a_const, out))
 		return parse_error(w->p, cast->location,
 				   "only a literal can be cast; a column has its declared type");
-	if (!parse_type_name(cast->type_name, &out->type))
-		return parse_error(w->p, cast->type_name->location,
-				   "a cast to type \"%s\" is not supported",
-				   parse_type_spelling(cast->type_name));
+	if (!parse_type(w->p, cast->type_name, &out->as))
+		return false;
 	if (cast->type_name->n_typmods > 0)
 		return parse_error(
 		    w->p, cast->type_name->location,
 		    "a cast with a precision is not supported: write the literal as it is meant");
 	out->cast = true;
-	if (!is_castable(out, out->type))
+	if (!is_castable(out, out->as.type))
 		return parse_error(w->p, out->location, "this literal cannot be cast to %s",
-				   type_name(out->type));
+				   type_name(out->as.type));
 	return true;
 }
 
 /* Is this kind of literal, or the type that it is cast to, comparable with a column's type? */
 static bool
-is_comparable(const struct literal *literal, enum type type)
+is_comparable(const struct literal *literal, const struct column *column)
 {
+	if (!type_is_comparable(column->type, column->type))
+		return false;
 	if (literal->cast)
-		return literal->type == type ||
-		       (type_is_number(literal->type) && type_is_number(type));
+		return type_is_comparable(literal->as.type, column->type) &&
+		       literal->as.enumeration == column->enumeration;
 	switch (literal->kind) {
 	case LITERAL_NUMBER:
-		return type_is_number(type);
+		return type_is_number(column->type);
 	case LITERAL_BOOLEAN:
-		return type == TYPE_BOOLEAN;
+		return column->type == TYPE_BOOLEAN;
 	default:
 		return true;
 	}
 }
 
-/* Read the text as a value of the type and keep it in a constant. */
+/* Read the text as a value of the column's type and keep it in a constant. */
 static bool
-constant_parse(enum type type, const char *text, struct expr *out)
+constant_parse(const struct column *column, const char *text, struct expr *out)
 {
-	char buf[DECIMAL_TEXT_MAX + 1];
+	size_t len = strlen(text), size = len + DECIMAL_TEXT_MAX;
+	char *buf = xcalloc(1, size);
 	struct value v = {0};
+	bool good = column_parse(column, text, len, buf, size, &v);
 
-	if (!value_parse(type, text, strlen(text), buf, sizeof(buf), &v))
-		return false;
-	if (v.kind == VALUE_TEXT || v.kind == VALUE_DECIMAL)
-		v.s = xstrndup(v.s, v.len);
-	out->type = type;
-	out->value = v;
-	return true;
+	if (good) {
+		out->type = column->type;
+		expr_constant(out, &v);
+	}
+	free(buf);
+	return good;
 }
 
-/* A number compared with an integer column need not be one: the smallest type that holds it. */
 static bool
-constant_number(enum type type, const char *text, struct expr *out)
+constant_of(enum type type, const char *text, struct expr *out)
 {
-	if (type == TYPE_INTEGER && constant_parse(TYPE_INTEGER, text, out))
+	return constant_parse(&(struct column){.type = type}, text, out);
+}
+
+/*
+ * A number compared with an integer column need not be one: the smallest type that holds it. With
+ * a float it is compared as double precision, as in PostgreSQL.
+ */
+static bool
+constant_number(enum type type, const struct literal *literal, struct expr *out)
+{
+	const char *text = literal->text;
+
+	if (literal->cast && type_is_float(literal->as.type))
+		return constant_of(literal->as.type, text, out);
+	if (type_is_float(type))
+		return constant_of(TYPE_DOUBLE, text, out);
+	if (type < TYPE_BIGINT && constant_of(TYPE_INTEGER, text, out))
 		return true;
-	if (type != TYPE_NUMERIC && constant_parse(TYPE_BIGINT, text, out))
+	if (type != TYPE_NUMERIC && constant_of(TYPE_BIGINT, text, out))
 		return true;
-	return constant_parse(TYPE_NUMERIC, text, out);
+	return constant_of(TYPE_NUMERIC, text, out);
 }
 
 /* Of a text that is a timestamptz: does it name its zone, or need none? */
@@ -261,7 +282,7 @@ where_constant(struct where *w, const PgQuery__Node *node, const struct column *
 	out->type = column->type;
 	if (!where_literal(w, node, &literal))
 		return false;
-	if (!is_comparable(&literal, column->type))
+	if (!is_comparable(&literal, column))
 		return parse_error(
 		    w->p, literal.location,
 		    "column \"%s\" has type %s and cannot be compared with this literal",
@@ -269,17 +290,17 @@ where_constant(struct where *w, const PgQuery__Node *node, const struct column *
 	if (literal.kind == LITERAL_NULL)
 		return true;
 	if (literal.cast) {
-		good = constant_parse(literal.type, literal.text, &scratch);
+		good = constant_parse(&literal.as, literal.text, &scratch);
 		expr_fini(&scratch);
 		if (!good)
 			return parse_error(w->p, literal.location,
 					   "this literal is no value of type %s",
-					   type_name(literal.type));
+					   type_name(literal.as.type));
 	}
 	if (type_is_number(column->type) && (literal.kind == LITERAL_NUMBER || literal.cast))
-		good = constant_number(column->type, literal.text, out);
+		good = constant_number(column->type, &literal, out);
 	else
-		good = constant_parse(column->type, literal.text, out);
+		good = constant_parse(column, literal.text, out);
 	if (!good)
 		return parse_error(w->p, literal.location,
 				   "this literal is no value of type %s, which column \"%s\" has",
@@ -317,7 +338,7 @@ static bool
 where_columns_comparable(struct where *w, const struct column *a, const struct column *b,
 			 int location)
 {
-	if (a->type == b->type || (type_is_number(a->type) && type_is_number(b->type)))
+	if (type_is_comparable(a->type, b->type) && a->enumeration == b->enumeration)
 		return true;
 	return parse_error(w->p, location, "columns \"%s\" (%s) and \"%s\" (%s) cannot be compared",
 			   a->name, type_name(a->type), b->name, type_name(b->type));
@@ -531,9 +552,9 @@ where_boolean_literal(struct where *w, const PgQuery__Node *node, struct expr *o
 	out->type = TYPE_BOOLEAN;
 	if (!where_literal(w, node, &literal))
 		return false;
-	if (literal.kind == LITERAL_NUMBER || (literal.cast && literal.type != TYPE_BOOLEAN))
+	if (literal.kind == LITERAL_NUMBER || (literal.cast && literal.as.type != TYPE_BOOLEAN))
 		return parse_error(w->p, literal.location, "a condition must be boolean");
-	if (literal.kind != LITERAL_NULL && !constant_parse(TYPE_BOOLEAN, literal.text, out))
+	if (literal.kind != LITERAL_NULL && !constant_of(TYPE_BOOLEAN, literal.text, out))
 		return parse_error(w->p, literal.location, "this literal is no boolean");
 	return true;
 }

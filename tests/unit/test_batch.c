@@ -98,7 +98,7 @@ Test(batch, change_comes_back)
 	cr_assert(row_unpack(got.row, got.row_len, types, N, back));
 	for (size_t i = 0; i < N; i++) {
 		cr_assert_eq(back[i].kind, values[i].kind, "value %zu", i);
-		if (values[i].kind == VALUE_TEXT || values[i].kind == VALUE_DECIMAL) {
+		if (value_has_bytes(&values[i])) {
 			cr_assert_eq(back[i].len, values[i].len);
 			cr_assert_eq(memcmp(back[i].s, values[i].s, values[i].len), 0);
 		} else if (values[i].kind != VALUE_NULL && values[i].kind != VALUE_UNCHANGED) {

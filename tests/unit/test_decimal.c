@@ -93,11 +93,27 @@ Test(decimal, literals_are_read_as_postgresql_reads_them)
 
 Test(decimal, what_is_no_number_is_refused)
 {
-	static const char *const bad[] = {
-	    "",       "-",      "+",    ".",     "-.",  "e5",
-	    "1e",     "1e+",    "1e5x", "1.2.3", "NaN", "Infinity",
-	    "0x10",   "1 ",     " 1",   "1,5",   "--1", "1e99999999999999999999",
-	    "1e1000", "1e-1001"};
+	static const char *const bad[] = {"",
+					  "-",
+					  "+",
+					  ".",
+					  "-.",
+					  "e5",
+					  "1e",
+					  "1e+",
+					  "1e5x",
+					  "1.2.3",
+					  "NaN1",
+					  "-NaN",
+					  "Infinit",
+					  "0x10",
+					  "1 ",
+					  " 1",
+					  "1,5",
+					  "--1",
+					  "1e99999999999999999999",
+					  "1e1000",
+					  "1e-1001"};
 	char text[DECIMAL_TEXT_MAX];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

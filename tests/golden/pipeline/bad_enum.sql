@@ -1,0 +1,10 @@
+SET pipeline = 'test';
+CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" 'kafka:9092');
+CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'postgres');
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'sad');
+CREATE TYPE empty AS ENUM ();
+CREATE TYPE twice AS ENUM ('a');
+CREATE TYPE twice AS ENUM ('b');
+CREATE TYPE long AS ENUM ('aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg');
+CREATE FOREIGN TABLE t (a integer) SERVER kafka OPTIONS (topic 'p.public.t');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t;
