@@ -35,7 +35,10 @@ COMMON := \
 	common/expr.c \
 	common/fault.c \
 	common/image.c \
+	common/inet.c \
+	common/interval.c \
 	common/json.c \
+	common/jsonb.c \
 	common/log.c \
 	common/pack.c \
 	common/pipeline.c \
