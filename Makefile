@@ -40,6 +40,7 @@ COMMON := \
 	common/image.c \
 	common/inet.c \
 	common/interval.c \
+	common/interval_parse.c \
 	common/json.c \
 	common/jsonb.c \
 	common/log.c \

@@ -11,8 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INTERVAL_BYTES    16
-#define INTERVAL_TEXT_MAX 80 /* the longest text and its NUL */
+#define INTERVAL_BYTES       16
+#define INTERVAL_TEXT_MAX    80 /* the longest text and its NUL */
+#define INTERVAL_DAY_US      INT64_C(86400000000)
+#define INTERVAL_MONTH_DAYS  30
+#define INTERVAL_YEAR_MONTHS 12
 
 struct interval {
 	int64_t us; /* microseconds */
