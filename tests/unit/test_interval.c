@@ -66,7 +66,7 @@ check_input(char **field)
 
 Test(interval, is_read_and_printed_as_by_postgresql)
 {
-	cr_assert_eq(answers_each("interval_input.tsv", 3, check_input), 518);
+	cr_assert_eq(answers_each("interval_input.tsv", 3, check_input), 526);
 }
 
 static void
