@@ -145,13 +145,13 @@ $(BUILD)/libcommon.a: $(call objects,$(COMMON))
 	ar rcs $@ $^
 
 $(BUILD)/tallyd: $(call objects,$(SUPERVISOR)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpg_query -lgmp $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpg_query -lgmp -lm $(BSD)
 $(BUILD)/tallyd-ingest: $(call objects,$(INGEST)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp -lm $(BSD)
 $(BUILD)/tallyd-reduce: $(call objects,$(REDUCE)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpq -lgmp $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpq -lgmp -lm $(BSD)
 
 # ---- tests ------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
 MAINS      := supervisor/main.c ingest/ingest.c reduce/reduce.c egress/egress.c
 MODULES    := $(filter-out $(MAINS),$(SUPERVISOR) $(INGEST) $(REDUCE) $(EGRESS))
 UNIT_TESTS := $(wildcard tests/unit/*.c)
-LIBRARIES  := -lrdkafka -lpq -lpg_query -lgmp -lmsgpackc $(BSD)
+LIBRARIES  := -lrdkafka -lpq -lpg_query -lgmp -lm -lmsgpackc $(BSD)
 
 $(BUILD)/unit-tests: $(call objects,$(UNIT_TESTS) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcriterion $(LIBRARIES)
@@ -168,11 +168,11 @@ $(BUILD)/golden-changes: $(call objects,tests/golden/changes.c tests/unit/captur
 $(BUILD)/sim: $(call objects,$(wildcard tests/sim/*.c) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 $(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c columns_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 
 $(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd
@@ -232,7 +232,7 @@ $(BUILD)/bench-produce: $(call objects,tests/bench/produce.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lbsd
 $(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-reduce-%: $(BUILD)/obj/tests/bench/reduce_%.o \
 		$(call objects,tests/bench/reduce_bench.c $(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 

@@ -2,6 +2,7 @@
  * value_text.c - values as text: read as PostgreSQL's input functions do, written as its output
  * functions do.
  */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -497,23 +498,90 @@ print_timestamp(enum type type, int64_t us, char *buf, size_t size)
 				type == TYPE_TIMESTAMPTZ ? "+00" : "", year <= 0 ? " BC" : "");
 }
 
+/* As in PostgreSQL, a text half-way between two floats is not taken for one of them. */
+static bool
+reads_back(const char *text, double d, bool single)
+{
+	if (single) {
+		float f = (float)d;
+		double read = strtod(text, NULL);
+
+		return !(strtof(text, NULL) < f) && !(strtof(text, NULL) > f) &&
+		       fabs(read - d) <
+			   fabs((double)nextafterf(f, read > d ? INFINITY : -INFINITY) - d) / 2;
+	}
+	long double read = strtold(text, NULL);
+	double found = strtod(text, NULL);
+
+	return !(found < d) && !(found > d) &&
+	       fabsl(read - (long double)d) <
+		   fabsl((long double)nextafter(d, read > (long double)d ? INFINITY : -INFINITY) -
+			 (long double)d) /
+		       2;
+}
+
+/* One more in the last place of "d.ddde-dd"; false when all are nines. */
+static bool
+digits_increment(char *text)
+{
+	char *at = strchr(text, 'e');
+
+	while (at-- > text) {
+		if (*at >= '0' && *at < '9') {
+			++*at;
+			return true;
+		}
+		if (*at == '9')
+			*at = '0';
+	}
+	return false;
+}
+
+/*
+ * The fewest digits that read back as d, as "d.ddde-dd". All of 15 digits (a float: 6) survive, unless the
+ * number is too small to have so many: then one may do. Above a power of two there is more room than
+ * below, so the next text may do where the nearest does not.
+ */
+static void
+float_digits(double d, bool single, char buf[FLOAT_TEXT_MAX])
+{
+	int most = single ? 9 : 17, digits = single ? FLT_DIG : DBL_DIG;
+
+	if (fabs(d) < (single ? (double)FLT_MIN : DBL_MIN))
+		digits = 1;
+	for (;; digits++) {
+		(void)snprintf(buf, FLOAT_TEXT_MAX, "%.*e", digits - 1, d);
+		if (digits >= most || reads_back(buf, d, single))
+			return;
+		if (digits_increment(buf) && reads_back(buf, d, single))
+			return;
+	}
+}
+
+/* PostgreSQL writes an exponent outside of -4 to 14, of a float outside of -4 to 5. */
 size_t
 float_print(double d, bool single, char buf[FLOAT_TEXT_MAX])
 {
-	int most = single ? 9 : 17, digits = single ? 6 : 15;
+	char digits[FLOAT_TEXT_MAX];
 
 	if (isnan(d) || isinf(d))
 		return (size_t)snprintf(buf, FLOAT_TEXT_MAX,
 					isnan(d) ? "NaN"
 					: d > 0  ? "Infinity"
 						 : "-Infinity");
-	for (;; digits++) {
-		int len = snprintf(buf, FLOAT_TEXT_MAX, "%.*g", digits, d);
-		bool same = single ? (double)strtof(buf, NULL) == d : strtod(buf, NULL) == d;
-
-		if (same || digits >= most)
-			return (size_t)len;
-	}
+	float_digits(d, single, digits);
+	char *e = strchr(digits, 'e'), *end = e;
+	int exponent = atoi(e + 1), wanted;
+	while (end[-1] == '0' && memchr(digits, '.', (size_t)(end - digits)) != NULL)
+		end--;
+	end -= end[-1] == '.';
+	if (exponent < -4 || exponent >= (single ? 6 : 15))
+		return (size_t)snprintf(buf, FLOAT_TEXT_MAX, "%.*s%s", (int)(end - digits), digits,
+					e);
+	wanted = (int)(end - digits) - 1 - (digits[0] == '-');
+	wanted = wanted > 0 ? wanted - 1 - exponent : -exponent;
+	return (size_t)snprintf(buf, FLOAT_TEXT_MAX, "%.*f", wanted > 0 ? wanted : 0,
+				strtod(digits, NULL));
 }
 
 static size_t

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/pack.h"
+#include "common/pipeline.h"
 #include "common/value.h"
 
 static FILE *
@@ -270,4 +272,156 @@ Test(value, a_value_of_another_type_marks_the_record_bad)
 		struct value v = decimal_value(bad[i]);
 		cr_assert_not(unpacks(&v, TYPE_NUMERIC), "\"%s\"", bad[i]);
 	}
+}
+
+static struct value
+parsed(enum type type, const char *text, char buf[64])
+{
+	struct value v;
+
+	cr_assert(value_parse(type, text, strlen(text), buf, 64, &v), "%s \"%s\"", type_name(type),
+		  text);
+	return v;
+}
+
+/* Each row is in PostgreSQL's order; a '=' before a text says that it equals the one before. */
+Test(value, every_type_has_postgresqls_order)
+{
+	static const struct {
+		enum type type;
+		const char *texts[10];
+	} rows[] = {
+	    {TYPE_SMALLINT, {"-32768", "-1", "0", "32767"}},
+	    {TYPE_DOUBLE,
+	     {"-Infinity", "-1e300", "-0", "=0", "5e-324", "1e300", "Infinity", "NaN", "=nan"}},
+	    {TYPE_REAL, {"-3.4e38", "0.1", "0.2", "NaN"}},
+	    {TYPE_NUMERIC,
+	     {"-Infinity", "-1e10", "1", "=1.000", "1.0001", "Infinity", "NaN", "=nan"}},
+	    {TYPE_MONEY, {"-92233720368547758.07", "-0.01", "0", "12.34", "=$12.34"}},
+	    {TYPE_DATE, {"-infinity", "0044-03-15 BC", "1969-12-31", "1970-01-01", "infinity"}},
+	    {TYPE_TIME, {"00:00", "=00:00:00", "23:59:59.999999", "24:00:00"}},
+	    {TYPE_CHAR, {"", "=   ", "a", "=a  ", "b"}},
+	    {TYPE_BYTEA, {"\\x", "\\x00", "\\x0001", "\\x01", "=\\x01", "\\xff"}},
+	    {TYPE_UUID,
+	     {"00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+	      "={A0EEBC999C0B4EF8BB6D6BB9BD380A11}", "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
+	    {TYPE_INTERVAL,
+	     {"-1 year", "00:00:00", "=1 day -24:00:00", "29 days 23:59:59", "30 days", "=1 mon",
+	      "=29 days 24:00:00", "1 year"}},
+	    {TYPE_INET,
+	     {"10.0.0.0/8", "10.0.0.1/8", "10.0.0.1", "=10.0.0.1/32", "192.168.0.1", "::1"}},
+	    {TYPE_JSONB, {"{\"a\": 1, \"b\": 2}", "={\"b\":2.0,\"a\":1e0}"}},
+	};
+	char abuf[64], bbuf[64], anormal[VALUE_NORMAL_ROOM], bnormal[VALUE_NORMAL_ROOM];
+	uint8_t apack[128], bpack[128];
+
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		for (int i = 1; i < 10 && rows[r].texts[i] != NULL; i++) {
+			const char *text = rows[r].texts[i];
+			bool equal = text[0] == '=';
+			const char *before =
+			    rows[r].texts[i - 1] + (rows[r].texts[i - 1][0] == '=');
+			struct value a = parsed(rows[r].type, before, abuf);
+			struct value b = parsed(rows[r].type, text + equal, bbuf);
+			struct value x = value_normal(&a, anormal), y = value_normal(&b, bnormal);
+			struct pack ap, bp;
+
+			cr_assert(equal ? value_compare(&a, &b) == 0 : value_compare(&a, &b) < 0,
+				  "%s %s %s", type_name(rows[r].type), before, text);
+			cr_assert(equal ? value_compare(&b, &a) == 0 : value_compare(&b, &a) > 0);
+			cr_assert_eq(value_hash(&a, 3) == value_hash(&b, 3), equal, "%s %s", before,
+				     text);
+			pack_init(&ap, apack, sizeof(apack));
+			pack_init(&bp, bpack, sizeof(bpack));
+			value_pack(&ap, &x);
+			value_pack(&bp, &y);
+			cr_assert_eq(pack_len(&ap) == pack_len(&bp) &&
+					 memcmp(apack, bpack, pack_len(&ap)) == 0,
+				     equal, "%s %s", before, text);
+		}
+	}
+}
+
+Test(value, floats_compare_with_other_numbers_as_doubles)
+{
+	struct value tenth = {.kind = VALUE_FLOAT, .d = (double)0.1f},
+		     decimal = decimal_value("0.1");
+	struct value one = {.kind = VALUE_FLOAT, .d = 1}, whole = {.kind = VALUE_INT, .i = 1};
+
+	cr_assert_gt(value_compare(&tenth, &decimal), 0, "as in PostgreSQL");
+	cr_assert_eq(value_compare(&one, &whole), 0);
+	cr_assert_eq(value_compare(&whole, &one), 0);
+}
+
+Test(value, text_of_every_type)
+{
+	static const struct {
+		enum type type;
+		const char *text, *printed;
+	} rows[] = {
+	    {TYPE_REAL, "0.1", "0.1"},
+	    {TYPE_REAL, "16777216", "1.6777216e+07"},
+	    {TYPE_REAL, "123456", "123456"},
+	    {TYPE_REAL, "1e-45", "1e-45"},
+	    {TYPE_REAL, "0.00001", "1e-05"},
+	    {TYPE_DOUBLE, "100000", "100000"},
+	    {TYPE_DOUBLE, "123456789012345.6", "123456789012345.6"},
+	    {TYPE_DOUBLE, "1e15", "1e+15"},
+	    {TYPE_DOUBLE, "0.0001", "0.0001"},
+	    {TYPE_DOUBLE, "0.30000000000000004", "0.30000000000000004"},
+	    {TYPE_DOUBLE, "4.94e-324", "5e-324"},
+	    {TYPE_DOUBLE, "-0", "-0"},
+	    {TYPE_DOUBLE, "0.1", "0.1"},
+	    {TYPE_DOUBLE, "-inf", "-Infinity"},
+	    {TYPE_MONEY, "-$12.5", "-12.50"},
+	    {TYPE_DATE, "2026-1-2", "2026-01-02"},
+	    {TYPE_DATE, "0044-03-15 BC", "0044-03-15 BC"},
+	    {TYPE_TIME, "4:05", "04:05:00"},
+	    {TYPE_TIME, "04:05:06.700", "04:05:06.7"},
+	    {TYPE_BYTEA, "\\xDEadbeef", "\\xdeadbeef"},
+	    {TYPE_UUID, "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+	     "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+	    {TYPE_INTERVAL, "P1Y2M3DT4H5M6.5S", "1 year 2 mons 3 days 04:05:06.5"},
+	    {TYPE_INET, "10.1.2.3/32", "10.1.2.3"},
+	    {TYPE_JSONB, "[1.50,{}]", "[1.5, {}]"},
+	    {TYPE_JSON, "[1.50,{}]", "[1.50,{}]"},
+	    {TYPE_CHAR, "ab   ", "ab"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_assert_str_eq(reprint(rows[i].type, rows[i].text), rows[i].printed);
+}
+
+Test(value, arrays_are_carried)
+{
+	const char *labels[] = {"sad", "it's"};
+	struct enumeration moods = {.labels = (char **)(uintptr_t)labels, .label_count = 2};
+	struct value elements[] = {
+	    text_value("a"),    text_value(""),      text_value("a b"),
+	    text_value("NULL"), text_value("q\"\\"), {.kind = VALUE_NULL},
+	};
+	uint8_t bytes[128];
+	char text[128];
+	struct pack out;
+
+	pack_init(&out, bytes, sizeof(bytes));
+	pack_array(&out, 6);
+	for (int i = 0; i < 6; i++)
+		value_pack(&out, &elements[i]);
+	struct value array = {
+	    .kind = VALUE_ARRAY, .s = (const char *)bytes, .len = (uint32_t)pack_len(&out)};
+	cr_assert(array_is_valid(bytes, array.len));
+	cr_assert_not(array_is_valid(bytes, array.len - 1));
+	size_t len = array_print(TYPE_TEXT, NULL, &array, text, sizeof(text));
+	cr_assert_str_eq(text, "{a,\"\",\"a b\",\"NULL\",\"q\\\"\\\\\",NULL}");
+	cr_assert_eq(array_print(TYPE_TEXT, NULL, &array, text, 5), len);
+	pack_init(&out, bytes, sizeof(bytes));
+	pack_array(&out, 2);
+	pack_int(&out, 1);
+	pack_int(&out, 0);
+	array.len = (uint32_t)pack_len(&out);
+	struct column column = {
+	    .type = TYPE_ARRAY, .element = TYPE_ENUM, .enumeration = &moods, .precision = -1};
+	(void)column_print(&column, &array, text, sizeof(text));
+	cr_assert_str_eq(text, "{it's,sad}");
 }

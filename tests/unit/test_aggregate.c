@@ -1,0 +1,213 @@
+/*
+ * Sums of floats: exact whatever the order, and the same bits after what was added is taken away,
+ * after a checkpoint, and after a replay.
+ */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/pack.h"
+#include "reduce/aggregate.h"
+
+#define SUM AGGREGATE_SUM
+
+static struct value
+number(double d)
+{
+	return (struct value){.kind = VALUE_FLOAT, .d = d};
+}
+
+static void
+add(struct aggregate *a, enum type type, double d, int diff)
+{
+	struct value v = number(d);
+
+	(void)aggregate_add(a, SUM, type, &v, diff, NULL, 0);
+}
+
+/* The bits of a sum or an average. */
+static uint64_t
+bits(const struct aggregate *a, enum output_kind kind, enum type type)
+{
+	char text[AGGREGATE_TEXT_MAX];
+	struct value v;
+	uint64_t out;
+
+	cr_assert_null(aggregate_result(a, kind, type, text, &v));
+	cr_assert_eq(v.kind, VALUE_FLOAT);
+	memcpy(&out, &v.d, sizeof(out));
+	return out;
+}
+
+static double
+result(const struct aggregate *a, enum output_kind kind, enum type type)
+{
+	uint64_t word = bits(a, kind, type);
+	double d;
+
+	memcpy(&d, &word, sizeof(d));
+	return d;
+}
+
+Test(aggregate, a_tenth_a_million_times)
+{
+	struct aggregate a = {.top = NULL};
+
+	for (int i = 0; i < 1000000; i++)
+		add(&a, TYPE_DOUBLE, 0.1, 1);
+	cr_assert_eq(result(&a, OUTPUT_SUM, TYPE_DOUBLE), 100000.0);
+	cr_assert_eq(result(&a, OUTPUT_AVG, TYPE_DOUBLE), 0.1);
+	for (int i = 0; i < 999999; i++)
+		add(&a, TYPE_DOUBLE, 0.1, -1);
+	cr_assert_eq(result(&a, OUTPUT_SUM, TYPE_DOUBLE), 0.1);
+	add(&a, TYPE_DOUBLE, 0.1, -1);
+	cr_assert(aggregate_is_empty(&a, SUM, TYPE_DOUBLE));
+	aggregate_clear(&a, SUM, TYPE_DOUBLE);
+}
+
+Test(aggregate, nothing_is_lost_beside_a_large_number)
+{
+	struct aggregate a = {.top = NULL};
+
+	add(&a, TYPE_DOUBLE, 1e16, 1);
+	add(&a, TYPE_DOUBLE, 1, 1);
+	add(&a, TYPE_DOUBLE, 1e16, -1);
+	cr_assert_eq(result(&a, OUTPUT_SUM, TYPE_DOUBLE), 1.0);
+	add(&a, TYPE_DOUBLE, 1.7976931348623157e308, 1);
+	add(&a, TYPE_DOUBLE, 5e-324, 1);
+	add(&a, TYPE_DOUBLE, 1, -1);
+	add(&a, TYPE_DOUBLE, 1.7976931348623157e308, -1);
+	cr_assert_eq(result(&a, OUTPUT_SUM, TYPE_DOUBLE), 5e-324);
+	aggregate_clear(&a, SUM, TYPE_DOUBLE);
+}
+
+Test(aggregate, what_is_shown_is_what_is_summed)
+{
+	struct aggregate a = {.top = NULL}, b = {.top = NULL};
+
+	add(&a, TYPE_DOUBLE, 0.1, 1);
+	add(&a, TYPE_DOUBLE, 0.2, 1);
+	cr_assert_eq(result(&a, OUTPUT_SUM, TYPE_DOUBLE), 0.3);
+	add(&b, TYPE_REAL, (double)0.1f, 1);
+	add(&b, TYPE_REAL, (double)0.2f, 1);
+	cr_assert_eq(result(&b, OUTPUT_SUM, TYPE_REAL), (double)0.3f);
+	cr_assert_eq(result(&b, OUTPUT_AVG, TYPE_REAL), 0.15);
+	aggregate_clear(&a, SUM, TYPE_DOUBLE);
+	aggregate_clear(&b, SUM, TYPE_REAL);
+}
+
+Test(aggregate, special_values_come_and_go)
+{
+	struct aggregate a = {.top = NULL};
+
+	add(&a, TYPE_DOUBLE, 2.5, 1);
+	uint64_t before = bits(&a, OUTPUT_SUM, TYPE_DOUBLE);
+	add(&a, TYPE_DOUBLE, INFINITY, 1);
+	cr_assert_eq(result(&a, OUTPUT_SUM, TYPE_DOUBLE), INFINITY);
+	add(&a, TYPE_DOUBLE, -INFINITY, 1);
+	cr_assert(isnan(result(&a, OUTPUT_SUM, TYPE_DOUBLE)), "both infinities");
+	add(&a, TYPE_DOUBLE, INFINITY, -1);
+	cr_assert_eq(result(&a, OUTPUT_AVG, TYPE_DOUBLE), -INFINITY);
+	add(&a, TYPE_DOUBLE, NAN, 1);
+	add(&a, TYPE_DOUBLE, -INFINITY, -1);
+	cr_assert(isnan(result(&a, OUTPUT_SUM, TYPE_DOUBLE)));
+	add(&a, TYPE_DOUBLE, NAN, -1);
+	cr_assert_eq(bits(&a, OUTPUT_SUM, TYPE_DOUBLE), before);
+	/* One partition is ahead of another: the taking away came first. */
+	add(&a, TYPE_DOUBLE, 2.5, -1);
+	add(&a, TYPE_DOUBLE, NAN, -1);
+	add(&a, TYPE_DOUBLE, 0, 1);
+	cr_assert_not(aggregate_is_empty(&a, SUM, TYPE_DOUBLE));
+	add(&a, TYPE_DOUBLE, NAN, 1);
+	add(&a, TYPE_DOUBLE, 0, -1);
+	cr_assert(aggregate_is_empty(&a, SUM, TYPE_DOUBLE));
+	aggregate_clear(&a, SUM, TYPE_DOUBLE);
+}
+
+Test(aggregate, too_large_is_said)
+{
+	struct aggregate a = {.top = NULL};
+	char text[AGGREGATE_TEXT_MAX];
+	struct value v;
+
+	add(&a, TYPE_DOUBLE, 1.7e308, 2);
+	cr_assert_not_null(aggregate_result(&a, OUTPUT_SUM, TYPE_DOUBLE, text, &v));
+	add(&a, TYPE_DOUBLE, 1.7e308, -1);
+	cr_assert_null(aggregate_result(&a, OUTPUT_SUM, TYPE_DOUBLE, text, &v));
+	aggregate_clear(&a, SUM, TYPE_DOUBLE);
+	add(&a, TYPE_REAL, (double)3e38f, 2);
+	cr_assert_not_null(aggregate_result(&a, OUTPUT_SUM, TYPE_REAL, text, &v));
+	aggregate_clear(&a, SUM, TYPE_REAL);
+}
+
+static struct aggregate
+reloaded(const struct aggregate *a)
+{
+	static uint8_t bytes[4096];
+	struct aggregate b = {.top = NULL};
+	struct unpack in;
+	struct pack out;
+
+	pack_init(&out, bytes, sizeof(bytes));
+	aggregate_pack(a, SUM, TYPE_DOUBLE, &out);
+	cr_assert_not(out.overflow);
+	unpack_init(&in, bytes, pack_len(&out));
+	cr_assert(aggregate_unpack(&b, SUM, TYPE_DOUBLE, &in));
+	return b;
+}
+
+/* Any finite double, or one in sixteen a special value. */
+static double
+any_double(unsigned *seed)
+{
+	static const double special[] = {INFINITY, -INFINITY, 0.0, -0.0};
+	uint64_t word =
+	    (uint64_t)rand_r(seed) << 42 ^ (uint64_t)rand_r(seed) << 21 ^ (uint64_t)rand_r(seed);
+	double d;
+
+	if (word % 16 == 0)
+		return special[word / 16 % 4];
+	memcpy(&d, &word, sizeof(d));
+	return isfinite(d) ? d / 4096 : NAN;
+}
+
+Test(aggregate, any_order_and_a_checkpoint_give_the_same_bits)
+{
+	enum { COUNT = 60 };
+	double values[COUNT];
+	unsigned seed = 7;
+
+	for (int round = 0; round < 200; round++) {
+		struct aggregate forward = {.top = NULL}, shuffled = {.top = NULL};
+
+		for (int i = 0; i < COUNT; i++) {
+			values[i] = any_double(&seed);
+			add(&forward, TYPE_DOUBLE, values[i], 1);
+		}
+		for (int i = COUNT - 1; i > 0; i--) {
+			int k = rand_r(&seed) % (i + 1);
+			double held = values[i];
+
+			values[i] = values[k];
+			values[k] = held;
+		}
+		for (int i = 0; i < COUNT; i++) {
+			double passing = any_double(&seed);
+
+			add(&shuffled, TYPE_DOUBLE, passing, 1);
+			add(&shuffled, TYPE_DOUBLE, values[i], 1);
+			add(&shuffled, TYPE_DOUBLE, passing, -1);
+		}
+		struct aggregate again = reloaded(&shuffled);
+		uint64_t want = bits(&forward, OUTPUT_SUM, TYPE_DOUBLE);
+		cr_assert_eq(bits(&shuffled, OUTPUT_SUM, TYPE_DOUBLE), want, "round %d", round);
+		cr_assert_eq(bits(&again, OUTPUT_SUM, TYPE_DOUBLE), want, "round %d", round);
+		for (int i = 0; i < COUNT; i++)
+			add(&again, TYPE_DOUBLE, values[i], -1);
+		cr_assert(aggregate_is_empty(&again, SUM, TYPE_DOUBLE));
+		aggregate_clear(&forward, SUM, TYPE_DOUBLE);
+		aggregate_clear(&shuffled, SUM, TYPE_DOUBLE);
+		aggregate_clear(&again, SUM, TYPE_DOUBLE);
+	}
+}
