@@ -15,7 +15,7 @@
 #include "common/pack.h"
 #include "common/ring.h"
 
-#define PIPELINE_VERSION  2
+#define PIPELINE_VERSION  3
 #define PIPELINE_LIST_MAX 65535u
 
 /* --- memory --- */
@@ -144,7 +144,7 @@ put_column(struct pack *out, const struct column *column)
 static void
 put_table(struct pack *out, const struct table *table)
 {
-	pack_array(out, 8);
+	pack_array(out, 9);
 	pack_cstr(out, table->name);
 	pack_cstr(out, table->source);
 	pack_cstr(out, table->topic);
@@ -153,6 +153,7 @@ put_table(struct pack *out, const struct table *table)
 	for (unsigned i = 0; i < table->column_count; i++)
 		put_column(out, &table->columns[i]);
 	put_indices(out, table->key, table->key_count);
+	pack_uint(out, table->on_error);
 	put_place(out, table->place);
 	put_place(out, table->topic_place);
 }
@@ -339,7 +340,7 @@ take_column(struct unpack *in, struct column *column)
 static void
 take_table(struct unpack *in, struct table *table, unsigned servers)
 {
-	take_fields(in, 8);
+	take_fields(in, 9);
 	table->name = take_string(in);
 	table->source = take_string(in);
 	table->topic = take_string(in);
@@ -349,6 +350,7 @@ take_table(struct unpack *in, struct table *table, unsigned servers)
 	for (unsigned i = 0; i < table->column_count && !in->bad; i++)
 		take_column(in, &table->columns[i]);
 	table->key = take_indices(in, &table->key_count, table->column_count);
+	table->on_error = (enum on_error)take_below(in, ON_ERROR_DEAD_LETTER + 1);
 	table->place = take_place(in);
 	table->topic_place = take_place(in);
 }
