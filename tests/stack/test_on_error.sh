@@ -191,6 +191,26 @@ compare 'the row is gone'
 tallyd_stop
 sql "INSERT INTO things VALUES (4711, 'g1', 2)"
 stops 'a new one' "$NAME.public.things [0] offset $(($(topic_end "$NAME.public.things") - 1)): view"
+
+# A view that is added live, and that a kept row is not for: refused or without it, as the option says.
+export TALLYD_REFUSED_ROWS=extra:100
+sql 'CREATE TABLE extra (rows bigint, time bigint, diff integer)'
+extra='CREATE MATERIALIZED VIEW extra AS SELECT count(*) AS rows FROM things;'
+tallyd_start extra
+compare 'before the new view'
+echo "$extra" >>"$WORK/pipeline.sql"
+output=$("$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
+is 'a new view that cannot compute a kept row: refused' $? 65
+contains 'with its key' "$output" 'with the key {"id": 100}'
+sql "INSERT INTO things VALUES (6000, 'g1', 2)"
+compare 'the old file goes on'
+declare_all ", on_error 'skip'"
+echo "$extra" >>"$WORK/pipeline.sql"
+output=$("$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
+contains 'with on_error skip it is taken' "$output" 'is in force'
+comes_equal 'the new view is without that row' extra rows "SELECT count(*) - 1 AS rows FROM things WHERE $good"
+sql "DELETE FROM things WHERE id IN (100, 6000)"
+comes_equal 'and that goes as it came' extra rows "SELECT count(*) AS rows FROM things WHERE $good"
 unset TALLYD_REFUSED_ROWS
 obeys by_thing grp rows,total,high
 obeys by_loose grp rows,total,high
