@@ -95,12 +95,14 @@ REDUCE := \
 	reduce/book.c \
 	reduce/checkpoint.c \
 	reduce/core.c \
+	reduce/core_bad.c \
 	reduce/core_check.c \
 	reduce/core_emit.c \
 	reduce/core_load.c \
 	reduce/group.c \
 	reduce/group_store.c \
 	reduce/hash.c \
+	reduce/letters.c \
 	reduce/load.c \
 	reduce/part.c \
 	reduce/reduce.c \
@@ -110,6 +112,7 @@ EGRESS := \
 	egress/check.c \
 	egress/commit.c \
 	egress/ddl.c \
+	egress/dead_letter.c \
 	egress/egress.c \
 	egress/encode.c \
 	egress/handover.c \
@@ -171,7 +174,7 @@ $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libc
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
-$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c columns_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
+$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c columns_test.c connect_test.c egress_test.c harness.c letters_test.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 
 $(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)

@@ -103,20 +103,24 @@ check_tables(struct check *c)
 		check_note(c, EXIT_CONFIG);
 }
 
+#define CHECK_SCHEMA_PRESENT                                                                       \
+	"SELECT has_schema_privilege('tallyd', 'USAGE') AND"                                       \
+	" (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"                                    \
+	" pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"                       \
+	" 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"                              \
+	" AND c.relname IN ('pipeline', 'view', 'checkpoint'))"
+
 /* May we do with schema tallyd what is to be done: write, add what is missing, create it? */
 static const char *const check_schema_sql[] = {
     [DDL_ABSENT] = "SELECT coalesce((SELECT has_schema_privilege(n.oid, 'CREATE')"
 		   " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tallyd'),"
 		   " has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
-    [DDL_EARLIER] = "SELECT bool_and(pg_has_role(c.relowner, 'USAGE')) FROM pg_catalog.pg_class c"
+    [DDL_EARLIER] = "SELECT bool_and(pg_has_role(c.relowner, 'USAGE')"
+		    " AND has_schema_privilege(n.oid, 'CREATE')) FROM pg_catalog.pg_class c"
 		    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		    " WHERE n.nspname = 'tallyd'"
 		    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status')",
-    [DDL_PRESENT] = "SELECT has_schema_privilege('tallyd', 'USAGE') AND"
-		    " (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"
-		    " pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"
-		    " 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"
-		    " AND c.relname IN ('pipeline', 'view', 'checkpoint'))",
+    [DDL_PRESENT] = CHECK_SCHEMA_PRESENT,
 };
 
 /* Schema tallyd is there and ours to use, or may be created. False: nothing is in it yet. */
@@ -129,11 +133,16 @@ check_schema(struct check *c)
 	const struct place *place = &c->stage->pipeline->target_place;
 	struct postgres *pg = c->target.pg;
 	enum ddl_state found;
+	const char *sql;
 	char *hint;
 	int error;
 
-	found = ddl_look(pg, &error);
-	if (error < 0 || postgres_query(pg, check_schema_sql[found], NULL) < 0)
+	found = ddl_look(pg, c->stage->pipeline, &error);
+	sql = check_schema_sql[found];
+	if (found == DDL_PRESENT && pipeline_has_dead_letters(c->stage->pipeline))
+		sql =
+		    CHECK_SCHEMA_PRESENT " AND has_table_privilege('tallyd.dead_letter', 'INSERT')";
+	if (error < 0 || postgres_query(pg, sql, NULL) < 0)
 		check_result(c, INSPECT_LOST);
 	if (postgres_get(pg, 0, 0)[0] == 't') {
 		if (found != DDL_PRESENT)
@@ -235,7 +244,7 @@ drop_rows(struct check *c)
 	struct postgres_params params = {.count = 1, .values = values};
 	struct postgres *pg = c->target.pg;
 	int error;
-	bool there = ddl_look(pg, &error) != DDL_ABSENT;
+	bool there = ddl_look(pg, c->stage->pipeline, &error) != DDL_ABSENT;
 
 	if (error < 0)
 		check_result(c, INSPECT_LOST);
