@@ -113,7 +113,7 @@ batch_get_change(const struct ring_record *record, struct change *c)
 	c->kind = (enum change_kind)kind;
 	c->values = NULL;
 	c->count = 0;
-	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_SUBTRACT;
+	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_TRUNCATE;
 }
 
 /* SNAPSHOT: [table, phase] */

@@ -144,7 +144,7 @@ put_column(struct pack *out, const struct column *column)
 static void
 put_table(struct pack *out, const struct table *table)
 {
-	pack_array(out, 8);
+	pack_array(out, 10);
 	pack_cstr(out, table->name);
 	pack_cstr(out, table->source);
 	pack_cstr(out, table->topic);
@@ -155,6 +155,8 @@ put_table(struct pack *out, const struct table *table)
 	put_indices(out, table->key, table->key_count);
 	put_place(out, table->place);
 	put_place(out, table->topic_place);
+	pack_uint(out, table->truncate);
+	put_place(out, table->truncate_place);
 }
 
 static void
@@ -339,7 +341,7 @@ take_column(struct unpack *in, struct column *column)
 static void
 take_table(struct unpack *in, struct table *table, unsigned servers)
 {
-	take_fields(in, 8);
+	take_fields(in, 10);
 	table->name = take_string(in);
 	table->source = take_string(in);
 	table->topic = take_string(in);
@@ -351,6 +353,8 @@ take_table(struct unpack *in, struct table *table, unsigned servers)
 	table->key = take_indices(in, &table->key_count, table->column_count);
 	table->place = take_place(in);
 	table->topic_place = take_place(in);
+	table->truncate = (enum truncate)take_below(in, TRUNCATE_REFUSE + 1);
+	table->truncate_place = take_place(in);
 }
 
 static void

@@ -55,6 +55,12 @@ struct column {
 	struct place place;
 };
 
+enum truncate { /* what a TRUNCATE in the topic does; table option "truncate" */
+		TRUNCATE_IF_ORDERED, /* default: followed, but an error over several partitions */
+		TRUNCATE_FOLLOW,     /* the topic must have one partition */
+		TRUNCATE_REFUSE,
+};
+
 struct table {
 	char *name;   /* as the views call it */
 	char *source; /* "schema.table" in Debezium's transaction metadata */
@@ -64,7 +70,8 @@ struct table {
 	unsigned column_count;
 	unsigned *key;      /* column indices of the PRIMARY KEY, in its order */
 	unsigned key_count; /* 0: keyless */
-	struct place place, topic_place;
+	enum truncate truncate;
+	struct place place, topic_place, truncate_place;
 };
 
 enum output_kind {

@@ -295,6 +295,9 @@ print_table(FILE *out, const struct pipeline *p, const struct table *table)
 	sql_identifier(out, p->servers[table->server].name);
 	print_option(out, " OPTIONS (", "topic", table->topic);
 	print_option(out, ",", "table", table->source);
+	if (table->truncate != TRUNCATE_IF_ORDERED)
+		print_option(out, ",", "truncate",
+			     table->truncate == TRUNCATE_FOLLOW ? "follow" : "refuse");
 	fputs("\n);\n", out);
 }
 

@@ -174,6 +174,27 @@ origin_add_queues(struct source *s)
 }
 
 static void
+origin_check_truncate(struct stage *stage, const struct table *t, int count)
+{
+	static const char why[] = "which of their rows came before a TRUNCATE is not known";
+	if (count == 1)
+		return;
+	if (t->truncate == TRUNCATE_IF_ORDERED && stage->check)
+		stage_report(stage, LOG_INFO, &t->topic_place,
+			     "topic %s has %d partitions: %s, so one would stop the pipeline",
+			     t->topic, count, why);
+	if (t->truncate != TRUNCATE_FOLLOW)
+		return;
+	stage_report(stage, LOG_ERROR, &t->truncate_place,
+		     "topic %s has %d partitions: %s; it must have exactly one, or the option "
+		     "truncate must go",
+		     t->topic, count, why);
+	stage_fail(stage, EXIT_CONFIG, "ingest.truncate",
+		   "table \"%s\" has truncate 'follow', but topic %s has %d partitions: %s",
+		   t->name, t->topic, count, why);
+}
+
+static void
 origin_find_partitions(struct origin *o)
 {
 	struct source *s = o->source;
@@ -182,6 +203,7 @@ origin_find_partitions(struct origin *o)
 		if (p->tables[t].server != o->stage->server)
 			continue;
 		int count = origin_wait_topic(o, p->tables[t].topic);
+		origin_check_truncate(o->stage, &p->tables[t], count);
 		for (int32_t i = 0; i < count; i++)
 			origin_add_partition(s, (uint16_t)t, i);
 	}

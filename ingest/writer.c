@@ -212,7 +212,9 @@ writer_apply(struct writer *w, const struct order_action *a)
 	const struct table *t = &w->stage->pipeline->tables[part->table];
 	const struct event *e = &part->event;
 	(void)FAULT("ingest.before_change");
-	if (t->key_count > 0)
+	if (e->op == 't')
+		writer_put(w, a, CHANGE_TRUNCATE, NULL, 0);
+	else if (t->key_count > 0)
 		writer_apply_keyed(w, a, t, e);
 	else
 		writer_apply_keyless(w, a, t, e);

@@ -213,6 +213,10 @@ compare_table(struct differences *d, const struct pipeline *p, const struct tabl
 		add(d, EFFECT_REFUSED, 0, "table \"%s\" has another PRIMARY KEY" ANOTHER, a->name);
 	else
 		compare_columns(d, a, b);
+	if (a->truncate == b->truncate)
+		return;
+	add(d, EFFECT_INGEST, b->server, "table \"%s\" has another truncate", b->name);
+	d->ingests[b->server] = true;
 }
 
 static void
@@ -387,6 +391,19 @@ merge_settings(struct pipeline *p, struct pipeline *new)
 		EXCHANGE(struct server, p->servers[i], new->servers[i]);
 }
 
+/* Columns and keys stay: other ones need a replay. */
+static void
+merge_tables(struct pipeline *p, const struct pipeline *new)
+{
+	for (unsigned i = 0; i < p->table_count; i++) {
+		const struct table *t = find_table(new, p->tables[i].name);
+		if (!t)
+			continue;
+		p->tables[i].truncate = t->truncate;
+		p->tables[i].truncate_place = t->truncate_place;
+	}
+}
+
 static unsigned
 table_index(const struct pipeline *p, const char *name)
 {
@@ -424,6 +441,7 @@ differences_merge(const struct pipeline *running, struct pipeline *new)
 	struct pipeline *p = copy_pipeline(running);
 	if (p) {
 		merge_settings(p, new);
+		merge_tables(p, new);
 		merge_views(p, new);
 	}
 	pipeline_free(new);

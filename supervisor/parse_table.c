@@ -281,7 +281,23 @@ parse_elements(struct parse *p, struct table *table, const PgQuery__CreateStmt *
 	return good;
 }
 
-/* --- topic and source --- */
+/* --- topic, source and truncate --- */
+
+static bool
+parse_truncate(struct parse *p, struct table *table, char *value, int location)
+{
+	bool again = table->truncate != TRUNCATE_IF_ORDERED;
+	bool follow = strcmp(value, "follow") == 0, refuse = strcmp(value, "refuse") == 0;
+
+	free(value);
+	if (again)
+		return parse_error(p, location, "option \"truncate\" is given twice");
+	if (!follow && !refuse)
+		return parse_error(p, location, "option \"truncate\" must be 'follow' or 'refuse'");
+	table->truncate = follow ? TRUNCATE_FOLLOW : TRUNCATE_REFUSE;
+	table->truncate_place = parse_place(p, location);
+	return true;
+}
 
 static bool
 parse_table_options(struct parse *p, struct table *table,
@@ -294,13 +310,19 @@ parse_table_options(struct parse *p, struct table *table,
 
 		if (!parse_option(p, stmt->options[i], &name, &value, &location))
 			return false;
+		if (strcmp(name, "truncate") == 0) {
+			if (!parse_truncate(p, table, value, location))
+				return false;
+			continue;
+		}
 		member = strcmp(name, "topic") == 0   ? &table->topic
 			 : strcmp(name, "table") == 0 ? &table->source
 						      : NULL;
 		if (member == NULL || *member != NULL || value[0] == '\0') {
 			const char *what =
 			    member == NULL
-				? "is unknown: a foreign table has the options topic and \"table\""
+				? "is unknown: a foreign table has the options topic, \"table\" "
+				  "and \"truncate\""
 			    : *member != NULL ? "is given twice"
 					      : "is empty";
 

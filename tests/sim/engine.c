@@ -194,7 +194,7 @@ event_load(struct ingest_fake *in, unsigned l, const struct entry *e, unsigned t
 	v[6] = v[0];
 	*event = (struct event){.place = e->place, .op = e->op};
 	event->has_before = table == 1 && (e->op == 'u' || e->op == 'd');
-	event->has_after = e->op != 'd' && e->op != 0;
+	event->has_after = e->op != 'd' && e->op != 't' && e->op != 0;
 	event->before = v;
 	event->after = v + 3;
 	event->key = v + 6;

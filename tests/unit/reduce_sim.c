@@ -164,6 +164,17 @@ keyless_change(struct sim *s, struct sim_source *source)
 	}
 }
 
+/* It is older than an open snapshot, so what that has read stays. */
+static void
+truncate_change(struct sim_source *source, unsigned server)
+{
+	reduce_sim_put_change(&source->pen, server, CHANGE_TRUNCATE, false, NULL, 0);
+	if (source->snapshot)
+		source->before.count = 0;
+	else
+		source->now.count = 0;
+}
+
 /* What was there before the snapshot, with what it has read of a keyed table. */
 static void
 snapshot_merge(struct sim_source *source, unsigned server)
@@ -249,6 +260,8 @@ source_write(struct sim *s, unsigned server)
 		source->left--;
 		if (source->snapshot && model_random(&s->random, 15) == 0)
 			snapshot_begin(source, server); /* starts over */
+		else if (model_random(&s->random, 60) == 0)
+			truncate_change(source, server);
 		else if (server == 0)
 			keyed_change(s, source);
 		else
@@ -317,7 +330,7 @@ reduce_sim_go_live(struct sim *s)
 {
 	cr_assert_eq(core_live(s->core, s->durable), CORE_OK);
 	s->read = s->durable;
-	for (unsigned i = 0; s->durable > 0 && i < s->pipeline->view_count; i++) {
+	for (unsigned i = 0; i < s->pipeline->view_count; i++) {
 		unsigned shown;
 		model_fold_free(&s->fold[i]);
 		memset(&s->fold[i], 0, sizeof(s->fold[i]));
@@ -410,7 +423,7 @@ target_damage(struct sim *s)
 {
 	struct sim_target *t = &s->target;
 
-	if (!s->damage || t->number == 0 || model_random(&s->random, 3) > 0)
+	if (!s->damage || t->number == 0 || t->count == 0 || model_random(&s->random, 3) > 0)
 		return false;
 	size_t i = model_random(&s->random, t->count);
 	if (t->parts[i].forgotten)
