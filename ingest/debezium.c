@@ -193,10 +193,11 @@ decoder_read_row(struct decoder *d, struct json *j, struct value *values)
 	while (f->seen[i] == f->stamp)
 		i++;
 	envelope_list_members(start, names, sizeof(names));
-	return convert_fail(
-	    &d->convert,
-	    "the message has no column \"%s\"; it has: %s (is table \"%s\" in another topic?)",
-	    f->columns[i]->name, names, d->table->name);
+	return convert_fail(&d->convert,
+			    "the message has no column \"%s\" of table \"%s\"; it has: %s. Where "
+			    "the source has dropped "
+			    "or renamed it, take it and its views out of the pipeline file",
+			    f->columns[i]->name, d->table->name, names);
 }
 
 static bool

@@ -542,7 +542,7 @@ Test(debezium, a_keyless_table_needs_whole_old_rows)
 		      "{\"before\":{\"a\":1,\"b\":0},\"after\":{\"a\":1,\"b\":2},\"source\":{},"
 		      "\"op\":\"u\"}",
 		      "UPDATE on table \"t\", which declares no PRIMARY KEY");
-	check_refused(columns, NULL, DELETE_OF("{\"a\":1}"), "no column \"b\"; it has: a");
+	check_refused(columns, NULL, DELETE_OF("{\"a\":1}"), "no column \"b\" of table \"t\"; it has: a");
 }
 
 Test(debezium, a_truncate_has_a_place_and_no_row)
@@ -600,7 +600,7 @@ Test(debezium, what_is_no_envelope_is_named)
 	check_refused("a:integer", NULL, "[1]", "begins with \"[1]\"");
 	check_refused("a:integer", NULL, "", "no JSON object");
 	check_refused("a:integer", NULL, AFTER("{\"x\":1,\"y\":2}"),
-		      "no column \"a\"; it has: x, y");
+		      "no column \"a\" of table \"t\"; it has: x, y");
 	check_refused("a:integer", NULL, AFTER("{\"a\":1}}"), "malformed JSON at byte 31");
 	check_refused("a:integer", NULL, AFTER("{\"a\":1}") ",", "something follows");
 	check_refused("a:integer", NULL, "{\"schema\":{}}", "no payload");
