@@ -179,6 +179,8 @@ await 90 log_has growing 'now has 3 partitions instead of 1' && ok 'the added pa
     not_ok 'the added partitions are noticed'
 load 251 300
 answers 'three partitions'
+is 'the total of the keyed table was the same in every commit' "$(sql "SELECT count(*) FROM (SELECT
+    sum(sum(total * diff)) OVER (ORDER BY time) AS total FROM by_grp_keyed GROUP BY time) t WHERE total <> 10000")" 0
 stage_kill reduce
 load 301 320
 answers 'recovered over all of them'
