@@ -78,6 +78,7 @@ INGEST := \
 	ingest/envelope.c \
 	ingest/ingest.c \
 	ingest/kafka.c \
+	ingest/kafka_config.c \
 	ingest/order.c \
 	ingest/order_head.c \
 	ingest/order_snapshot.c \
@@ -179,9 +180,11 @@ $(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c chec
 
 $(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd
+$(BUILD)/transact: $(call objects,tests/stack/transact.c)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault
-tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim
+tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim $(BUILD)/transact
 tests-asan: $(BUILD)/unit-tests
 tests-tsan: $(BUILD)/ring-threads
 tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy

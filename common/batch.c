@@ -119,7 +119,7 @@ batch_get_change(const struct ring_record *record, struct change *c)
 	c->partition = (int32_t)partition;
 	c->values = NULL;
 	c->count = 0;
-	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_SUBTRACT &&
+	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_TRUNCATE &&
 	       partition >= 0 && partition <= INT32_MAX;
 }
 

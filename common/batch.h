@@ -39,6 +39,7 @@ enum change_kind {
 	CHANGE_DELETE,   /* keyed table: values are the key columns, in key order */
 	CHANGE_ADD,      /* keyless table: one row more */
 	CHANGE_SUBTRACT, /* keyless table: one row less */
+	CHANGE_TRUNCATE, /* all rows are gone: no values */
 };
 
 struct change {

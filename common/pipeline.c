@@ -184,7 +184,7 @@ put_column(struct pack *out, const struct pipeline *p, const struct column *colu
 static void
 put_table(struct pack *out, const struct pipeline *p, const struct table *table)
 {
-	pack_array(out, 9);
+	pack_array(out, 11);
 	pack_cstr(out, table->name);
 	pack_cstr(out, table->source);
 	pack_cstr(out, table->topic);
@@ -196,6 +196,8 @@ put_table(struct pack *out, const struct pipeline *p, const struct table *table)
 	pack_uint(out, table->on_error);
 	put_place(out, table->place);
 	put_place(out, table->topic_place);
+	pack_uint(out, table->truncate);
+	put_place(out, table->truncate_place);
 }
 
 static void
@@ -413,7 +415,7 @@ take_column(struct unpack *in, struct column *column, const struct pipeline *p)
 static void
 take_table(struct unpack *in, struct table *table, const struct pipeline *p)
 {
-	take_fields(in, 9);
+	take_fields(in, 11);
 	table->name = take_string(in);
 	table->source = take_string(in);
 	table->topic = take_string(in);
@@ -426,6 +428,8 @@ take_table(struct unpack *in, struct table *table, const struct pipeline *p)
 	table->on_error = (enum on_error)take_below(in, ON_ERROR_DEAD_LETTER + 1);
 	table->place = take_place(in);
 	table->topic_place = take_place(in);
+	table->truncate = (enum truncate)take_below(in, TRUNCATE_REFUSE + 1);
+	table->truncate_place = take_place(in);
 }
 
 static void

@@ -99,6 +99,12 @@ enum on_error { /* what becomes of a message that cannot be used; table option "
 		ON_ERROR_DEAD_LETTER, /* skipped, and written into tallyd.dead_letter */
 };
 
+enum truncate { /* what a TRUNCATE in the topic does; table option "truncate" */
+		TRUNCATE_IF_ORDERED, /* default: followed, but an error over several partitions */
+		TRUNCATE_FOLLOW,     /* the topic must have one partition */
+		TRUNCATE_REFUSE,
+};
+
 struct table {
 	char *name;   /* as the views call it */
 	char *source; /* "schema.table" in Debezium's transaction metadata */
@@ -109,7 +115,8 @@ struct table {
 	unsigned *key;      /* column indices of the PRIMARY KEY, in its order */
 	unsigned key_count; /* 0: keyless */
 	enum on_error on_error;
-	struct place place, topic_place;
+	enum truncate truncate;
+	struct place place, topic_place, truncate_place;
 };
 
 enum output_kind {

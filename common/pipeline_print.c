@@ -354,6 +354,9 @@ print_table(FILE *out, const struct pipeline *p, const struct table *table)
 	print_option(out, ",", "table", table->source);
 	if (table->on_error != ON_ERROR_STOP)
 		print_option(out, ",", "on_error", on_error_name(table->on_error));
+	if (table->truncate != TRUNCATE_IF_ORDERED)
+		print_option(out, ",", "truncate",
+			     table->truncate == TRUNCATE_FOLLOW ? "follow" : "refuse");
 	fputs("\n);\n", out);
 }
 

@@ -194,10 +194,11 @@ decoder_read_row(struct decoder *d, struct json *j, struct value *values)
 	while (f->seen[i] == f->stamp)
 		i++;
 	envelope_list_members(start, names, sizeof(names));
-	return convert_fail(
-	    &d->convert,
-	    "the message has no column \"%s\"; it has: %s (is table \"%s\" in another topic?)",
-	    f->columns[i]->name, names, d->table->name);
+	return convert_fail(&d->convert,
+			    "the message has no column \"%s\" of table \"%s\"; it has: %s. Where "
+			    "the source has dropped "
+			    "or renamed it, take it and its views out of the pipeline file",
+			    f->columns[i]->name, d->table->name, names);
 }
 
 static bool
@@ -491,13 +492,13 @@ decoder_judge_before(struct decoder *d, const struct envelope *e, bool has_key)
 {
 	const char *verb = e->op == 'u' ? "UPDATE" : "DELETE";
 
-	/* With a key, a DELETE's old row may be made up of defaults: nothing in it tells. */
-	if (e->op == 'd' && has_key)
+	/* With a key, an old row may be made up of defaults: nothing in it tells. */
+	if (e->whole_before && has_key)
 		return convert_fail(
 		    &d->convert,
-		    "DELETE on table \"%s\", which declares no PRIMARY KEY while its messages have "
+		    "%s on table \"%s\", which declares no PRIMARY KEY while its messages have "
 		    "a key: whether the old row is whole cannot be told; declare the PRIMARY KEY",
-		    d->table->name);
+		    verb, d->table->name);
 	for (unsigned i = 0; e->whole_before && i < d->row.count; i++)
 		if (d->before[i].kind == VALUE_UNCHANGED)
 			return convert_fail(
@@ -512,23 +513,44 @@ decoder_judge_before(struct decoder *d, const struct envelope *e, bool has_key)
 		   verb, d->table->name, d->table->source);
 }
 
+/* What all that change rows have in common. */
 static bool
-decoder_judge_change(struct decoder *d, const struct envelope *e, bool has_key, struct event *ev)
+decoder_judge_place(struct decoder *d, const struct envelope *e, struct event *ev)
 {
-	bool keyless = d->table->key_count == 0;
-
 	ev->place.kind = EVENT_CHANGE;
 	ev->op = e->op;
 	/* 3.7, after a death in a snapshot that it was asked for, marks all that it streams so too. */
 	if (e->op != 'r')
 		ev->place.snapshot = SNAPSHOT_FALSE;
 	/* Without it a repeat could not be told from a new event. */
-	if (!e->has_source)
-		return convert_fail(
-		    &d->convert,
-		    "the message has op \"%c\" but no \"source\": only whole Debezium "
-		    "envelopes can be read",
-		    e->op);
+	return e->has_source ||
+	       convert_fail(&d->convert,
+			    "the message has op \"%c\" but no \"source\": only whole Debezium "
+			    "envelopes can be read",
+			    e->op);
+}
+
+static bool
+decoder_judge_truncate(struct decoder *d, const struct envelope *e, struct event *ev)
+{
+	if (!decoder_judge_place(d, e, ev))
+		return false;
+	if (d->table->truncate == TRUNCATE_REFUSE)
+		return convert_fail(&d->convert,
+				    "TRUNCATE of %s, and the option truncate of table \"%s\" is "
+				    "'refuse': take the option out to let its rows go",
+				    d->table->source, d->table->name);
+	ev->place.truncate = true;
+	return true;
+}
+
+static bool
+decoder_judge_change(struct decoder *d, const struct envelope *e, bool has_key, struct event *ev)
+{
+	bool keyless = d->table->key_count == 0;
+
+	if (!decoder_judge_place(d, e, ev))
+		return false;
 	if (e->op != 'd') {
 		if (!e->has_after)
 			return convert_fail(&d->convert,
@@ -559,10 +581,7 @@ decoder_judge(struct decoder *d, struct json start, const struct envelope *e, bo
 		ev->place.kind = EVENT_NOTHING;
 		return true;
 	case 't':
-		return convert_fail(&d->convert,
-				    "TRUNCATE of %s cannot be followed yet: keep the connector's "
-				    "skipped.operations=t",
-				    d->table->source);
+		return decoder_judge_truncate(d, e, ev);
 	case '\0':
 		return decoder_judge_other(d, start, e, &ev->place);
 	default:
@@ -634,7 +653,7 @@ decoder_read(struct decoder *d, const char *key, size_t key_len, const char *val
 		ok = decoder_take_value(d, (struct slice){value, value_len}, key != NULL, ev);
 	else
 		ev->place.kind = EVENT_TOMBSTONE;
-	if (ok && d->table->key_count > 0 && ev->place.kind != EVENT_NOTHING)
+	if (ok && d->table->key_count > 0 && ev->place.kind != EVENT_NOTHING && !ev->place.truncate)
 		ok = decoder_take_key(d, (struct slice){key, key_len}, ev);
 	return ok ? 0 : -1;
 }

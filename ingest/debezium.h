@@ -8,8 +8,9 @@
  * Knows nothing of Kafka or of order.
  *
  * Old rows: a keyed table never uses "before". A keyless one needs it whole for 'u' and 'd', which
- * takes REPLICA IDENTITY FULL; a null "before" is refused, and so is a 'd' whose message has a key,
- * for without FULL the connector makes up its old row from defaults and nothing in it tells.
+ * takes REPLICA IDENTITY FULL; a null "before" is refused, and so is any whose message has a key, for
+ * without FULL the connector makes up old rows from defaults and nothing in them tells. Without a
+ * key it cannot: whatever index is a replica identity, the connector makes a key of.
  */
 #ifndef DEBEZIUM_H
 #define DEBEZIUM_H
@@ -47,6 +48,7 @@ struct event_place {
 	bool has_sequences; /* source.sequence is there at all (Debezium >= 1.5) */
 	bool has_lsn;
 	uint64_t sequence, lsn, xid;
+	bool truncate;     /* op 't': what it says concerns all rows */
 	int64_t order;     /* transaction.data_collection_order, 0: no transaction metadata */
 	int64_t source_ms; /* source.ts_ms */
 	int64_t offset;    /* filled by the caller */
@@ -55,13 +57,13 @@ struct event_place {
 
 struct event {
 	struct event_place place;
-	char op;  /* 'c', 'u', 'd', 'r'; 't' and others are refused with their reason */
+	char op;  /* 'c', 'u', 'd', 'r', 't'; an unknown one is refused */
 	bool bad; /* decoder_salvage(): only what is said to be there may be used */
 	bool has_before, has_after; /* true only for a whole row that may be trusted */
 	bool has_key;               /* of a bad one: the key could be read */
 	/* table->column_count values each; borrow message or decoder */
 	struct value *before, *after;
-	/* table->key_count values in key order (keyed tables; also for tombstones) */
+	/* table->key_count values in key order (keyed tables; also for tombstones, not for 't') */
 	struct value *key;
 };
 

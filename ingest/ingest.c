@@ -373,12 +373,24 @@ ingest_tell_gap(struct ingest *in)
 	in->gap_ms = in->now_ms + INGEST_GAP_MS;
 }
 
+/* What a transaction lacks may lie in partitions that were added: then nothing of it is shown yet. */
+static void
+ingest_look_for_growth(struct ingest *in)
+{
+	if (in->growth_ms - in->now_ms > INGEST_GROWTH_MS - INGEST_PROBE_MS)
+		return;
+	in->growth_ms = in->now_ms + INGEST_GROWTH_MS;
+	origin_look_for_partitions(&in->source);
+}
+
 static void
 ingest_act(struct ingest *in, const struct order_action *a)
 {
 	struct source *s = &in->source;
 	if (a->step == ORDER_REFUSE)
 		ingest_refuse(in, a);
+	if (a->gap)
+		ingest_look_for_growth(in);
 	writer_act(&in->writer, a);
 	if (a->gap)
 		ingest_tell_gap(in);

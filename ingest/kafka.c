@@ -589,6 +589,12 @@ kafka_group(const struct kafka *k)
 	return o != NULL ? o->value : k->stage->pipeline->name;
 }
 
+struct rd_kafka_s *
+kafka_handle(const struct kafka *k)
+{
+	return k->rk;
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 unsigned

@@ -60,6 +60,9 @@ enum kafka_result kafka_group_offsets(struct kafka *, int timeout_ms, int64_t *o
 				      unsigned count);
 const char *kafka_group(const struct kafka *);
 
+/* For kafka_config.c: what librdkafka calls rd_kafka_t. */
+struct rd_kafka_s *kafka_handle(const struct kafka *);
+
 /* Name the partitions to read; returns the queue's number, 0, 1, ... Then where each begins. */
 unsigned kafka_add(struct kafka *, const char *topic, int32_t partition);
 void kafka_start_at(struct kafka *, unsigned queue, int64_t offset);

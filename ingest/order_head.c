@@ -256,6 +256,24 @@ stream_kind(struct order *o, struct order_partition *p)
 	return HEAD_REPEAT;
 }
 
+/*
+ * Rows of other partitions may be older than it, and come later. In history it was followed, so its
+ * topic had one partition then, and all that others hold is newer.
+ */
+static void
+check_truncate(struct order *o, const struct order_partition *p)
+{
+	unsigned partitions = o->tables[p->at.table].partitions;
+	if (partitions == 1 || (!o->cut && p->has_durable))
+		return;
+	order_refuse(o, EXIT_DATA, order_number(o, p),
+		     "offset %" PRId64
+		     " is a TRUNCATE: its topic has %u partitions, and which of their rows came "
+		     "before it is not known; let the connector snapshot into a topic with one, or "
+		     "keep its skipped.operations=t",
+		     p->head.offset, partitions);
+}
+
 static enum head_kind
 head_kind(struct order *o, struct order_partition *p)
 {
@@ -263,8 +281,12 @@ head_kind(struct order *o, struct order_partition *p)
 		return HEAD_HELD;
 	if (p->head.kind != EVENT_CHANGE)
 		return HEAD_DROP;
-	if (p->head.snapshot == SNAPSHOT_FALSE)
-		return stream_kind(o, p);
+	if (p->head.snapshot == SNAPSHOT_FALSE) {
+		enum head_kind kind = stream_kind(o, p);
+		if (p->head.truncate && kind != HEAD_REPEAT)
+			check_truncate(o, p);
+		return kind;
+	}
 	if (p->head.snapshot != SNAPSHOT_INCREMENTAL)
 		return HEAD_SNAPSHOT;
 	if (p->keyless)

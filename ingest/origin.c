@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
+#include "ingest/kafka_config.h"
 #include "ingest/origin_state.h"
 #include "ingest/source.h"
 
@@ -173,6 +174,50 @@ origin_add_queues(struct source *s)
 		kafka_add(s->kafka, s->server->transaction_topic, 0);
 }
 
+/* A row that is compacted away would never have been: with a key, the newest one is enough. */
+static void
+origin_check_compaction(struct origin *o, const struct table *t)
+{
+	enum kafka_result r;
+	bool compacted;
+	while ((r = kafka_topic_is_compacted(o->source->kafka, t->topic, ORIGIN_LOOKUP_MS,
+					     &compacted)) == KAFKA_AWAY)
+		origin_wait(o, r, t->topic);
+	if (!compacted)
+		return;
+	stage_report(
+	    o->stage, LOG_ERROR, &t->topic_place,
+	    "topic %s is compacted (cleanup.policy): of a table without PRIMARY KEY that loses "
+	    "rows; set cleanup.policy=delete and let Debezium snapshot again, or declare the "
+	    "PRIMARY KEY",
+	    t->topic);
+	stage_fail(
+	    o->stage, EXIT_CONFIG, "ingest.compacted",
+	    "table \"%s\" declares no PRIMARY KEY, but its topic %s is compacted: rows are lost",
+	    t->name, t->topic);
+}
+
+static void
+origin_check_truncate(struct stage *stage, const struct table *t, int count)
+{
+	static const char why[] = "which of their rows came before a TRUNCATE is not known";
+	if (count == 1)
+		return;
+	if (t->truncate == TRUNCATE_IF_ORDERED && stage->check)
+		stage_report(stage, LOG_INFO, &t->topic_place,
+			     "topic %s has %d partitions: %s, so one would stop the pipeline",
+			     t->topic, count, why);
+	if (t->truncate != TRUNCATE_FOLLOW)
+		return;
+	stage_report(stage, LOG_ERROR, &t->truncate_place,
+		     "topic %s has %d partitions: %s; it must have exactly one, or the option "
+		     "truncate must go",
+		     t->topic, count, why);
+	stage_fail(stage, EXIT_CONFIG, "ingest.truncate",
+		   "table \"%s\" has truncate 'follow', but topic %s has %d partitions: %s",
+		   t->name, t->topic, count, why);
+}
+
 static void
 origin_find_partitions(struct origin *o)
 {
@@ -182,6 +227,9 @@ origin_find_partitions(struct origin *o)
 		if (p->tables[t].server != o->stage->server)
 			continue;
 		int count = origin_wait_topic(o, p->tables[t].topic);
+		origin_check_truncate(o->stage, &p->tables[t], count);
+		if (p->tables[t].key_count == 0)
+			origin_check_compaction(o, &p->tables[t]);
 		for (int32_t i = 0; i < count; i++)
 			origin_add_partition(s, (uint16_t)t, i);
 	}

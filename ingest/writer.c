@@ -311,6 +311,8 @@ writer_apply(struct writer *w, const struct order_action *a)
 	(void)FAULT("ingest.before_change");
 	if (e->bad)
 		writer_apply_bad(w, a);
+	else if (e->op == 't')
+		writer_put(w, a, CHANGE_TRUNCATE, NULL, 0);
 	else if (t->key_count > 0)
 		writer_apply_keyed(w, a, t, e);
 	else

@@ -351,6 +351,27 @@ core_add(struct core *core, unsigned input, struct core_table *t, const struct c
 	return views_apply(core, t, t->after, diff, change);
 }
 
+/*
+ * All rows go, but what an open attempt has read: that was after the TRUNCATE, which else would wait
+ * for the attempt's end.
+ */
+static void
+core_truncate(struct core *core, struct core_table *t)
+{
+	struct rows_cursor cursor = {.started = false};
+	struct row *row;
+
+	while (t->rows != NULL && (row = t->attempt_open ? rows_stale(t->rows, &cursor)
+							 : rows_next(t->rows, &cursor)) != NULL)
+		core_remove(core, t, row);
+	for (unsigned i = 0; t->rows == NULL && i < t->view_count; i++) {
+		unsigned view = t->views[i];
+		struct groups *none = groups_new(&core->pipeline->views[view], t->table);
+		groups_replace(core->views[view].groups, none);
+		groups_free(none);
+	}
+}
+
 /* The table of a record, or NULL when this input may not speak of it. */
 struct core_table *
 core_table(struct core *core, unsigned input, uint16_t index)
@@ -370,7 +391,7 @@ core_change(struct core *core, unsigned input, const struct ring_record *record)
 	    (t = core_table(core, input, change.table)) == NULL)
 		return core_corrupt(core, input, "a change that is not well formed");
 	bool keyed = change.kind == CHANGE_UPSERT || change.kind == CHANGE_DELETE;
-	if (keyed != (t->rows != NULL))
+	if (keyed != (t->rows != NULL) && change.kind != CHANGE_TRUNCATE)
 		return core_corrupt(core, input, "a change of a kind that its table cannot have");
 	core->counters.changes++;
 	core->checkpoint_changes++;
@@ -385,6 +406,9 @@ core_change(struct core *core, unsigned input, const struct ring_record *record)
 		return core_add(core, input, t, &change, 1);
 	case CHANGE_SUBTRACT:
 		return core_add(core, input, t, &change, -1);
+	case CHANGE_TRUNCATE:
+		core_truncate(core, t);
+		return CORE_OK;
 	}
 	return core_corrupt(core, input, "a change of an unknown kind");
 }

@@ -225,6 +225,10 @@ compare_table(struct differences *d, const struct pipeline *p, const struct tabl
 		add(d, EFFECT_REFUSED, 0, "table \"%s\" has another PRIMARY KEY" ANOTHER, a->name);
 	else
 		compare_columns(d, a, b);
+	if (a->truncate == b->truncate)
+		return;
+	add(d, EFFECT_INGEST, b->server, "table \"%s\" has another truncate", b->name);
+	d->ingests[b->server] = true;
 }
 
 static void
@@ -401,7 +405,7 @@ merge_settings(struct pipeline *p, struct pipeline *new)
 		EXCHANGE(struct server, p->servers[i], new->servers[i]);
 }
 
-/* All that is live of a table; what runs may have more of them. */
+/* All that is live of a table: other columns and keys need a replay. What runs may have more of them. */
 static void
 merge_tables(struct pipeline *p, const struct pipeline *new)
 {
@@ -411,6 +415,8 @@ merge_tables(struct pipeline *p, const struct pipeline *new)
 			continue;
 		p->tables[i].on_error = t->on_error;
 		p->tables[i].place = t->place;
+		p->tables[i].truncate = t->truncate;
+		p->tables[i].truncate_place = t->truncate_place;
 	}
 }
 

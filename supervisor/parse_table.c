@@ -169,17 +169,36 @@ parse_elements(struct parse *p, struct table *table, const PgQuery__CreateStmt *
 	return good;
 }
 
-/* --- topic and source --- */
+/* --- topic, source and truncate --- */
+
+/* Options that are words. */
+struct table_words {
+	char *on_error, *truncate;
+};
+
+static bool
+parse_truncate(struct parse *p, struct table *table, const char *text, int location)
+{
+	bool follow = strcmp(text, "follow") == 0;
+
+	if (!follow && strcmp(text, "refuse") != 0)
+		return parse_error(p, location, "option \"truncate\" must be 'follow' or 'refuse'");
+	table->truncate = follow ? TRUNCATE_FOLLOW : TRUNCATE_REFUSE;
+	table->truncate_place = parse_place(p, location);
+	return true;
+}
 
 /* Where an option's text belongs; NULL: it is unknown. */
 static char **
-table_option(struct table *table, const char *name, char **on_error)
+table_option(struct table *table, const char *name, struct table_words *words)
 {
 	if (strcmp(name, "topic") == 0)
 		return &table->topic;
 	if (strcmp(name, "table") == 0)
 		return &table->source;
-	return strcmp(name, "on_error") == 0 ? on_error : NULL;
+	if (strcmp(name, "on_error") == 0)
+		return &words->on_error;
+	return strcmp(name, "truncate") == 0 ? &words->truncate : NULL;
 }
 
 static bool
@@ -197,7 +216,8 @@ parse_on_error(struct parse *p, struct table *table, const char *text, int locat
 }
 
 static bool
-parse_table_option(struct parse *p, struct table *table, const PgQuery__Node *node, char **on_error)
+parse_table_option(struct parse *p, struct table *table, const PgQuery__Node *node,
+		   struct table_words *words)
 {
 	const char *name, *what;
 	char *value, **member;
@@ -205,18 +225,20 @@ parse_table_option(struct parse *p, struct table *table, const PgQuery__Node *no
 
 	if (!parse_option(p, node, &name, &value, &location))
 		return false;
-	member = table_option(table, name, on_error);
+	member = table_option(table, name, words);
 	if (member == NULL || *member != NULL || value[0] == '\0') {
 		what = member == NULL    ? "is unknown: a foreign table has the options topic, "
-					   "\"table\" and on_error"
+					   "\"table\", on_error and truncate"
 		       : *member != NULL ? "is given twice"
 					 : "is empty";
 		free(value);
 		return parse_error(p, location, "option \"%s\" %s", name, what);
 	}
 	*member = value;
-	if (member == on_error)
+	if (member == &words->on_error)
 		return parse_on_error(p, table, value, location);
+	if (member == &words->truncate)
+		return parse_truncate(p, table, value, location);
 	if (member == &table->topic)
 		table->topic_place = parse_place(p, location);
 	return member != &table->topic || parse_topic(p, name, value, location);
@@ -226,12 +248,13 @@ static bool
 parse_table_options(struct parse *p, struct table *table,
 		    const PgQuery__CreateForeignTableStmt *stmt)
 {
-	char *on_error = NULL;
+	struct table_words words = {NULL, NULL};
 	bool good = true;
 
 	for (size_t i = 0; good && i < stmt->n_options; i++)
-		good = parse_table_option(p, table, stmt->options[i], &on_error);
-	free(on_error);
+		good = parse_table_option(p, table, stmt->options[i], &words);
+	free(words.on_error);
+	free(words.truncate);
 	if (good && table->topic == NULL)
 		return parse_error(p, stmt->base_stmt->relation->location,
 				   "foreign table \"%s\" needs the option topic", table->name);

@@ -200,7 +200,7 @@ event_load(struct ingest_fake *in, unsigned l, const struct entry *e, unsigned t
 	event->has_key = event->bad && table == 0 && e->op == 'd';
 	in->partitions[l].bad = (struct kafka_message){.offset = e->place.offset};
 	event->has_before = table == 1 && (e->op == 'u' || e->op == 'd');
-	event->has_after = e->op != 'd' && e->op != 0; /* keyed: no UPDATE is bad */
+	event->has_after = e->op != 'd' && e->op != 't' && e->op != 0; /* keyed: no UPDATE is bad */
 	event->before = v;
 	event->after = v + 3;
 	event->key = v + 6;

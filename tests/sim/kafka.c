@@ -186,10 +186,23 @@ keyless_change(struct maker *m)
 }
 
 static void
+truncate_add(struct maker *m, unsigned table)
+{
+	struct entry e = {.id = 0};
+	event_add(m, table, 't', &e)->entry.place.truncate = true;
+	if (table == 0)
+		memset(m->now.row, 0, sizeof(m->now.row));
+	else
+		memset(m->now.bag, 0, sizeof(m->now.bag));
+}
+
+static void
 change_add(struct maker *m)
 {
 	bool keyed = m->server->tables == 3 ? draw(m, 2) == 0 : m->server->tables == 1;
-	if (keyed)
+	if (m->server->partitions[!keyed] == 1 && draw(m, 20) == 0)
+		truncate_add(m, !keyed);
+	else if (keyed)
 		keyed_change(m);
 	else
 		keyless_change(m);
@@ -677,6 +690,13 @@ attempt_is_in(const struct kafka_fake *k, const struct attempt *a, unsigned tabl
 static void
 entry_apply(const struct entry *e, unsigned table, struct contents *c)
 {
+	if (e->op == 't') {
+		if (table == 0)
+			memset(c->row, 0, sizeof(c->row));
+		else
+			memset(c->bag, 0, sizeof(c->bag));
+		return;
+	}
 	if (table == 0) {
 		c->row[e->id].is = e->op != 'd';
 		c->row[e->id].group = e->group;

@@ -265,8 +265,8 @@ comes_equal()
 		ok "$1: $2 equals PostgreSQL's answer"
 	else
 		not_ok "$1: $2 does not equal PostgreSQL's answer"
-		echo "PostgreSQL: $(sql "$4" | head -5 | tr '\n' ' ')"
-		echo "tallyd:     $(sql "$(live "$2" "$3")" | head -5 | tr '\n' ' ')"
+		echo "PostgreSQL: $(sql "$4" | head -5 | cut -c1-100 | tr '\n' ' ')"
+		echo "tallyd:     $(sql "$(live "$2" "$3")" | head -5 | cut -c1-100 | tr '\n' ' ')"
 	fi
 }
 

@@ -156,13 +156,15 @@ world_silence(struct world *w, int64_t end)
 static void
 print_change(const struct world *w, FILE *out, const struct ring_record *record)
 {
-	static const char *const kinds[] = {"UPSERT", "DELETE", "ADD", "SUBTRACT"};
+	static const char *const kinds[] = {"UPSERT", "DELETE", "ADD", "SUBTRACT", "TRUNCATE"};
 	struct change c;
 	struct value values[16];
 	enum type types[16];
 	const struct table *t = w->table;
 	cr_assert(batch_get_change(record, &c));
-	unsigned count = c.kind == CHANGE_DELETE ? t->key_count : t->column_count;
+	unsigned count = c.kind == CHANGE_DELETE     ? t->key_count
+			 : c.kind == CHANGE_TRUNCATE ? 0
+						     : t->column_count;
 	for (unsigned i = 0; i < count; i++)
 		types[i] = t->columns[c.kind == CHANGE_DELETE ? t->key[i] : i].type;
 	cr_assert(row_unpack(c.row, c.row_len, types, count, values));

@@ -164,6 +164,17 @@ keyless_change(struct sim *s, struct sim_source *source)
 	}
 }
 
+/* It is older than an open snapshot, so what that has read stays. */
+static void
+truncate_change(struct sim_source *source, unsigned server)
+{
+	reduce_sim_put_change(&source->pen, server, CHANGE_TRUNCATE, false, NULL, 0);
+	if (source->snapshot)
+		source->before.count = 0;
+	else
+		source->now.count = 0;
+}
+
 /* What was there before the snapshot, with what it has read of a keyed table. */
 static void
 snapshot_merge(struct sim_source *source, unsigned server)
@@ -249,6 +260,8 @@ source_write(struct sim *s, unsigned server)
 		source->left--;
 		if (source->snapshot && model_random(&s->random, 15) == 0)
 			snapshot_begin(source, server); /* starts over */
+		else if (model_random(&s->random, 60) == 0)
+			truncate_change(source, server);
 		else if (server == 0)
 			keyed_change(s, source);
 		else
@@ -409,7 +422,7 @@ target_damage(struct sim *s)
 {
 	struct sim_target *t = &s->target;
 
-	if (!s->damage || t->number == 0 || model_random(&s->random, 3) > 0)
+	if (!s->damage || t->number == 0 || t->count == 0 || model_random(&s->random, 3) > 0)
 		return false;
 	size_t i = model_random(&s->random, t->count);
 	if (t->parts[i].forgotten)

@@ -93,6 +93,8 @@ Test(difference, each_change_and_its_cost)
 	     "start "
 	     "only\n",
 	     0, 0, 1, 0},
+	    {"'z.y'", "'z.y', truncate 'refuse'",
+	     "restart of ingest/two: table \"y\" has another truncate\n", 0, 0, 0, 1},
 	    {"pg-secret", "new-secret",
 	     "restart of egress: server \"target\" has another \"password\"\n", 1, 0, 0, 0},
 	    {" WITH (existing = adopt)", "",
@@ -235,7 +237,7 @@ Test(difference, a_merge_keeps_indices)
 	    "CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'i');"
 	    "CREATE FOREIGN TABLE y (v integer NOT NULL, w integer) SERVER two OPTIONS (topic "
 	    "'q.s.y',"
-	    "  \"table\" 'z.y', on_error 'skip');"
+	    "  \"table\" 'z.y', on_error 'skip', truncate 'refuse');"
 	    "CREATE FOREIGN TABLE x (id bigint, part integer, amount numeric(12, 3), note text,"
 	    "  PRIMARY KEY (part, id)) SERVER one OPTIONS (topic 'p.public.x');" V3
 	    "CREATE MATERIALIZED VIEW v2 AS SELECT max(v) FROM y;");
@@ -253,6 +255,7 @@ Test(difference, a_merge_keeps_indices)
 	cr_assert_str_eq(merged->tables[0].name, "x");
 	cr_assert_eq(merged->tables[0].on_error, ON_ERROR_STOP);
 	cr_assert_eq(merged->tables[1].on_error, ON_ERROR_SKIP);
+	cr_assert_eq(merged->tables[1].truncate, TRUNCATE_REFUSE);
 	cr_assert_not_null(merged->views[0].where, "the old one is whole");
 
 	/* Added again: another view, behind the others, and the first stays dropped. */

@@ -53,6 +53,19 @@ Test(ingest_writer, a_keyed_table_needs_no_row_before)
 	world_close(&w);
 }
 
+Test(ingest_writer, a_truncate_has_no_values)
+{
+	static const char *const columns[] = {KEYLESS, KEYED};
+	static struct world w;
+	for (unsigned i = 0; i < 2; i++) {
+		world_open(&w, columns[i], RING_BYTES_MIN, 0);
+		take(&w, 0, 10, 't', "null", "null");
+		world_silence(&w, 1);
+		cr_assert_str_eq(world_read(&w), "CUT\nTRUNCATE\nEND\n");
+		world_close(&w);
+	}
+}
+
 /* ---- what ends the process ----------------------------------------------------------------- */
 
 static char *

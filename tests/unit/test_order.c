@@ -195,6 +195,41 @@ Test(order, incremental_rows_need_a_key)
 	check_refuses(o, EXIT_DATA, "incremental snapshot");
 }
 
+static struct event_place
+truncate_at(uint64_t lsn, int64_t offset)
+{
+	struct event_place e = place(lsn, lsn + 1, offset);
+	e.truncate = true;
+	return e;
+}
+
+Test(order, a_truncate_needs_one_partition)
+{
+	struct order *o = order_of(ORDER_SEQUENCE, 1);
+	struct partition_position first = {0}, second = {.partition = 1},
+				  durable = {.next = 2, .hash = 0};
+	struct event_place e = truncate_at(10, 0);
+	cr_assert_eq(offer(o, e), ORDER_APPLY);
+	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
+	cr_assert_eq(offer(o, place(20, 21, 1)), ORDER_END);
+	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	e.offset = 2; /* again, by a connector that has restarted */
+	cr_assert_eq(offer(o, e), ORDER_DROP);
+	order_free(o);
+	o = order_of(ORDER_NONE, 2);
+	order_offer(o, 0, &(struct event_place){.kind = EVENT_CHANGE, .truncate = true});
+	check_refuses(o, EXIT_DATA, "2 partitions");
+	o = order_new(ORDER_NONE, 100); /* its topic had one when this was followed */
+	order_add_partition(o, &first, &durable);
+	order_add_partition(o, &second, NULL);
+	cr_assert_eq(offer(o, truncate_at(10, 0)), ORDER_APPLY);
+	cr_assert_eq(offer(o, place(20, 21, 1)), ORDER_APPLY);
+	cr_assert_eq(step_done(o, 0), ORDER_CUT);
+	e = truncate_at(30, 2);
+	order_offer(o, 0, &e);
+	check_refuses(o, EXIT_DATA, "offset 2 is a TRUNCATE");
+}
+
 Test(order, snapshot_without_end_mark_closes_by_silence)
 {
 	struct order *o = order_of(ORDER_SEQUENCE, 1);

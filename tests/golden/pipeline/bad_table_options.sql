@@ -7,3 +7,6 @@ CREATE FOREIGN TABLE c (x integer) SERVER kafka OPTIONS (topic 'a.b.c', topic 'a
 CREATE FOREIGN TABLE d (x integer) SERVER kafka OPTIONS (topic '');
 CREATE FOREIGN TABLE e (x integer) SERVER kafka OPTIONS (topic 'a b');
 CREATE FOREIGN TABLE f (x integer) SERVER kafka OPTIONS (topic 'short');
+
+CREATE FOREIGN TABLE g (x integer) SERVER kafka OPTIONS (topic 'a.b.g', truncate 'ignore');
+CREATE FOREIGN TABLE h (x integer) SERVER kafka OPTIONS (topic 'a.b.h', truncate 'follow', truncate 'refuse');
