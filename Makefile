@@ -75,6 +75,7 @@ INGEST := \
 	ingest/order_token.c \
 	ingest/origin.c \
 	ingest/recovery.c \
+	ingest/sample.c \
 	ingest/schema.c \
 	ingest/source.c \
 	ingest/transaction.c \
@@ -182,7 +183,7 @@ check-fast:
 	@$(MAKE) --no-print-directory check-build
 	@tests/run.sh fast
 check:
-	@tests/setup.sh build check demo jars
+	@tests/setup.sh build check demo jars jars-old
 	@$(MAKE) --no-print-directory check-build
 	@tests/run.sh
 
@@ -202,12 +203,14 @@ clean:
 
 .PHONY: setup
 setup:
-	@tests/setup.sh build check demo jars
+	@tests/setup.sh build check demo jars jars-old
 
-.PHONY: jars
+.PHONY: jars jars-old
 jars: build/jars/complete
 build/jars/complete: tests/stack/jars.xml
 	@tests/setup.sh demo jars
+jars-old:
+	@tests/setup.sh demo jars-old
 
 .PHONY: demo
 demo:

@@ -20,6 +20,7 @@
 #include "ingest/kafka.h"
 #include "ingest/order.h"
 #include "ingest/origin.h"
+#include "ingest/sample.h"
 #include "ingest/source.h"
 #include "ingest/writer.h"
 
@@ -95,12 +96,19 @@ check_transactions(struct stage *stage, struct kafka *k, int64_t deadline_ms)
 			     "topic %s does not exist yet: Debezium creates it with its first "
 			     "transaction when provide.transaction.metadata=true",
 			     server->transaction_topic);
-	if (count <= 1)
+	if (count == 1 && sample_transaction_lsns(stage, deadline_ms) != SAMPLE_NO)
 		return;
-	stage_report(stage, LOG_ERROR, &server->transaction_place,
-		     "transaction_topic %s has %d partitions: it must have exactly one",
-		     server->transaction_topic, count);
-	exit(EXIT_CONFIG);
+	if (count == 1)
+		stage_report(stage, LOG_ERROR, &server->transaction_place,
+			     "the messages in %s have no LSN: Debezium 2 or newer is needed for "
+			     "it; take transaction_topic out of the pipeline file",
+			     server->transaction_topic);
+	else if (count > 1)
+		stage_report(stage, LOG_ERROR, &server->transaction_place,
+			     "transaction_topic %s has %d partitions: it must have exactly one",
+			     server->transaction_topic, count);
+	if (count > 0)
+		exit(EXIT_CONFIG);
 }
 
 /* How many partitions there are; a missing topic, noted in *missing, counts as one at least. */
@@ -130,6 +138,19 @@ check_tables(struct stage *stage, struct kafka *k, int64_t deadline_ms, bool *mi
 	return total;
 }
 
+/* What a run would find out at the first event: see source_check_sequences(). */
+static enum order_mode
+check_sequences(struct stage *stage)
+{
+	const struct pipeline *p = stage->pipeline;
+	for (unsigned i = 0; i < p->table_count; i++)
+		if (p->tables[i].server == stage->server &&
+		    sample_sequences(stage, i, clock_monotonic_ms() + INGEST_CHECK_FOR) ==
+			SAMPLE_NO)
+			return ORDER_NONE;
+	return ORDER_SEQUENCE;
+}
+
 static void
 check_mode(struct stage *stage, int partitions, bool known)
 {
@@ -141,6 +162,8 @@ check_mode(struct stage *stage, int partitions, bool known)
 		return;
 	}
 	enum order_mode mode = source_mode(server, partitions);
+	if (mode == ORDER_SEQUENCE)
+		mode = check_sequences(stage);
 	stage_report(stage, LOG_INFO, &server->place, "server %s: transaction mode %s: %s",
 		     server->name, source_mode_name(mode), source_promise(mode));
 }
@@ -336,7 +359,8 @@ ingest_refuse(struct ingest *in, const struct order_action *a)
 	struct source *s = &in->source;
 	writer_commit(&in->writer);
 	if (a->partition < 0)
-		stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "%s", a->reason);
+		stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "server \"%s\": %s",
+			   s->server->name, a->reason);
 	const struct partition *part = &s->partitions[a->partition];
 	stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "%s [%d] offset %lld: %s",
 		   source_topic(s, (unsigned)a->partition), part->partition,
