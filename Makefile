@@ -67,6 +67,8 @@ INGEST := \
 	ingest/convert.c \
 	ingest/debezium.c \
 	ingest/envelope.c \
+	ingest/flow.c \
+	ingest/heartbeat.c \
 	ingest/ingest.c \
 	ingest/kafka.c \
 	ingest/order.c \

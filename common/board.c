@@ -13,7 +13,7 @@
 #include "common/log.h"
 
 #define BOARD_MAGIC   UINT64_C(0x4452414f424c4c54) /* "TLLBOARD" */
-#define BOARD_VERSION 2u
+#define BOARD_VERSION 3u
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
 _Static_assert(sizeof(struct board_stage) % 128 == 0, "stages must not share cache lines");
@@ -39,6 +39,9 @@ static const char *const counter_names[] = {
     [COUNTER_TAKEOVERS] = "takeovers",
     [COUNTER_LAG_MS] = "lag_ms",
     [COUNTER_SOURCE_MS] = "source_ms",
+    [COUNTER_WRITTEN_MS] = "written_ms",
+    [COUNTER_HEARTBEATS] = "heartbeats",
+    [COUNTER_SILENT] = "silent",
     [COUNTER_CHECKPOINTS] = "checkpoints",
     [COUNTER_CHECKPOINT_BYTES] = "checkpoint_bytes",
     [COUNTER_CHECKPOINT_US] = "checkpoint_us",

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
+#include "ingest/heartbeat.h"
 #include "ingest/kafka.h"
 #include "ingest/order.h"
 #include "ingest/origin.h"
@@ -38,6 +39,7 @@ struct ingest {
 	struct stage *stage;
 	struct source source;
 	struct writer writer;
+	struct heartbeat heartbeat;
 	int64_t now_ms;
 	int64_t finish_ms; /* stopping or poisoned: the latest end; 0: neither */
 	int64_t offsets_ms, probe_ms, growth_ms; /* when each is due */
@@ -109,6 +111,26 @@ check_transactions(struct stage *stage, struct kafka *k, int64_t deadline_ms)
 			     server->transaction_topic, count);
 	if (count > 0)
 		exit(EXIT_CONFIG);
+}
+
+/* The run takes the topic as it is, and waits for one that is not there without a word. */
+static void
+check_heartbeats(struct stage *stage, struct kafka *k, int64_t deadline_ms)
+{
+	const struct server *server = &stage->pipeline->servers[stage->server];
+	if (server->heartbeat_topic == NULL)
+		return;
+	int count = check_topic(stage, k, server->heartbeat_topic, deadline_ms);
+	if (count == 0)
+		stage_report(stage, LOG_WARN, &server->heartbeat_place,
+			     "topic %s does not exist yet: Debezium creates it with its first "
+			     "heartbeat when heartbeat.interval.ms is set",
+			     server->heartbeat_topic);
+	else if (count > 1)
+		stage_report(stage, LOG_WARN, &server->heartbeat_place,
+			     "heartbeat_topic %s has %d partitions: only the first is read, so "
+			     "silence may be told where there is none",
+			     server->heartbeat_topic, count);
 }
 
 /* How many partitions there are; a missing topic, noted in *missing, counts as one at least. */
@@ -211,6 +233,7 @@ check_online(struct stage *stage, char *position)
 	int64_t deadline_ms = clock_monotonic_ms() + INGEST_CHECK_FOR;
 	int partitions = check_tables(stage, k, deadline_ms, &missing);
 	check_transactions(stage, k, deadline_ms);
+	check_heartbeats(stage, k, deadline_ms);
 	check_mode(stage, partitions, !missing || partitions > 1);
 	kafka_free(k);
 	if (!missing && position != NULL)
@@ -300,13 +323,67 @@ ingest_probe(struct ingest *in)
 }
 
 static void
+ingest_tell_silence(const struct ingest *in)
+{
+	const struct server *server = in->source.server;
+	int64_t written_ms = in->source.flow.written_ms;
+	char since[CLOCK_TEXT] = "this start";
+	if (written_ms > 0)
+		clock_print(written_ms, since);
+	log_warn("source.silent",
+		 "server %s: nothing from its connector since %s, and no heartbeat in %s: look at "
+		 "its log in Kafka Connect (one that is RUNNING may deliver nothing), and at its "
+		 "slot and publication",
+		 server->name, since, server->heartbeat_topic);
+}
+
+/* For status; one line when the connector falls silent, and one when it writes again. */
+static void
+ingest_look_at_flow(struct ingest *in)
+{
+	struct board_stage *self = in->stage->self;
+	struct flow *flow = &in->source.flow;
+	int64_t before_ms = flow->looked_ms;
+	board_count(self, COUNTER_HEARTBEATS, heartbeat_read(&in->heartbeat, flow, in->now_ms));
+	if (kafka_is_away(in->source.kafka))
+		flow_excuse(flow, in->now_ms);
+	/* Where no heartbeat has ever come, silence may be an idle table's. */
+	bool heartbeats = board_counter(self, COUNTER_HEARTBEATS) > 0;
+	enum flow_news news =
+	    flow_look(flow, heartbeats ? in->source.server->silence_warning_ms : 0, in->now_ms);
+	board_gauge(self, COUNTER_WRITTEN_MS, (uint64_t)flow->written_ms);
+	board_gauge(self, COUNTER_SILENT, flow->silent);
+	if (news == FLOW_SILENT)
+		ingest_tell_silence(in);
+	if (news == FLOW_AGAIN && before_ms > 0)
+		log_info("source.flows", "server %s: its connector writes again, after %lld ms",
+			 in->source.server->name, (long long)(flow->written_ms - before_ms));
+	else if (news == FLOW_AGAIN)
+		log_info("source.flows", "server %s: its connector writes",
+			 in->source.server->name);
+}
+
+/* A predecessor may have said it already. */
+static void
+ingest_open_flow(struct ingest *in)
+{
+	const struct board_stage *self = in->stage->self;
+	struct flow *flow = &in->source.flow;
+	flow->written_ms = flow->looked_ms = (int64_t)board_counter(self, COUNTER_WRITTEN_MS);
+	flow->silent = board_counter(self, COUNTER_SILENT) != 0;
+	heartbeat_open(&in->heartbeat, in->stage);
+}
+
+static void
 ingest_keep_house(struct ingest *in)
 {
 	source_check_failure(&in->source);
 	if (in->now_ms >= in->offsets_ms)
 		ingest_commit_offsets(in);
-	if (in->now_ms >= in->probe_ms)
+	if (in->now_ms >= in->probe_ms) {
+		ingest_look_at_flow(in);
 		ingest_probe(in);
+	}
 	if (in->now_ms >= in->growth_ms && !in->away) {
 		in->growth_ms = in->now_ms + INGEST_GROWTH_MS;
 		origin_look_for_partitions(&in->source);
@@ -458,8 +535,10 @@ static void
 ingest_look_at_clock(struct ingest *in)
 {
 	int64_t now_ms = clock_monotonic_ms();
-	if (in->now_ms != 0 && now_ms - in->now_ms > INGEST_STOPPED_MS)
+	if (in->now_ms != 0 && now_ms - in->now_ms > INGEST_STOPPED_MS) {
 		order_woke(in->source.order, now_ms);
+		flow_excuse(&in->source.flow, now_ms);
+	}
 	in->now_ms = now_ms;
 }
 
@@ -491,6 +570,7 @@ ingest_run(struct stage *stage)
 	size_t token_len = writer_open(&in.writer, stage);
 	origin_open(&in.source, stage, in.writer.token, token_len);
 	writer_start(&in.writer, &in.source);
+	ingest_open_flow(&in);
 	in.durable = xcalloc(1, sizeof(*in.durable));
 	in.offsets = xcalloc(in.source.count + 1, sizeof(*in.offsets));
 	in.growth_ms = clock_monotonic_ms() + INGEST_GROWTH_MS;

@@ -27,7 +27,7 @@ bool kafka_check_options(struct stage *);
 
 /*
  * A client for `partitions` partitions in all, among which the memory for prefetched messages is
- * divided. NULL when an option was refused (reported). Does not block.
+ * divided; 0: for one that may come late. NULL when an option was refused (reported). Does not block.
  */
 struct kafka *kafka_new(struct stage *, unsigned partitions);
 void kafka_free(struct kafka *);
@@ -59,6 +59,9 @@ enum kafka_result kafka_topic_limits(struct kafka *, const char *topic, int32_t 
 enum kafka_result kafka_group_offsets(struct kafka *, int timeout_ms, int64_t *offsets,
 				      unsigned count);
 const char *kafka_group(const struct kafka *);
+
+/* For kafka_start_at(): so many messages before the end, or fewer. */
+#define KAFKA_TAIL(count) (-2000 - (int64_t)(count))
 
 /* Name the partitions to read; returns the queue's number, 0, 1, ... Then where each begins. */
 unsigned kafka_add(struct kafka *, const char *topic, int32_t partition);

@@ -20,6 +20,7 @@ older_run()
 	contains "check says mode $1" "$("$BIN/tallyd" check "$file" 2>&1)" "transaction mode $1: "
 	tallyd_start values "$file"
 	values=$tallyd
+	await 30 older_beats && ok 'its heartbeats are read' || not_ok 'its heartbeats are read'
 	tallyd_start accounts "$views"
 	older_equal 'the snapshot'
 
@@ -47,6 +48,11 @@ older_run()
 older_snapshot()
 {
 	(($(topic_end postgres.public.values) == 200 && $(topic_end postgres.public.accounts) == 200)) 2>/dev/null
+}
+
+older_beats()
+{
+	"$BIN/tallyd" status sum_of_values 2>/dev/null | grep -q '^ingest: .* heartbeats=[1-9]'
 }
 
 # The file of the keyed table; $file's servers, in the order of the worked example.
