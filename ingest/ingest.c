@@ -113,24 +113,31 @@ check_transactions(struct stage *stage, struct kafka *k, int64_t deadline_ms)
 		exit(EXIT_CONFIG);
 }
 
-/* The run takes the topic as it is, and waits for one that is not there without a word. */
+/* By a client of its own: a run takes the topic as it is, and goes on without it. */
 static void
-check_heartbeats(struct stage *stage, struct kafka *k, int64_t deadline_ms)
+check_heartbeats(struct stage *stage)
 {
 	const struct server *server = &stage->pipeline->servers[stage->server];
-	if (server->heartbeat_topic == NULL)
+	const char *topic = server->heartbeat_topic, *text;
+	int count;
+	struct kafka *k = topic != NULL ? kafka_new(stage, 0) : NULL;
+	if (k == NULL)
 		return;
-	int count = check_topic(stage, k, server->heartbeat_topic, deadline_ms);
-	if (count == 0)
+	enum kafka_result r = kafka_topic_partitions(k, topic, INGEST_CHECK_FOR, &count);
+	if (kafka_failure(k, &text) != 0)
+		stage_report(stage, LOG_WARN, &server->heartbeat_place,
+			     "the heartbeats cannot be read: %s", text);
+	else if (r == KAFKA_MISSING)
 		stage_report(stage, LOG_WARN, &server->heartbeat_place,
 			     "topic %s does not exist yet: Debezium creates it with its first "
 			     "heartbeat when heartbeat.interval.ms is set",
-			     server->heartbeat_topic);
-	else if (count > 1)
+			     topic);
+	else if (r == KAFKA_OK && count > 1)
 		stage_report(stage, LOG_WARN, &server->heartbeat_place,
 			     "heartbeat_topic %s has %d partitions: only the first is read, so "
 			     "silence may be told where there is none",
-			     server->heartbeat_topic, count);
+			     topic, count);
+	kafka_free(k);
 }
 
 /* How many partitions there are; a missing topic, noted in *missing, counts as one at least. */
@@ -233,7 +240,7 @@ check_online(struct stage *stage, char *position)
 	int64_t deadline_ms = clock_monotonic_ms() + INGEST_CHECK_FOR;
 	int partitions = check_tables(stage, k, deadline_ms, &missing);
 	check_transactions(stage, k, deadline_ms);
-	check_heartbeats(stage, k, deadline_ms);
+	check_heartbeats(stage);
 	check_mode(stage, partitions, !missing || partitions > 1);
 	kafka_free(k);
 	if (!missing && position != NULL)

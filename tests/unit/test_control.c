@@ -391,7 +391,8 @@ Test(status, what_is_durable_in_short)
 			      cases[i].position, strlen(cases[i].position));
 		char *text = print_status(&st, false), *json = print_status(&st, true);
 		cr_assert_not_null(strstr(text, cases[i].said), "%zu: %s", i, text);
-		cr_assert_eq(strstr(json, "\"age_ms\":null,\"position\"") != NULL, cases[i].batch == 0);
+		cr_assert_eq(strstr(json, "\"age_ms\":null,\"position\"") != NULL,
+			     cases[i].batch == 0);
 		free(text);
 		free(json);
 	}

@@ -248,9 +248,9 @@ Test(ingest_flow, what_is_older_is_no_sign_of_life)
 	struct flow f = {.written_ms = 0};
 	flow_saw(&f, 5000);
 	cr_assert_eq(flow_look(&f, 3000, 1000), FLOW_NOTHING);
-	flow_saw(&f, 4000);
 	flow_saw(&f, 5000);
 	flow_saw(&f, -1);
+	flow_saw(&f, 4000);
 	cr_assert_eq(f.written_ms, 5000);
 	cr_assert_eq(flow_look(&f, 3000, 4000), FLOW_SILENT);
 }
