@@ -354,7 +354,8 @@ stack_await()
 {
 	local server=$1 end=$((SECONDS + STACK_WAIT))
 	local -A name=([pg]='PostgreSQL' [kafka]='Kafka' [connect]='Kafka Connect' [zookeeper]='ZooKeeper')
-	until "stack_ready_$server"; do
+	# Another stack's server may answer, at a port that both have chosen.
+	until "stack_ready_$server" && stack_pid "$server" >/dev/null; do
 		if ! stack_pid "$server" >/dev/null || ((SECONDS >= end)); then
 			progress_end "stack: ${name[$server]} did not become ready; its last words:"
 			tail -5 "$STACK/$server.log" >&2
