@@ -76,6 +76,8 @@ INGEST := \
 	ingest/convert.c \
 	ingest/debezium.c \
 	ingest/envelope.c \
+	ingest/flow.c \
+	ingest/heartbeat.c \
 	ingest/ingest.c \
 	ingest/kafka.c \
 	ingest/kafka_config.c \
@@ -85,6 +87,7 @@ INGEST := \
 	ingest/order_token.c \
 	ingest/origin.c \
 	ingest/recovery.c \
+	ingest/sample.c \
 	ingest/schema.c \
 	ingest/source.c \
 	ingest/transaction.c \
@@ -198,7 +201,7 @@ check-fast:
 	@$(MAKE) --no-print-directory check-build
 	@tests/run.sh fast
 check:
-	@tests/setup.sh build check demo jars
+	@tests/setup.sh build check demo jars jars-old
 	@$(MAKE) --no-print-directory check-build
 	@tests/run.sh
 
@@ -218,12 +221,14 @@ clean:
 
 .PHONY: setup
 setup:
-	@tests/setup.sh build check demo jars
+	@tests/setup.sh build check demo jars jars-old
 
-.PHONY: jars
+.PHONY: jars jars-old
 jars: build/jars/complete
 build/jars/complete: tests/stack/jars.xml
 	@tests/setup.sh demo jars
+jars-old:
+	@tests/setup.sh demo jars-old
 
 .PHONY: demo
 demo:

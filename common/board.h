@@ -39,9 +39,12 @@ enum board_counter {
 	COUNTER_COMMITS,        /* egress */
 	COUNTER_COPIES,         /* egress: commits that used COPY */
 	COUNTER_TAKEOVERS,      /* egress */
-	COUNTER_LAG_MS,    /* egress: commit time minus source time of the newest event in it */
-	COUNTER_SOURCE_MS, /* ingest: source time (ms since 1970) of the newest event or heartbeat */
-	COUNTER_CHECKPOINTS,      /* egress: flips committed */
+	COUNTER_LAG_MS,      /* egress: commit time minus source time of the newest event in it */
+	COUNTER_SOURCE_MS,   /* ingest: source time (ms since 1970) of the newest event */
+	COUNTER_WRITTEN_MS,  /* ingest: when the connector's newest record was written to Kafka */
+	COUNTER_HEARTBEATS,  /* ingest: heartbeats read */
+	COUNTER_SILENT,      /* ingest: 1 while the connector is silent for too long */
+	COUNTER_CHECKPOINTS, /* egress: flips committed */
 	COUNTER_CHECKPOINT_BYTES, /* reduce: bytes of all parts handed to egress */
 	COUNTER_CHECKPOINT_US,    /* reduce: the longest copying of one, microseconds */
 	COUNTER_LOADED,           /* reduce: entries loaded from the checkpoint */

@@ -1,6 +1,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,21 @@ clock_monotonic_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+const char *
+clock_print(int64_t wall_ms, char buf[CLOCK_TEXT])
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm tm;
+	char text[32];
+
+	if (gmtime_r(&seconds, &tm) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+		snprintf(buf, CLOCK_TEXT, "%" PRId64, wall_ms);
+	else
+		snprintf(buf, CLOCK_TEXT, "%s.%03dZ", text, (int)(wall_ms % 1000));
+	return buf;
 }
 
 static void

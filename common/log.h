@@ -51,6 +51,10 @@ bool log_burst_allows(struct log_burst *, unsigned *untold);
 int64_t clock_wall_ms(void);
 int64_t clock_monotonic_ms(void);
 
+/* "2026-11-24T22:18:46.123Z", of ms since 1970. Returns buf. */
+#define CLOCK_TEXT 48
+const char *clock_print(int64_t wall_ms, char buf[CLOCK_TEXT]);
+
 /* Heap that never fails: out of memory ends the process with exit code 75 and one line. */
 void *xcalloc(size_t count, size_t size);
 void *xreallocarray(void *, size_t count, size_t size);

@@ -37,6 +37,7 @@ server_fini(struct server *server)
 {
 	free(server->name);
 	free(server->transaction_topic);
+	free(server->heartbeat_topic);
 	options_free(server->options, server->option_count);
 }
 
@@ -134,13 +135,16 @@ put_indices(struct pack *out, const unsigned *indices, unsigned count)
 static void
 put_server(struct pack *out, const struct server *server, bool with_options)
 {
-	pack_array(out, 6);
+	pack_array(out, 9);
 	pack_cstr(out, server->name);
 	put_options(out, server->options, with_options ? server->option_count : 0);
 	pack_cstr(out, server->transaction_topic);
+	pack_cstr(out, server->heartbeat_topic);
+	pack_int(out, server->silence_warning_ms);
 	pack_uint(out, server->start);
 	put_place(out, server->place);
 	put_place(out, server->transaction_place);
+	put_place(out, server->heartbeat_place);
 }
 
 static void
@@ -360,13 +364,16 @@ take_indices(struct unpack *in, unsigned *count, unsigned limit)
 static void
 take_server(struct unpack *in, struct server *server)
 {
-	take_fields(in, 6);
+	take_fields(in, 9);
 	server->name = take_string(in);
 	server->options = take_options(in, &server->option_count);
 	server->transaction_topic = unpack_strdup(in);
+	server->heartbeat_topic = unpack_strdup(in);
+	server->silence_warning_ms = unpack_int(in);
 	server->start = (enum start)take_below(in, START_LATEST + 1);
 	server->place = take_place(in);
 	server->transaction_place = take_place(in);
+	server->heartbeat_place = take_place(in);
 }
 
 static struct enumeration *

@@ -30,6 +30,8 @@ struct option { /* passed through to librdkafka or libpq under its own name */
 	struct place place;
 };
 
+#define SILENCE_WARNING_MS 60000 /* default of silence_warning_ms */
+
 enum start {                  /* where a first start begins; server option "start" */
 	     START_CHECKED,   /* default: the log must begin with a snapshot or at offset 0 */
 	     START_EARLIEST,  /* wherever the log begins */
@@ -41,9 +43,11 @@ struct server {
 	char *name;
 	struct option *options; /* librdkafka properties */
 	unsigned option_count;
-	char *transaction_topic; /* NULL: no transaction metadata */
+	char *transaction_topic;    /* NULL: no transaction metadata */
+	char *heartbeat_topic;      /* NULL: silence cannot be told from an idle table */
+	int64_t silence_warning_ms; /* 0: never; used with a heartbeat_topic only */
 	enum start start;
-	struct place place, transaction_place;
+	struct place place, transaction_place, heartbeat_place;
 };
 
 #define MODIFIER_MAX 10485760 /* of varchar and char, as in PostgreSQL */

@@ -271,6 +271,7 @@ print_server(FILE *out, const struct server *server)
 	    [START_LATEST] = "latest",
 	};
 	const char *before = " OPTIONS (";
+	char silence[32];
 
 	fputs("\nCREATE SERVER ", out);
 	sql_identifier(out, server->name);
@@ -281,6 +282,14 @@ print_server(FILE *out, const struct server *server)
 	if (server->transaction_topic != NULL) {
 		print_option(out, before, "transaction_topic", server->transaction_topic);
 		before = ",";
+	}
+	if (server->heartbeat_topic != NULL) {
+		print_option(out, before, "heartbeat_topic", server->heartbeat_topic);
+		before = ",";
+	}
+	if (server->heartbeat_topic != NULL && server->silence_warning_ms != SILENCE_WARNING_MS) {
+		snprintf(silence, sizeof(silence), "%" PRId64, server->silence_warning_ms);
+		print_option(out, before, "silence_warning_ms", silence);
 	}
 	if (server->start != START_CHECKED) {
 		print_option(out, before, "start", starts[server->start]);

@@ -12,7 +12,8 @@ CREATE SERVER kafka FOREIGN DATA WRAPPER debezium
            "security.protocol" 'plaintext',
            "group.id" '0',
            "session.timeout.ms" '6000',
-           transaction_topic 'postgres.transaction');
+           transaction_topic 'postgres.transaction',
+           heartbeat_topic '__debezium-heartbeat.postgres');
 
 CREATE FOREIGN TABLE "values" (value integer NOT NULL)
   SERVER kafka OPTIONS (topic 'postgres.public.values');

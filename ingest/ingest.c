@@ -17,9 +17,11 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
+#include "ingest/heartbeat.h"
 #include "ingest/kafka.h"
 #include "ingest/order.h"
 #include "ingest/origin.h"
+#include "ingest/sample.h"
 #include "ingest/source.h"
 #include "ingest/writer.h"
 
@@ -37,6 +39,7 @@ struct ingest {
 	struct stage *stage;
 	struct source source;
 	struct writer writer;
+	struct heartbeat heartbeat;
 	int64_t now_ms;
 	int64_t finish_ms; /* stopping or poisoned: the latest end; 0: neither */
 	int64_t offsets_ms, probe_ms, growth_ms; /* when each is due */
@@ -95,12 +98,46 @@ check_transactions(struct stage *stage, struct kafka *k, int64_t deadline_ms)
 			     "topic %s does not exist yet: Debezium creates it with its first "
 			     "transaction when provide.transaction.metadata=true",
 			     server->transaction_topic);
-	if (count <= 1)
+	if (count == 1 && sample_transaction_lsns(stage, deadline_ms) != SAMPLE_NO)
 		return;
-	stage_report(stage, LOG_ERROR, &server->transaction_place,
-		     "transaction_topic %s has %d partitions: it must have exactly one",
-		     server->transaction_topic, count);
-	exit(EXIT_CONFIG);
+	if (count == 1)
+		stage_report(stage, LOG_ERROR, &server->transaction_place,
+			     "the messages in %s have no LSN: Debezium 2 or newer is needed for "
+			     "it; take transaction_topic out of the pipeline file",
+			     server->transaction_topic);
+	else if (count > 1)
+		stage_report(stage, LOG_ERROR, &server->transaction_place,
+			     "transaction_topic %s has %d partitions: it must have exactly one",
+			     server->transaction_topic, count);
+	if (count > 0)
+		exit(EXIT_CONFIG);
+}
+
+/* By a client of its own: a run takes the topic as it is, and goes on without it. */
+static void
+check_heartbeats(struct stage *stage)
+{
+	const struct server *server = &stage->pipeline->servers[stage->server];
+	const char *topic = server->heartbeat_topic, *text;
+	int count;
+	struct kafka *k = topic != NULL ? kafka_new(stage, 0) : NULL;
+	if (k == NULL)
+		return;
+	enum kafka_result r = kafka_topic_partitions(k, topic, INGEST_CHECK_FOR, &count);
+	if (kafka_failure(k, &text) != 0)
+		stage_report(stage, LOG_WARN, &server->heartbeat_place,
+			     "the heartbeats cannot be read: %s", text);
+	else if (r == KAFKA_MISSING)
+		stage_report(stage, LOG_WARN, &server->heartbeat_place,
+			     "topic %s does not exist yet: Debezium creates it with its first "
+			     "heartbeat when heartbeat.interval.ms is set",
+			     topic);
+	else if (r == KAFKA_OK && count > 1)
+		stage_report(stage, LOG_WARN, &server->heartbeat_place,
+			     "heartbeat_topic %s has %d partitions: only the first is read, so "
+			     "silence may be told where there is none",
+			     topic, count);
+	kafka_free(k);
 }
 
 /* How many partitions there are; a missing topic, noted in *missing, counts as one at least. */
@@ -130,6 +167,19 @@ check_tables(struct stage *stage, struct kafka *k, int64_t deadline_ms, bool *mi
 	return total;
 }
 
+/* What a run would find out at the first event: see source_check_sequences(). */
+static enum order_mode
+check_sequences(struct stage *stage)
+{
+	const struct pipeline *p = stage->pipeline;
+	for (unsigned i = 0; i < p->table_count; i++)
+		if (p->tables[i].server == stage->server &&
+		    sample_sequences(stage, i, clock_monotonic_ms() + INGEST_CHECK_FOR) ==
+			SAMPLE_NO)
+			return ORDER_NONE;
+	return ORDER_SEQUENCE;
+}
+
 static void
 check_mode(struct stage *stage, int partitions, bool known)
 {
@@ -141,6 +191,8 @@ check_mode(struct stage *stage, int partitions, bool known)
 		return;
 	}
 	enum order_mode mode = source_mode(server, partitions);
+	if (mode == ORDER_SEQUENCE)
+		mode = check_sequences(stage);
 	stage_report(stage, LOG_INFO, &server->place, "server %s: transaction mode %s: %s",
 		     server->name, source_mode_name(mode), source_promise(mode));
 }
@@ -188,6 +240,7 @@ check_online(struct stage *stage, char *position)
 	int64_t deadline_ms = clock_monotonic_ms() + INGEST_CHECK_FOR;
 	int partitions = check_tables(stage, k, deadline_ms, &missing);
 	check_transactions(stage, k, deadline_ms);
+	check_heartbeats(stage);
 	check_mode(stage, partitions, !missing || partitions > 1);
 	kafka_free(k);
 	if (!missing && position != NULL)
@@ -277,13 +330,67 @@ ingest_probe(struct ingest *in)
 }
 
 static void
+ingest_tell_silence(const struct ingest *in)
+{
+	const struct server *server = in->source.server;
+	int64_t written_ms = in->source.flow.written_ms;
+	char since[CLOCK_TEXT] = "this start";
+	if (written_ms > 0)
+		clock_print(written_ms, since);
+	log_warn("source.silent",
+		 "server %s: nothing from its connector since %s, and no heartbeat in %s: look at "
+		 "its log in Kafka Connect (one that is RUNNING may deliver nothing), and at its "
+		 "slot and publication",
+		 server->name, since, server->heartbeat_topic);
+}
+
+/* For status; one line when the connector falls silent, and one when it writes again. */
+static void
+ingest_look_at_flow(struct ingest *in)
+{
+	struct board_stage *self = in->stage->self;
+	struct flow *flow = &in->source.flow;
+	int64_t before_ms = flow->looked_ms;
+	board_count(self, COUNTER_HEARTBEATS, heartbeat_read(&in->heartbeat, flow, in->now_ms));
+	if (kafka_is_away(in->source.kafka))
+		flow_excuse(flow, in->now_ms);
+	/* Where no heartbeat has ever come, silence may be an idle table's. */
+	bool heartbeats = board_counter(self, COUNTER_HEARTBEATS) > 0;
+	enum flow_news news =
+	    flow_look(flow, heartbeats ? in->source.server->silence_warning_ms : 0, in->now_ms);
+	board_gauge(self, COUNTER_WRITTEN_MS, (uint64_t)flow->written_ms);
+	board_gauge(self, COUNTER_SILENT, flow->silent);
+	if (news == FLOW_SILENT)
+		ingest_tell_silence(in);
+	if (news == FLOW_AGAIN && before_ms > 0)
+		log_info("source.flows", "server %s: its connector writes again, after %lld ms",
+			 in->source.server->name, (long long)(flow->written_ms - before_ms));
+	else if (news == FLOW_AGAIN)
+		log_info("source.flows", "server %s: its connector writes",
+			 in->source.server->name);
+}
+
+/* A predecessor may have said it already. */
+static void
+ingest_open_flow(struct ingest *in)
+{
+	const struct board_stage *self = in->stage->self;
+	struct flow *flow = &in->source.flow;
+	flow->written_ms = flow->looked_ms = (int64_t)board_counter(self, COUNTER_WRITTEN_MS);
+	flow->silent = board_counter(self, COUNTER_SILENT) != 0;
+	heartbeat_open(&in->heartbeat, in->stage);
+}
+
+static void
 ingest_keep_house(struct ingest *in)
 {
 	source_check_failure(&in->source);
 	if (in->now_ms >= in->offsets_ms)
 		ingest_commit_offsets(in);
-	if (in->now_ms >= in->probe_ms)
+	if (in->now_ms >= in->probe_ms) {
+		ingest_look_at_flow(in);
 		ingest_probe(in);
+	}
 	if (in->now_ms >= in->growth_ms && !in->away) {
 		in->growth_ms = in->now_ms + INGEST_GROWTH_MS;
 		origin_look_for_partitions(&in->source);
@@ -336,7 +443,8 @@ ingest_refuse(struct ingest *in, const struct order_action *a)
 	struct source *s = &in->source;
 	writer_commit(&in->writer);
 	if (a->partition < 0)
-		stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "%s", a->reason);
+		stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "server \"%s\": %s",
+			   s->server->name, a->reason);
 	const struct partition *part = &s->partitions[a->partition];
 	stage_fail(in->stage, (enum exit_code)a->code, "ingest.order", "%s [%d] offset %lld: %s",
 		   source_topic(s, (unsigned)a->partition), part->partition,
@@ -446,8 +554,10 @@ static void
 ingest_look_at_clock(struct ingest *in)
 {
 	int64_t now_ms = clock_monotonic_ms();
-	if (in->now_ms != 0 && now_ms - in->now_ms > INGEST_STOPPED_MS)
+	if (in->now_ms != 0 && now_ms - in->now_ms > INGEST_STOPPED_MS) {
 		order_woke(in->source.order, now_ms);
+		flow_excuse(&in->source.flow, now_ms);
+	}
 	in->now_ms = now_ms;
 }
 
@@ -479,6 +589,7 @@ ingest_run(struct stage *stage)
 	size_t token_len = writer_open(&in.writer, stage);
 	origin_open(&in.source, stage, in.writer.token, token_len);
 	writer_start(&in.writer, &in.source);
+	ingest_open_flow(&in);
 	in.durable = xcalloc(1, sizeof(*in.durable));
 	in.offsets = xcalloc(in.source.count + 1, sizeof(*in.offsets));
 	in.growth_ms = clock_monotonic_ms() + INGEST_GROWTH_MS;

@@ -24,6 +24,8 @@
 #define KAFKA_BATCH_MESSAGES 256u
 #define KAFKA_SECRET_MAX     4096
 
+_Static_assert(KAFKA_TAIL(1) == RD_KAFKA_OFFSET_TAIL(1), "a number of librdkafka's");
+
 struct queue {
 	char *topic;
 	int32_t partition;
@@ -153,6 +155,8 @@ static unsigned
 kafka_fetch_wait(const struct stage *s, unsigned partitions)
 {
 	int64_t half = s->pipeline->autocommit_duration_ms / 2;
+	if (partitions == 0)
+		return 500;
 	if (partitions > 1 || half < 10)
 		return 10;
 	return half < 50 ? (unsigned)half : 50;

@@ -27,7 +27,7 @@ bool kafka_check_options(struct stage *);
 
 /*
  * A client for `partitions` partitions in all, among which the memory for prefetched messages is
- * divided. NULL when an option was refused (reported). Does not block.
+ * divided; 0: for one that may come late. NULL when an option was refused (reported). Does not block.
  */
 struct kafka *kafka_new(struct stage *, unsigned partitions);
 void kafka_free(struct kafka *);
@@ -62,6 +62,9 @@ const char *kafka_group(const struct kafka *);
 
 /* For kafka_config.c: what librdkafka calls rd_kafka_t. */
 struct rd_kafka_s *kafka_handle(const struct kafka *);
+
+/* For kafka_start_at(): so many messages before the end, or fewer. */
+#define KAFKA_TAIL(count) (-2000 - (int64_t)(count))
 
 /* Name the partitions to read; returns the queue's number, 0, 1, ... Then where each begins. */
 unsigned kafka_add(struct kafka *, const char *topic, int32_t partition);

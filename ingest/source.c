@@ -268,6 +268,7 @@ source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 {
 	struct partition *part = &s->partitions[p];
 	uint64_t hash = source_hash(m);
+	flow_saw(&s->flow, m->timestamp_ms);
 	if (part->durable.offset >= 0) /* first: a message of another topic may be anything */
 		source_check_record(s, p, &part->durable, m->offset, hash);
 	if (!source_decode(s, p, m, hash))
@@ -357,6 +358,7 @@ source_offer_transaction(struct source *s, const struct kafka_message *m)
 {
 	struct transaction_event event;
 	char error[512];
+	flow_saw(&s->flow, m->timestamp_ms);
 	if (transaction_read(s->stage->pipeline, s->stage->server, m->value, m->value_len, &event,
 			     error, sizeof(error)) != 0) {
 		source_poison(s, s->count, m, error, false);

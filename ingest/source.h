@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "ingest/debezium.h"
+#include "ingest/flow.h"
 #include "ingest/kafka.h"
 #include "ingest/order.h"
 
@@ -56,6 +57,7 @@ struct source {
 	struct record_check transaction_check; /* the record before the first that is offered */
 	bool proven;                           /* see source_prove() */
 	struct poison poison;
+	struct flow flow;       /* all that the connector writes */
 	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
 };
 

@@ -133,6 +133,11 @@ compare_server(struct differences *d, unsigned i, const struct pipeline *p,
 	if (p->autocommit_duration_ms != q->autocommit_duration_ms)
 		add(d, EFFECT_INGEST, i, "autocommit_duration_ms is %lld",
 		    (long long)q->autocommit_duration_ms);
+	if (!is_same(a->heartbeat_topic, b->heartbeat_topic))
+		add(d, EFFECT_INGEST, i, "server \"%s\" has another heartbeat_topic", b->name);
+	if (a->silence_warning_ms != b->silence_warning_ms)
+		add(d, EFFECT_INGEST, i, "server \"%s\": silence_warning_ms is %lld", b->name,
+		    (long long)b->silence_warning_ms);
 	d->ingests[i] = d->count > before;
 	if (!is_same(a->transaction_topic, b->transaction_topic))
 		add(d, EFFECT_REFUSED, 0, "server \"%s\" has another transaction_topic" ANOTHER,

@@ -12,7 +12,9 @@
 #include "common/ring.h"
 #include "supervisor/parse_tree.h"
 
-#define SERVERS_MAX (BOARD_STAGES_MAX - 2) /* one ingest stage each, beside reduce and egress */
+#define SILENCE_UNSET       (-1)
+#define SILENCE_WARNING_MAX 86400000
+#define SERVERS_MAX         (BOARD_STAGES_MAX - 2) /* one ingest stage each, beside reduce and egress */
 
 /* --- SET --- */
 
@@ -306,34 +308,89 @@ parse_start(struct parse *p, struct server *server, const char *value, int locat
 	return true;
 }
 
+static bool
+parse_silence(struct parse *p, struct server *server, const char *value, int location)
+{
+	const char *error = NULL;
+
+	server->silence_warning_ms = strtonum(value, 0, SILENCE_WARNING_MAX, &error);
+	if (error != NULL || value[strspn(value, "0123456789")] != '\0')
+		return parse_error(p, location,
+				   "option \"silence_warning_ms\" must be a whole number from 0 to "
+				   "%d; 0: never",
+				   SILENCE_WARNING_MAX);
+	return true;
+}
+
+/* An option that names a topic of the connector's own; takes the value. */
+static bool
+own_topic(struct parse *p, char **topic, struct place *place, const char *name, char *value,
+	  int location)
+{
+	if (*topic != NULL) {
+		free(value);
+		return parse_error(p, location, "option \"%s\" is given twice", name);
+	}
+	*topic = value;
+	*place = parse_place(p, location);
+	return parse_topic(p, name, value, location);
+}
+
 /* One option of a debezium server; takes the value. */
 static bool
 debezium_option(struct parse *p, struct server *server, const char *name, char *value, int location)
 {
-	bool start = strcmp(name, "start") == 0;
+	bool good;
 
-	if (!start && strcmp(name, "transaction_topic") != 0) {
-		if (check_forbidden(p, forbidden_kafka, name, location))
-			return option_append(p, &server->options, &server->option_count, name,
-					     value, location);
-		free(value);
-		return false;
+	if (strcmp(name, "transaction_topic") == 0)
+		return own_topic(p, &server->transaction_topic, &server->transaction_place, name,
+				 value, location);
+	if (strcmp(name, "heartbeat_topic") == 0)
+		return own_topic(p, &server->heartbeat_topic, &server->heartbeat_place, name, value,
+				 location);
+	if (strcmp(name, "start") == 0) {
+		good = server->start == START_CHECKED
+			   ? parse_start(p, server, value, location)
+			   : parse_error(p, location, "option \"start\" is given twice");
+	} else if (strcmp(name, "silence_warning_ms") == 0) {
+		good =
+		    server->silence_warning_ms == SILENCE_UNSET
+			? parse_silence(p, server, value, location)
+			: parse_error(p, location, "option \"silence_warning_ms\" is given twice");
+	} else if (check_forbidden(p, forbidden_kafka, name, location)) {
+		return option_append(p, &server->options, &server->option_count, name, value,
+				     location);
+	} else {
+		good = false;
 	}
-	if (start) {
-		bool good = server->start == START_CHECKED
-				? parse_start(p, server, value, location)
-				: parse_error(p, location, "option \"start\" is given twice");
+	free(value);
+	return good;
+}
 
-		free(value);
-		return good;
-	}
-	if (server->transaction_topic != NULL) {
-		free(value);
-		return parse_error(p, location, "option \"transaction_topic\" is given twice");
-	}
-	server->transaction_topic = value;
-	server->transaction_place = parse_place(p, location);
-	return parse_topic(p, name, value, location);
+/* What two options of one server mean together. */
+static bool
+check_own_topics(struct parse *p, struct server *server, int location)
+{
+	bool set = server->silence_warning_ms != SILENCE_UNSET;
+
+	if (!set)
+		server->silence_warning_ms =
+		    server->heartbeat_topic != NULL ? SILENCE_WARNING_MS : 0;
+	if (set && server->heartbeat_topic == NULL)
+		return parse_error(
+		    p, location,
+		    "server \"%s\" has silence_warning_ms, but no heartbeat_topic: "
+		    "without heartbeats an idle table is as silent as a connector that "
+		    "does not work",
+		    server->name);
+	if (server->heartbeat_topic != NULL && server->transaction_topic != NULL &&
+	    strcmp(server->heartbeat_topic, server->transaction_topic) == 0)
+		return parse_error(
+		    p, location,
+		    "server \"%s\": heartbeat_topic and transaction_topic are the same "
+		    "topic",
+		    server->name);
+	return true;
 }
 
 static bool
@@ -365,8 +422,9 @@ debezium_server(struct parse *p, const PgQuery__CreateForeignServerStmt *stmt, i
 	pipeline->servers = xreallocarray(pipeline->servers, pipeline->server_count + 1,
 					  sizeof(*pipeline->servers));
 	server = &pipeline->servers[pipeline->server_count++];
-	*server =
-	    (struct server){.name = xstrdup(stmt->servername), .place = parse_place(p, location)};
+	*server = (struct server){.name = xstrdup(stmt->servername),
+				  .silence_warning_ms = SILENCE_UNSET,
+				  .place = parse_place(p, location)};
 	for (size_t i = 0; i < stmt->n_options; i++) {
 		const char *name;
 		char *value;
@@ -375,6 +433,7 @@ debezium_server(struct parse *p, const PgQuery__CreateForeignServerStmt *stmt, i
 		good = parse_option(p, stmt->options[i], &name, &value, &at) &&
 		       debezium_option(p, server, name, value, at) && good;
 	}
+	good = good && check_own_topics(p, server, location);
 	return good && check_brokers(p, server, location);
 }
 

@@ -289,6 +289,10 @@ check_topic_use(struct parse *p, const struct table *table, int location)
 	if (transactions != NULL && strcmp(transactions, table->topic) == 0)
 		return parse_error(p, location, "topic %s is the server's transaction_topic",
 				   table->topic);
+	const char *heartbeats = pipeline->servers[table->server].heartbeat_topic;
+	if (heartbeats != NULL && strcmp(heartbeats, table->topic) == 0)
+		return parse_error(p, location, "topic %s is the server's heartbeat_topic",
+				   table->topic);
 	for (const struct table *t = pipeline->tables; t < table; t++) {
 		if (t->server != table->server || t->topic == NULL || t->source == NULL)
 			continue;

@@ -62,19 +62,6 @@ status_span(int64_t ms, char *buf, size_t size)
 	return buf;
 }
 
-static const char *
-status_instant(int64_t wall_ms, char *buf, size_t size)
-{
-	time_t seconds = (time_t)(wall_ms / 1000);
-	struct tm tm;
-	char text[32];
-	if (!gmtime_r(&seconds, &tm) || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-		snprintf(buf, size, "%" PRId64, wall_ms);
-	else
-		snprintf(buf, size, "%s.%03dZ", text, (int)(wall_ms % 1000));
-	return buf;
-}
-
 /* NULL when the target's position is not known yet. Heap. */
 static struct board_durable *
 status_durable(const struct status *st)
@@ -135,7 +122,7 @@ status_print_position(const struct board_durable *d, FILE *out)
 static void
 status_print_durable(const struct status *st, FILE *out)
 {
-	char when[48], age[32];
+	char when[CLOCK_TEXT], age[32];
 	struct board_durable *d = status_durable(st);
 	if (!d) {
 		fprintf(out, "durable: not known yet\n");
@@ -143,7 +130,7 @@ status_print_durable(const struct status *st, FILE *out)
 		fprintf(out, "durable: nothing committed yet\n");
 	} else {
 		fprintf(out, "durable: batch %" PRIu64 ", time %" PRIu64 " (%s), %s ago\n",
-			d->batch, d->time, status_instant((int64_t)d->time, when, sizeof when),
+			d->batch, d->time, clock_print((int64_t)d->time, when),
 			status_span(clock_wall_ms() - (int64_t)d->time, age, sizeof age));
 		status_print_position(d, out);
 	}
@@ -169,6 +156,39 @@ status_print_recovery(const struct status *st, FILE *out)
 		fprintf(out, ", %" PRIu64 " entries from the checkpoint\n", loaded);
 	else
 		fputs(", from the start of history\n", out);
+}
+
+/* -1: nothing has come yet. The clocks of two machines may differ. */
+static int64_t
+status_source_age(uint64_t written_ms)
+{
+	int64_t age_ms = clock_wall_ms() - (int64_t)written_ms;
+	return written_ms == 0 ? -1 : age_ms < 0 ? 0 : age_ms;
+}
+
+/* Whether the connector still writes: a table without changes does not tell. */
+static void
+status_print_source(const struct status *st, const struct proc *p, FILE *out)
+{
+	const struct server *server = &st->pipeline->servers[p->server];
+	const struct board_stage *b = &st->board->stage[p->slot];
+	uint64_t written_ms = board_counter(b, COUNTER_WRITTEN_MS);
+	char when[CLOCK_TEXT], age[32];
+	fprintf(out, "source %s: ", server->name);
+	if (written_ms == 0)
+		fputs("nothing has come yet", out);
+	else
+		fprintf(out, "newest %s %s ago (%s)",
+			server->heartbeat_topic ? "heartbeat or event" : "event",
+			status_span(status_source_age(written_ms), age, sizeof age),
+			clock_print((int64_t)written_ms, when));
+	if (board_counter(b, COUNTER_SILENT))
+		fputs(", silent for too long: look at its connector", out);
+	if (!server->heartbeat_topic)
+		fputs("; no heartbeat_topic, so silence says nothing", out);
+	else if (board_counter(b, COUNTER_HEARTBEATS) == 0)
+		fprintf(out, "; no heartbeat in topic %s so far", server->heartbeat_topic);
+	fputc('\n', out);
 }
 
 static void
@@ -222,11 +242,11 @@ status_print_deaths(const struct tally *t, FILE *out)
 		fprintf(out, "\ndeaths: %" PRIu64 ", newest first\n", t->total);
 	for (unsigned i = 0; i < tally_count(t); i++) {
 		const struct obituary *o = tally_get(t, i);
-		char when[48], how[64], up[32];
+		char when[CLOCK_TEXT], how[64], up[32];
 		death_print(&o->death, how, sizeof how);
-		fprintf(out, "%s %s pid %d: %s after %s%s%s\n",
-			status_instant(o->wall_ms, when, sizeof when), o->name, (int)o->pid, how,
-			status_span(o->uptime_ms, up, sizeof up), *o->words ? ": " : "", o->words);
+		fprintf(out, "%s %s pid %d: %s after %s%s%s\n", clock_print(o->wall_ms, when),
+			o->name, (int)o->pid, how, status_span(o->uptime_ms, up, sizeof up),
+			*o->words ? ": " : "", o->words);
 	}
 }
 
@@ -243,6 +263,8 @@ status_print(const struct status *st, FILE *out)
 	    s->recoveries == 1 ? "y" : "ies");
 	status_print_durable(st, out);
 	status_print_recovery(st, out);
+	for (unsigned i = SLOT_INGEST; i < s->count; i++)
+		status_print_source(st, &s->procs[i], out);
 	fprintf(out, "\n%-20s %-9s %-9s %8s %7s %8s %8s  %s\n", "stage", "state", "says", "pid",
 		"starts", "uptime", "beat", "note");
 	for (unsigned i = 0; i < s->count; i++)
@@ -327,6 +349,28 @@ status_json_recovery(const struct status *st, FILE *out)
 }
 
 static void
+status_json_source(const struct status *st, const struct proc *p, FILE *out)
+{
+	const struct server *server = &st->pipeline->servers[p->server];
+	const struct board_stage *b = &st->board->stage[p->slot];
+	uint64_t written_ms = board_counter(b, COUNTER_WRITTEN_MS);
+	fputc('{', out);
+	json_put_member(out, "name", server->name);
+	fputs("\"heartbeat_topic\":", out);
+	if (server->heartbeat_topic)
+		json_put_string(out, server->heartbeat_topic);
+	else
+		fputs("null", out);
+	fprintf(out, ",\"heartbeats\":%" PRIu64 ",\"written_ms\":%" PRIu64 ",\"age_ms\":",
+		board_counter(b, COUNTER_HEARTBEATS), written_ms);
+	if (written_ms > 0)
+		fprintf(out, "%" PRId64, status_source_age(written_ms));
+	else
+		fputs("null", out);
+	fprintf(out, ",\"silent\":%s}", board_counter(b, COUNTER_SILENT) ? "true" : "false");
+}
+
+static void
 status_json_stage(const struct status *st, const struct proc *p, FILE *out)
 {
 	const struct board_stage *b = &st->board->stage[p->slot];
@@ -355,10 +399,10 @@ status_json_stage(const struct status *st, const struct proc *p, FILE *out)
 static void
 status_json_death(const struct obituary *o, FILE *out)
 {
-	char when[48], how[64];
+	char when[CLOCK_TEXT], how[64];
 	death_print(&o->death, how, sizeof how);
 	fputc('{', out);
-	json_put_member(out, "time", status_instant(o->wall_ms, when, sizeof when));
+	json_put_member(out, "time", clock_print(o->wall_ms, when));
 	json_put_member(out, "name", o->name);
 	json_put_member(out, "how", how);
 	json_put_member(out, "words", o->words);
@@ -383,7 +427,12 @@ status_print_json(const struct status *st, FILE *out)
 		st->now_ms - st->started_ms, s->recoveries);
 	status_json_recovery(st, out);
 	status_json_durable(st, out);
-	fputs(",\"stages\":[", out);
+	fputs(",\"sources\":[", out);
+	for (unsigned i = SLOT_INGEST; i < s->count; i++) {
+		fputs(i > SLOT_INGEST ? "," : "", out);
+		status_json_source(st, &s->procs[i], out);
+	}
+	fputs("],\"stages\":[", out);
 	for (unsigned i = 0; i < s->count; i++) {
 		fputs(i ? "," : "", out);
 		status_json_stage(st, &s->procs[i], out);

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 #
-# setup.sh [build] [check] [demo] [jars] - install what is missing on Debian 12, and nothing else.
+# setup.sh [build] [check] [demo] [jars] [jars-old] - install what is missing on Debian 12, and nothing else.
 #
 #   build   the compiler and the libraries that tallyd is linked with
 #   check   what the tests need beside that
 #   demo    the servers of the local stack
 #   jars    Kafka and Debezium from Maven Central, kept in build/jars (needs demo)
+#   jars-old    the same with older Debeziums, kept in build/jars-VERSION
 #
 # Says what it will fetch and how much before it does. Without root it asks sudo.
 set -euo pipefail
@@ -104,16 +105,16 @@ setup_packages()
 	wanted+=("${list[@]}")
 }
 
-# All jars or none: they are gathered aside and appear under their name when complete.
+# setup_jars FOLDER DEBEZIUM WHAT: all jars or none. They are gathered aside and appear under their name when
+# complete.
 setup_jars()
 {
-	local aside=$PWD/build/jars.$$ maven
-	[[ ! build/jars/complete -nt tests/stack/jars.xml ]] || return 0
-	echo 'setup: 62 MB of jars, Kafka 3.9.1 and Debezium 3.7.0 (less if Maven has them already)' >&2
-	mkdir -p build
+	local folder=$1 aside=$PWD/$1.$$ maven
+	[[ ! $folder/complete -nt tests/stack/jars.xml ]] || return 0
+	echo "setup: $3 (less if Maven has them already)" >&2
 	. tests/stack/stack.sh
 	mvn -B -q -f tests/stack/jars.xml dependency:copy-dependencies -DincludeScope=runtime \
-	    -DoutputDirectory="$aside" >"$log" 2>&1 &
+	    -Ddebezium="$2" -DoutputDirectory="$aside" >"$log" 2>&1 &
 	maven=$!
 	# shellcheck disable=SC2064 # the values of now
 	trap "kill $maven 2>/dev/null; rm -rf '$aside'" EXIT
@@ -126,10 +127,10 @@ setup_jars()
 		tail -20 "$log" >&2
 		exit 69
 	fi
-	progress_end 'setup: jars are in build/jars'
+	progress_end "setup: jars are in $folder"
 	touch "$aside/complete"
-	rm -rf build/jars
-	mv "$aside" build/jars
+	rm -rf "$folder"
+	mv "$aside" "$folder"
 	trap - EXIT
 }
 
@@ -140,10 +141,16 @@ log=build/setup.log
 for group in "${groups[@]:-build}"; do
 	case $group in
 	build | check | demo) setup_packages "$group" ;;
-	jars) ;;
-	*) sed -n '3,10s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+	jars | jars-old) ;;
+	*) sed -n '3,11s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
 	esac
 done
 mapfile -t lacking < <(missing "${wanted[@]}")
 ((${#lacking[@]} == 0)) || install_packages "${lacking[@]}"
-[[ " ${groups[*]} " != *' jars '* ]] || setup_jars
+if [[ " ${groups[*]} " == *' jars '* ]]; then
+	setup_jars build/jars 3.7.0.Final '62 MB of jars, Kafka 3.9.1 and Debezium 3.7.0'
+fi
+if [[ " ${groups[*]} " == *' jars-old '* ]]; then
+	setup_jars build/jars-1.4.2 1.4.2.Final '7 MB of jars beside build/jars, Debezium 1.4.2'
+	setup_jars build/jars-2.7.4 2.7.4.Final '4 MB of jars beside build/jars, Debezium 2.7.4'
+fi

@@ -4,6 +4,7 @@
 # loopback ports, in one folder. A command and a library:
 #
 #   stack.sh up DIR [pg] [kafka] [connect]     start (default: all three), wait until ready
+#            [zookeeper]                       which then has Kafka's metadata, instead of KRaft
 #   stack.sh stop|start|restart|kill DIR SERVER    one of them; it keeps its port and its data
 #   stack.sh down DIR                          stop what was started, remove DIR
 #   stack.sh status DIR
@@ -201,22 +202,12 @@ stack_configure_pg()
 	END
 }
 
-# What `format` of Kafka's storage tool would write, without starting a JVM for it.
+# stack_configure_kafka MODE: its metadata in kraft or zookeeper, at the same address.
 stack_configure_kafka()
 {
 	mkdir -p "$STACK/kafka"
-	cat >"$STACK/kafka/meta.properties" <<-END
-		version=1
-		cluster.id=tallydtallydtallydtaQQ
-		node.id=1
-		directory.id=tallydtallydtallydtaAQ
-	END
-	cat >"$STACK/kafka.properties" <<-END
-		process.roles=broker,controller
-		node.id=1
-		controller.quorum.voters=1@$CONTROLLER
-		controller.listener.names=CONTROLLER
-		listeners=PLAINTEXT://$BOOTSTRAP,CONTROLLER://$CONTROLLER
+	"stack_configure_$1" >"$STACK/kafka.properties"
+	cat >>"$STACK/kafka.properties" <<-END
 		log.dirs=$STACK/kafka
 		offsets.topic.replication.factor=1
 		offsets.topic.num.partitions=1
@@ -224,13 +215,47 @@ stack_configure_kafka()
 		transaction.state.log.min.isr=1
 		transaction.state.log.num.partitions=1
 		transaction.abort.timed.out.transaction.cleanup.interval.ms=500
-		share.coordinator.state.topic.replication.factor=1
 		group.initial.rebalance.delay.ms=0
 		group.min.session.timeout.ms=500
-		broker.session.timeout.ms=2000
-		broker.heartbeat.interval.ms=500
 		log.cleaner.dedupe.buffer.size=8388608
 		log.retention.ms=-1
+	END
+}
+
+# And what `format` of Kafka's storage tool would write, without starting a JVM for it.
+stack_configure_kraft()
+{
+	cat >"$STACK/kafka/meta.properties" <<-END
+		version=1
+		cluster.id=tallydtallydtallydtaQQ
+		node.id=1
+		directory.id=tallydtallydtallydtaAQ
+	END
+	cat <<-END
+		process.roles=broker,controller
+		node.id=1
+		controller.quorum.voters=1@$CONTROLLER
+		controller.listener.names=CONTROLLER
+		listeners=PLAINTEXT://$BOOTSTRAP,CONTROLLER://$CONTROLLER
+		share.coordinator.state.topic.replication.factor=1
+		broker.session.timeout.ms=2000
+		broker.heartbeat.interval.ms=500
+	END
+}
+
+stack_configure_zookeeper()
+{
+	mkdir -p "$STACK/zookeeper"
+	cat >"$STACK/zookeeper.properties" <<-END
+		dataDir=$STACK/zookeeper
+		clientPort=${CONTROLLER##*:}
+		clientPortAddress=${CONTROLLER%:*}
+		admin.enableServer=false
+	END
+	cat <<-END
+		broker.id=1
+		zookeeper.connect=$CONTROLLER
+		listeners=PLAINTEXT://$BOOTSTRAP
 	END
 }
 
@@ -250,7 +275,7 @@ stack_configure_connect()
 		status.storage.partitions=1
 		key.converter=org.apache.kafka.connect.json.JsonConverter
 		value.converter=org.apache.kafka.connect.json.JsonConverter
-		plugin.discovery=service_load
+		plugin.discovery=${STACK_PLUGINS:-service_load}
 		offset.flush.interval.ms=500
 		session.timeout.ms=1500
 		heartbeat.interval.ms=400
@@ -283,6 +308,10 @@ stack_launch()
 	pg)
 		stack_spawn pg "$stack_pgbin/postgres" -D "$STACK/pg/data"
 		;;
+	zookeeper)
+		stack_java org.apache.zookeeper.server.quorum.QuorumPeerMain "$STACK/zookeeper.properties"
+		stack_spawn zookeeper "${stack_command[@]}"
+		;;
 	kafka)
 		stack_java kafka.Kafka "$STACK/kafka.properties"
 		stack_spawn kafka "${stack_command[@]}"
@@ -293,7 +322,7 @@ stack_launch()
 		stack_spawn connect "${stack_command[@]}"
 		;;
 	*)
-		stack_note "no such server: $1 (pg, kafka, connect)"
+		stack_note "no such server: $1 (pg, kafka, connect, zookeeper)"
 		return 2
 		;;
 	esac
@@ -302,6 +331,11 @@ stack_launch()
 stack_ready_pg()
 {
 	"$stack_pgbin/pg_isready" -q -t 1
+}
+
+stack_ready_zookeeper()
+{
+	! stack_port_free "${CONTROLLER##*:}"
 }
 
 stack_ready_kafka()
@@ -319,8 +353,9 @@ stack_ready_connect()
 stack_await()
 {
 	local server=$1 end=$((SECONDS + STACK_WAIT))
-	local -A name=([pg]='PostgreSQL' [kafka]='Kafka' [connect]='Kafka Connect')
-	until "stack_ready_$server"; do
+	local -A name=([pg]='PostgreSQL' [kafka]='Kafka' [connect]='Kafka Connect' [zookeeper]='ZooKeeper')
+	# Another stack's server may answer, at a port that both have chosen.
+	until "stack_ready_$server" && stack_pid "$server" >/dev/null; do
 		if ! stack_pid "$server" >/dev/null || ((SECONDS >= end)); then
 			progress_end "stack: ${name[$server]} did not become ready; its last words:"
 			tail -5 "$STACK/$server.log" >&2
@@ -368,19 +403,22 @@ stack_check_installed()
 		[[ -e $file ]] || missing+=("${file:-a program}")
 	done
 	((${#missing[@]} == 0)) && return
-	stack_note "missing: ${missing[*]}; 'make setup jars' installs them"
+	stack_note "missing: ${missing[*]}; 'make setup' installs them"
 	return 1
 }
 
 # One attempt of stack_up. All start side by side: Connect loads its classes, then waits for Kafka.
 stack_try()
 {
-	local server
+	local server metadata=kraft
 	stack_choose_ports
 	# shellcheck disable=SC1091
 	. "$STACK/env"
+	[[ " $* " != *' zookeeper '* ]] || metadata=zookeeper
 	if [[ " $* " == *' kafka '* ]]; then
-		stack_configure_kafka && stack_launch kafka || return
+		stack_configure_kafka "$metadata" || return
+		[[ $metadata == kraft ]] || stack_launch zookeeper || return
+		stack_launch kafka || return
 	fi
 	if [[ " $* " == *' pg '* ]]; then
 		progress 'making a PostgreSQL cluster'
@@ -411,7 +449,7 @@ stack_up()
 		fi
 		grep -qsE 'Address already in use|could not bind' "$STACK"/*.log || return 1
 		stack_end
-		rm -rf "$STACK"/{pg,kafka,*.log}
+		rm -rf "$STACK"/{pg,kafka,zookeeper,*.log}
 		stack_note 'a port was taken meanwhile; once more with others'
 	done
 	return 1
@@ -422,12 +460,13 @@ stack_up()
 stack_end()
 {
 	local server id pid
-	for server in connect kafka; do
+	for server in connect kafka zookeeper; do
 		pid=$(stack_pid "$server") && kill -KILL "$pid" || true
 	done
 	stack_kill pg QUIT || stack_kill pg KILL || true
 	stack_gone connect 10 || true
 	stack_gone kafka 10 || true
+	stack_gone zookeeper 10 || true
 	# A killed one left its System V segment: the seventh line of its pid file says which.
 	id=$(sed -n '7s/.* //p' "$STACK/pg/data/postmaster.pid" 2>/dev/null) || id=''
 	[[ -z $id ]] || ipcrm -m "$id" 2>/dev/null || true
@@ -511,14 +550,14 @@ stack_produce()
 
 stack_usage()
 {
-	sed -n '3,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+	sed -n '3,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
 	exit 64
 }
 
 stack_status()
 {
 	local server
-	for server in pg kafka connect; do
+	for server in pg zookeeper kafka connect; do
 		[[ ! -f $STACK/$server.pid ]] || echo "$server $(stack_pid "$server" || echo stopped)"
 	done
 }

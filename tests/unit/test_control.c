@@ -330,7 +330,9 @@ make_status(struct supervise *s, struct pipeline *p, struct tally *t)
 	supervise_init(s, &none, NULL, 1, names);
 	s->procs[0].pid = 4711;
 	s->procs[0].state = PROC_READY;
-	*p = (struct pipeline){.name = name, .file = file};
+	static char server_name[] = "kafka";
+	static struct server server = {.name = server_name};
+	*p = (struct pipeline){.name = name, .file = file, .servers = &server, .server_count = 1};
 	struct obituary o = {.wall_ms = 1795560551767, .uptime_ms = 61000, .pid = 12};
 	o.death = (struct death){.signalled = true, .status = 11, .core = true};
 	strlcpy(o.name, "reduce", sizeof o.name);
@@ -389,7 +391,8 @@ Test(status, what_is_durable_in_short)
 			      cases[i].position, strlen(cases[i].position));
 		char *text = print_status(&st, false), *json = print_status(&st, true);
 		cr_assert_not_null(strstr(text, cases[i].said), "%zu: %s", i, text);
-		cr_assert_eq(strstr(json, "\"age_ms\":null") != NULL, cases[i].batch == 0);
+		cr_assert_eq(strstr(json, "\"age_ms\":null,\"position\"") != NULL,
+			     cases[i].batch == 0);
 		free(text);
 		free(json);
 	}
@@ -422,6 +425,47 @@ Test(status, tells_what_the_last_recovery_was)
 	cr_assert_not_null(strstr(json, "\"origin\":\"checkpoint\",\"pause_ms\":77},"));
 	free(text);
 	free(json);
+}
+
+Test(status, tells_how_old_the_newest_of_each_source_is)
+{
+	static struct supervise s;
+	static struct tally t;
+	struct pipeline p;
+	struct status st = make_status(&s, &p, &t);
+	struct board_stage *b = &board.stage[SLOT_INGEST];
+	static char topic[] = "h";
+	char *text = print_status(&st, false), *json = print_status(&st, true);
+	cr_assert_not_null(strstr(text,
+				  "\nsource kafka: nothing has come yet; no heartbeat_topic, so "
+				  "silence says nothing\n"),
+			   "%s", text);
+	cr_assert_not_null(strstr(json,
+				  ",\"sources\":[{\"name\":\"kafka\",\"heartbeat_topic\":null,"
+				  "\"heartbeats\":0,\"written_ms\":0,\"age_ms\":null,"
+				  "\"silent\":false}],\"stages\":"),
+			   "%s", json);
+	free(text);
+	free(json);
+	p.servers->heartbeat_topic = topic;
+	board_gauge(b, COUNTER_WRITTEN_MS, (uint64_t)clock_wall_ms() + 50000);
+	text = print_status(&st, false);
+	cr_assert_not_null(strstr(text, "\nsource kafka: newest heartbeat or event 0.0s ago (20"));
+	cr_assert_not_null(strstr(text, "Z); no heartbeat in topic h so far\n"));
+	free(text);
+	board_gauge(b, COUNTER_WRITTEN_MS, (uint64_t)clock_wall_ms() - 65000);
+	board_gauge(b, COUNTER_HEARTBEATS, 3);
+	board_gauge(b, COUNTER_SILENT, 1);
+	text = print_status(&st, false);
+	json = print_status(&st, true);
+	cr_assert_not_null(strstr(text, " event 1m05s ago (20"), "%s", text);
+	cr_assert_not_null(strstr(text, "Z), silent for too long: look at its connector\n"));
+	cr_assert_not_null(strstr(json, "\"heartbeat_topic\":\"h\",\"heartbeats\":3,"));
+	cr_assert_not_null(strstr(json, ",\"age_ms\":65"), "%s", json);
+	cr_assert_not_null(strstr(json, ",\"silent\":true}]"));
+	free(text);
+	free(json);
+	p.servers->heartbeat_topic = NULL;
 }
 
 Test(status, text_names_the_death)

@@ -95,6 +95,10 @@ Test(difference, each_change_and_its_cost)
 	     0, 0, 1, 0},
 	    {"'z.y'", "'z.y', truncate 'refuse'",
 	     "restart of ingest/two: table \"y\" has another truncate\n", 0, 0, 0, 1},
+	    {"start 'latest'", "start 'latest', heartbeat_topic 'h'",
+	     "restart of ingest/one: server \"one\" has another heartbeat_topic\n"
+	     "restart of ingest/one: server \"one\": silence_warning_ms is 60000\n",
+	     0, 0, 1, 0},
 	    {"pg-secret", "new-secret",
 	     "restart of egress: server \"target\" has another \"password\"\n", 1, 0, 0, 0},
 	    {" WITH (existing = adopt)", "",

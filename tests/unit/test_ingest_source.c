@@ -191,6 +191,92 @@ Test(ingest_source, events_without_a_sequence_stand_alone)
 	world_close(&w);
 }
 
+/* ---- silence ------------------------------------------------------------------------------- */
+
+Test(ingest_source, events_and_transactions_are_signs_of_life)
+{
+	static struct world w;
+	world_open(&w, "id:integer", RING_BYTES_MIN, 0);
+	cr_assert_eq(w.source.flow.written_ms, 0);
+	take(&w, 0, 10);
+	cr_assert_eq(w.source.flow.written_ms, 1700000000000);
+	world_close(&w);
+	static char topic[] = "s.transaction", begin[] = "{\"status\":\"BEGIN\",\"id\":\"7:8\"}";
+	struct server server = {.name = topic, .transaction_topic = topic};
+	struct pipeline pipeline = {.servers = &server, .server_count = 1};
+	struct stage stage = {.pipeline = &pipeline};
+	struct source s = {.stage = &stage, .server = &server};
+	struct transaction_position start = {.set = true};
+	s.order = order_new(ORDER_METADATA, 100);
+	order_set_transaction(s.order, &start);
+	cr_assert(source_offer_transaction(&s, &(struct kafka_message){
+						   .value = begin,
+						   .value_len = sizeof(begin) - 1,
+						   .timestamp_ms = 1700000000001,
+					       }));
+	cr_assert_eq(s.flow.written_ms, 1700000000001);
+	order_free(s.order);
+}
+
+Test(ingest_flow, silence_is_said_once_and_its_end_once)
+{
+	struct flow f = {.written_ms = 0};
+	for (int64_t now = 1000; now < 4000; now += 500)
+		cr_assert_eq(flow_look(&f, 3000, now), FLOW_NOTHING, "%d", (int)now);
+	cr_assert_eq(flow_look(&f, 3000, 4000), FLOW_SILENT);
+	for (int64_t now = 4500; now < 20000; now += 500)
+		cr_assert_eq(flow_look(&f, 3000, now), FLOW_NOTHING);
+	flow_saw(&f, 77);
+	cr_assert_eq(flow_look(&f, 3000, 20000), FLOW_AGAIN);
+	cr_assert_eq(flow_look(&f, 3000, 22999), FLOW_NOTHING);
+	cr_assert_eq(flow_look(&f, 3000, 23000), FLOW_SILENT);
+}
+
+Test(ingest_flow, what_goes_on_is_never_silent_whatever_the_clocks)
+{
+	struct flow f = {.written_ms = 0};
+	int64_t now = 1000;
+	for (int64_t written = 5; written < 200; written++, now += 2999) {
+		flow_saw(&f, written);
+		cr_assert_eq(flow_look(&f, 3000, now), FLOW_NOTHING);
+	}
+}
+
+/* Old records are read after newer ones: partitions, replays, the end of the heartbeats first. */
+Test(ingest_flow, what_is_older_is_no_sign_of_life)
+{
+	struct flow f = {.written_ms = 0};
+	flow_saw(&f, 5000);
+	cr_assert_eq(flow_look(&f, 3000, 1000), FLOW_NOTHING);
+	flow_saw(&f, 5000);
+	flow_saw(&f, -1);
+	flow_saw(&f, 4000);
+	cr_assert_eq(f.written_ms, 5000);
+	cr_assert_eq(flow_look(&f, 3000, 4000), FLOW_SILENT);
+}
+
+Test(ingest_flow, kafka_being_away_is_not_the_connectors_silence)
+{
+	struct flow f = {.written_ms = 0};
+	cr_assert_eq(flow_look(&f, 3000, 1000), FLOW_NOTHING);
+	for (int64_t now = 1500; now < 20000; now += 500) {
+		flow_excuse(&f, now);
+		cr_assert_eq(flow_look(&f, 3000, now), FLOW_NOTHING);
+	}
+	cr_assert_eq(flow_look(&f, 3000, 22499), FLOW_NOTHING);
+	cr_assert_eq(flow_look(&f, 3000, 22500), FLOW_SILENT);
+	flow_excuse(&f, 23000);
+	cr_assert_eq(flow_look(&f, 3000, 23000), FLOW_NOTHING);
+	cr_assert_eq(flow_look(&f, 3000, 30000), FLOW_NOTHING);
+}
+
+Test(ingest_flow, without_a_limit_nothing_is_said)
+{
+	struct flow f = {.written_ms = 0};
+	for (int64_t now = 1000; now < 1000000; now += 500)
+		cr_assert_eq(flow_look(&f, 0, now), FLOW_NOTHING);
+}
+
 /* ---- troubles ------------------------------------------------------------------------------ */
 
 #define HANDSHAKE                                                                                  \

@@ -20,7 +20,8 @@ static const char *const sample =
     "SET pipeline = 'test';\n"
     "SET commit_interval_ms = 7;\n"
     "CREATE SERVER one FOREIGN DATA WRAPPER debezium OPTIONS (\"bootstrap.servers\" 'a:1',\n"
-    "  \"sasl.password\" 'kafka-secret', transaction_topic 'p.transaction', start 'latest');\n"
+    "  \"sasl.password\" 'kafka-secret', transaction_topic 'p.transaction', start 'latest',\n"
+    "  heartbeat_topic 'hb.p', silence_warning_ms '5000');\n"
     "CREATE SERVER two FOREIGN DATA WRAPPER debezium OPTIONS (\"bootstrap.servers\" 'b:2');\n"
     "CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'h', password 'pg-secret');\n"
     "CREATE FOREIGN TABLE x (id bigint, part integer, amount numeric(12, 3), note text,\n"
@@ -87,7 +88,11 @@ Test(pipeline, parser_fills_in_settings_and_servers)
 	cr_assert_eq(p->servers[0].options[1].place.column, 3);
 	cr_assert_str_eq(p->servers[0].transaction_topic, "p.transaction");
 	cr_assert_eq(p->servers[0].start, START_LATEST);
+	cr_assert_str_eq(p->servers[0].heartbeat_topic, "hb.p");
+	cr_assert_eq(p->servers[0].silence_warning_ms, 5000);
 	cr_assert_null(p->servers[1].transaction_topic);
+	cr_assert_null(p->servers[1].heartbeat_topic);
+	cr_assert_eq(p->servers[1].silence_warning_ms, 0);
 	cr_assert_eq(p->servers[1].start, START_CHECKED);
 	cr_assert_str_eq(p->target_name, "target");
 	cr_assert_eq(p->target_count, 2);
@@ -275,6 +280,9 @@ Test(pipeline, ingest_gets_all_tables_and_its_options)
 	cr_assert_eq(back->servers[1].option_count, 0);
 	cr_assert_eq(back->target_count, 0);
 	cr_assert_str_eq(back->servers[0].transaction_topic, "p.transaction");
+	cr_assert_str_eq(back->servers[0].heartbeat_topic, "hb.p");
+	cr_assert_eq(back->servers[0].silence_warning_ms, 5000);
+	cr_assert_eq(back->servers[0].heartbeat_place.line, 5);
 	pipeline_free(back);
 	pipeline_free(p);
 }
