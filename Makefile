@@ -42,6 +42,7 @@ COMMON := \
 	common/pipeline_print.c \
 	common/position.c \
 	common/ring.c \
+	common/secret.c \
 	common/stage.c \
 	common/value.c
 
@@ -50,6 +51,7 @@ SUPERVISOR := \
 	supervisor/control.c \
 	supervisor/daemon.c \
 	supervisor/difference.c \
+	supervisor/environment.c \
 	supervisor/main.c \
 	supervisor/parse.c \
 	supervisor/parse_declare.c \

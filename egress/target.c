@@ -14,6 +14,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/pipeline.h"
+#include "common/secret.h"
 #include "common/stage.h"
 #include "egress/ddl.h"
 #include "egress/handover.h"
@@ -185,23 +186,20 @@ static void
 target_read_password(struct target *t)
 {
 	const struct option *o = t->password_file;
-	char text[1024];
-	size_t n = 0, last;
-	FILE *f = fopen(o->value, "re");
+	char text[SECRET_MAX];
+	size_t last;
 
-	if (f == NULL) {
-		stage_report(t->stage, LOG_ERROR, &o->place, "password_file: %s", strerror(errno));
+	if (!secret_read_line(o->value, text, sizeof(text))) {
+		stage_report(t->stage, LOG_ERROR, &o->place, "password_file: %s: %s", o->value,
+			     strerror(errno));
 		stage_fail(t->stage, EXIT_CONFIG, "target.password", "cannot read password_file");
 	}
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	text[strcspn(text, "\r\n")] = '\0';
 	for (last = 0; t->keywords[last] != NULL && strcmp(t->keywords[last], "password") != 0;)
 		last++;
 	if (t->keywords[last] == NULL)
 		t->keywords[last] = xstrdup("password");
-	free(t->values[last]);
+	if (t->values[last] != NULL)
+		freezero(t->values[last], strlen(t->values[last]));
 	t->values[last] = xstrdup(text);
 	explicit_bzero(text, sizeof(text));
 }

@@ -2,7 +2,6 @@
 
 #include <bsd/string.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/pipeline.h"
+#include "common/secret.h"
 #include "common/stage.h"
 #include "ingest/trouble.h"
 
@@ -22,7 +22,6 @@
 #define KAFKA_FETCH_BYTES    (1024u * 1024)     /* one fetch of one partition, at most */
 #define KAFKA_PARTITION_MIN  (64u * 1024)
 #define KAFKA_BATCH_MESSAGES 256u
-#define KAFKA_SECRET_MAX     4096
 
 struct queue {
 	char *topic;
@@ -175,29 +174,11 @@ kafka_set_defaults(rd_kafka_conf_t *conf, const struct stage *s, unsigned partit
 	kafka_set_default_format(conf, "fetch.wait.max.ms", "%u", kafka_fetch_wait(s, partitions));
 }
 
-/* The first line of a file, without its end. Returns false with errno. */
-static bool
-kafka_read_secret(const char *path, char *buf, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, buf, size - 1);
-	int saved = errno;
-	close(fd);
-	errno = saved;
-	if (n < 0)
-		return false;
-	buf[n] = '\0';
-	buf[strcspn(buf, "\r\n")] = '\0';
-	return true;
-}
-
 static bool
 kafka_set_secret(rd_kafka_conf_t *conf, struct stage *s, const struct option *o)
 {
-	char secret[KAFKA_SECRET_MAX], error[256];
-	if (!kafka_read_secret(o->value, secret, sizeof(secret))) {
+	char secret[SECRET_MAX], error[256];
+	if (!secret_read_line(o->value, secret, sizeof(secret))) {
 		/* A file may be checked on a machine that lacks the secrets. */
 		stage_report(s, s->offline ? LOG_WARN : LOG_ERROR, &o->place, "%s: %s: %s", o->name,
 			     o->value, strerror(errno));
@@ -375,7 +356,7 @@ kafka_connect(struct kafka *k, rd_kafka_conf_t *conf)
 static void
 kafka_remember_credentials(struct kafka *k, rd_kafka_conf_t *conf)
 {
-	char value[KAFKA_SECRET_MAX];
+	char value[SECRET_MAX];
 	size_t size = sizeof(value);
 	k->nudge =
 	    rd_kafka_conf_get(conf, "fetch.queue.backoff.ms", NULL, &size) != RD_KAFKA_CONF_OK;

@@ -172,7 +172,7 @@ stage_pid()
 	for pid in $(cat "/proc/$parent/task/$parent/children" 2>/dev/null); do
 		# The check before a start is a child too.
 		[[ $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") != *' check '* ]] || continue
-		if [[ $(readlink "/proc/$pid/exe") == */tallyd-"$1"* ]]; then
+		if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == tallyd-"$1" ]]; then
 			echo "$pid"
 			return
 		fi
