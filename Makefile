@@ -166,14 +166,14 @@ $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.
 $(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp $(BSD)
 
-$(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)
+$(BUILD)/cut-proxy $(BUILD)/cut-after: $(BUILD)/cut-%: $(BUILD)/obj/tests/stack/cut_%.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault
 tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim
 tests-asan: $(BUILD)/unit-tests
 tests-tsan: $(BUILD)/ring-threads
-tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy
+tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy $(BUILD)/cut-after
 check-build:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release tests-release
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=fault tests-fault

@@ -54,3 +54,39 @@ secret_read_line(const char *path, char *buf, size_t size)
 	buf[strcspn(buf, "\r\n")] = '\0';
 	return true;
 }
+
+/* Put '*' in place of the bytes from..to. */
+static void
+mask(char *from, char *to)
+{
+	if (to - from < 1)
+		return;
+	*from = '*';
+	memmove(from + 1, to, strlen(to) + 1);
+}
+
+void
+secret_mask(char *text)
+{
+	static const char ends[] = " \t\"',;&";
+	for (char *s = text; (s = strstr(s, "://")) != NULL;) {
+		char *at;
+		s += 3;
+		/* A password that holds one itself ends at the last of the word. */
+		size_t len = strcspn(s, " \t\"'");
+		for (at = s + len; at > s && *at != '@';)
+			at--;
+		if (at > s)
+			mask(s, at);
+	}
+	for (char *s = text; (s = strcasestr(s, "password")) != NULL;) {
+		s += 8;
+		s += strspn(s, " ");
+		if (*s != '=')
+			continue;
+		s += 1 + strspn(s + 1, " ");
+		bool quoted = *s == '\'';
+		char *end = s + quoted + strcspn(s + quoted, quoted ? "'" : ends);
+		mask(s, end + (quoted && *end != '\0'));
+	}
+}

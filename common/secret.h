@@ -22,4 +22,10 @@ void secret_seal_process(void);
  */
 bool secret_read_line(const char *path, char *buf, size_t size);
 
+/*
+ * Hide the passwords of connection strings in a text for people: what stands between "://" and "@",
+ * and behind "password=". Never makes it longer.
+ */
+void secret_mask(char *text);
+
 #endif

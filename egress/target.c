@@ -102,6 +102,15 @@ target_take_option(struct target *t, const struct option *o, size_t *n)
 		    o->name);
 		return false;
 	}
+	/* It would be taken for the name of a database or a host, and shown as such. */
+	if (option_is_secret(o->name, o->value, strlen(o->value)) &&
+	    !option_is_secret(o->name, "", 0) && strpbrk(o->value, "@=") != NULL) {
+		stage_report(t->stage, LOG_ERROR, &o->place,
+			     "option \"%s\" holds a connection string: give its parts by options of"
+			     " their own: host, port, dbname, \"user\", password",
+			     o->name);
+		return false;
+	}
 	t->keywords[*n] = xstrdup(o->name);
 	t->values[(*n)++] = xstrdup(o->value);
 	return true;
@@ -354,7 +363,7 @@ target_start_session(struct target *t)
 		return s->stopping ? TARGET_STOP : TARGET_AGAIN;
 	case POSTGRES_REFUSED:
 		stage_fail(s, EXIT_DENIED, "target.denied",
-			   "PostgreSQL at %s refuses the login: %s", postgres_where(t->pg),
+			   "PostgreSQL at %s cannot be logged in to: %s", postgres_where(t->pg),
 			   postgres_error(t->pg));
 	case POSTGRES_INVALID:
 		stage_report(s, LOG_ERROR, &s->pipeline->target_place, "libpq says: %s",

@@ -1,11 +1,16 @@
 #include "ingest/trouble.h"
 
 #include <bsd/string.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define TROUBLE_KNOWN_MS  30000 /* how long a wording is remembered */
 #define TROUBLE_STEADY_MS 5000  /* how long the one shown outlives its last sight */
+
+#define REFUSAL_BELIEVED_MS                                                                        \
+	10000 /* how long one who was accepted before is refused until it is meant */
+#define REFUSAL_PAUSE_MS 5000 /* a longer one without a refusal begins anew */
 
 /* What is most often behind it, where librdkafka does not say so itself. */
 static const char *
@@ -51,6 +56,61 @@ trouble_shorten(const char *reason, char buf[TROUBLE_SIZE])
 	return buf;
 }
 
+/* The numbers are OpenSSL's X509_V_ERR_..., which do not change. */
+static const struct certificate_error {
+	int first, last;
+	const char *what, *look;
+} certificate_errors[] = {
+    {2, 2, "its issuer is not known", "ssl.ca.location"},
+    {9, 9, "it is not valid yet", "the clocks"},
+    {10, 10, "it has expired", "the broker's certificate"},
+    {18, 21, "it is signed by nobody that ssl.ca.location trusts", "ssl.ca.location"},
+    {23, 23, "it was revoked", "ssl.crl.location"},
+    {62, 64, "it is for another host", "bootstrap.servers and the brokers' advertised.listeners"},
+    {0, INT_MAX, "OpenSSL cannot verify it", "ssl.ca.location"},
+};
+
+/* Words of a refusal, and what to look at. The first that fits. */
+static const struct refusal_words {
+	const char *words, *look;
+} refusals[] = {
+    {"mechanism handshake failed", "sasl.mechanism"},
+    {"SASL", "sasl.username and sasl.password"},
+    {"alert certificate required", "ssl.certificate.location and ssl.key.location"},
+    {"alert bad certificate", "ssl.certificate.location and ssl.key.location"},
+    {"alert unknown ca", "ssl.certificate.location and ssl.key.location"},
+    {"", "security.protocol, ssl.* and sasl.*"},
+};
+
+bool
+trouble_is_refusal(const char *reason, int certificate, char text[TROUBLE_REFUSAL_SIZE])
+{
+	static const char *const cut[] = {
+	    "Disconnected", "reset by peer", "transport failure",
+	    "imed out",     "Broken pipe",   "unexpected eof",
+	};
+	const struct certificate_error *c = certificate_errors;
+	const struct refusal_words *r = refusals;
+	char brief[TROUBLE_SIZE];
+	for (size_t i = 0; i < sizeof(cut) / sizeof(*cut); i++)
+		if (strstr(reason, cut[i]) != NULL)
+			return false;
+	trouble_shorten(reason, brief);
+	if (strstr(reason, "certificate verify failed") != NULL) {
+		while (certificate < c->first || certificate > c->last)
+			c++;
+		snprintf(text, TROUBLE_REFUSAL_SIZE,
+			 "the certificate of Kafka at %.*s is refused: %s: look at %s",
+			 (int)strcspn(brief, " ") - 1, brief, c->what, c->look);
+		return true;
+	}
+	while (strstr(reason, r->words) == NULL)
+		r++;
+	snprintf(text, TROUBLE_REFUSAL_SIZE, "Kafka refuses the connection: %s: look at %s", brief,
+		 r->look);
+	return true;
+}
+
 /* The slot of a wording, or the one that is longest out of use. */
 static unsigned
 trouble_slot(const struct trouble *t, const char *text)
@@ -90,4 +150,13 @@ void
 trouble_clear(struct trouble *t)
 {
 	memset(t, 0, sizeof(*t));
+}
+
+bool
+refusal_note(struct refusal *r, int64_t now_ms)
+{
+	if (r->first_ms == 0 || now_ms - r->last_ms > REFUSAL_PAUSE_MS)
+		r->first_ms = now_ms;
+	r->last_ms = now_ms;
+	return !r->accepted || now_ms - r->first_ms >= REFUSAL_BELIEVED_MS;
 }

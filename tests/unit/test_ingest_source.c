@@ -220,6 +220,72 @@ Test(ingest_trouble, reasons_are_shortened_and_causes_named)
 	cr_assert_str_eq(trouble_shorten(END_OF_FILE, buf), first);
 }
 
+Test(ingest_trouble, an_answer_is_a_refusal_and_says_what_to_look_at)
+{
+	static const struct {
+		const char *reason;
+		int certificate;
+		const char *text; /* NULL: no refusal */
+	} cases[] = {
+	    {HANDSHAKE, 0, NULL},
+	    {END_OF_FILE, 20, NULL},
+	    {LOST, 0, NULL},
+	    {"ssl://k:1/1: SSL handshake failed: Connection reset by peer (after 2ms in state X)",
+	     0, NULL},
+	    {"sasl_ssl://k:1/1: SASL authentication error: Failed: Broken pipe", 0, NULL},
+	    {"sasl_ssl://k:1/1: SASL authentication error: Authentication failed: Invalid username "
+	     "or password (after 300ms in state AUTH_REQ)",
+	     20,
+	     "Kafka refuses the connection: k:1: SASL authentication error: Authentication failed: "
+	     "Invalid username or password: look at sasl.username and sasl.password"},
+	    {"sasl_ssl://k:1/1: SASL SCRAM-SHA-256 mechanism handshake failed: Broker: Unsupported",
+	     0,
+	     "Kafka refuses the connection: k:1: SASL SCRAM-SHA-256 mechanism handshake failed: "
+	     "Broker: Unsupported: look at sasl.mechanism"},
+	    {"ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate "
+	     "verify failed: broker certificate could not be verified (after 5ms in state X)",
+	     62,
+	     "the certificate of Kafka at k:1 is refused: it is for another host: look at "
+	     "bootstrap.servers and the brokers' advertised.listeners"},
+	    {"ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate "
+	     "verify failed",
+	     19,
+	     "the certificate of Kafka at k:1 is refused: it is signed by nobody that "
+	     "ssl.ca.location trusts: look at ssl.ca.location"},
+	    {"ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate "
+	     "verify failed",
+	     99,
+	     "the certificate of Kafka at k:1 is refused: OpenSSL cannot verify it: look at "
+	     "ssl.ca.location"},
+	    {"ssl://k:1/1: SSL handshake failed: error:0A00045C:SSL routines::tlsv13 alert "
+	     "certificate required: SSL alert number 116",
+	     0,
+	     "Kafka refuses the connection: k:1: error:0A00045C:SSL routines::tlsv13 alert "
+	     "certificate required: SSL alert number 116: look at ssl.certificate.location and "
+	     "ssl.key.location"},
+	};
+	char text[TROUBLE_REFUSAL_SIZE];
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		bool refusal = trouble_is_refusal(cases[i].reason, cases[i].certificate, text);
+		cr_assert_eq(refusal, cases[i].text != NULL, "%zu", i);
+		if (refusal)
+			cr_assert_str_eq(text, cases[i].text);
+	}
+}
+
+Test(ingest_trouble, who_was_accepted_is_refused_only_when_it_goes_on)
+{
+	struct refusal r = {.accepted = false};
+	cr_assert(refusal_note(&r, 1000));
+	r = (struct refusal){.accepted = true};
+	for (int64_t ms = 1000; ms < 11000; ms += 500)
+		cr_assert(!refusal_note(&r, ms), "after %d ms", (int)ms - 1000);
+	cr_assert(refusal_note(&r, 11000));
+	r = (struct refusal){.accepted = true};
+	for (int64_t ms = 1000; ms < 200000; ms += 6000)
+		cr_assert(!refusal_note(&r, ms));
+}
+
 Test(ingest_trouble, two_wordings_in_turn_do_not_flap)
 {
 	struct trouble t = {.text = ""};

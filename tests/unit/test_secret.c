@@ -164,3 +164,28 @@ Test(secret, a_pipe_may_hand_it_over_in_pieces, .timeout = 20)
 	close(pair[0]);
 	waitpid(pid, NULL, 0);
 }
+
+Test(secret, passwords_of_connection_strings_are_masked)
+{
+	static const char *const cases[][2] = {
+	    {"could not parse \"postgres://u:pw@h/d\" at all",
+	     "could not parse \"postgres://*@h/d\" at all"},
+	    {"postgresql://u:p@w@h:1,i:2/d?x=y", "postgresql://*@h:1,i:2/d?x=y"},
+	    {"two: a://b:c@d 'e://f:g@h'", "two: a://*@d 'e://*@h'"},
+	    {"see https://example.org/page", "see https://example.org/page"},
+	    {"host=h password=pw user=u", "host=h password=* user=u"},
+	    {"host=h password = 'p w' user=u", "host=h password = * user=u"},
+	    {"PASSWORD=pw", "PASSWORD=*"},
+	    {"?sslpassword=pw&x=y", "?sslpassword=*&x=y"},
+	    {"password authentication failed", "password authentication failed"},
+	    {"password=", "password="},
+	    {"://@", "://@"},
+	    {"", ""},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *text = xstrdup(cases[i][0]);
+		secret_mask(text);
+		cr_assert_str_eq(text, cases[i][1], "%zu", i);
+		free(text);
+	}
+}
