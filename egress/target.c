@@ -366,10 +366,9 @@ target_start_session(struct target *t)
 			   "PostgreSQL at %s cannot be logged in to: %s", postgres_where(t->pg),
 			   postgres_error(t->pg));
 	case POSTGRES_INVALID:
-		stage_report(s, LOG_ERROR, &s->pipeline->target_place, "libpq says: %s",
-			     postgres_error(t->pg));
-		stage_fail(s, EXIT_CONFIG, "target.options", "libpq says: %s",
-			   postgres_error(t->pg));
+		stage_fail(s, EXIT_CONFIG, "target.options", "%s:%u:%u: libpq says: %s",
+			   s->pipeline->file, s->pipeline->target_place.line,
+			   s->pipeline->target_place.column, postgres_error(t->pg));
 	case POSTGRES_CONNECTED:
 		break;
 	}

@@ -49,7 +49,6 @@ struct kafka {
 	struct trouble trouble;
 	int failure;
 	char failure_text[1024];
-	struct refusal refusal;
 	atomic_int certificate; /* what OpenSSL last had against one */
 	bool committing;
 	rd_kafka_resp_err_t commit_error; /* said last */
@@ -312,7 +311,7 @@ static void
 kafka_on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
 {
 	struct kafka *k = opaque;
-	char text[TROUBLE_REFUSAL_SIZE];
+	char text[512];
 	rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)error;
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 		err = rd_kafka_fatal_error(rk, text, sizeof(text));
@@ -321,13 +320,13 @@ kafka_on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
 		k->away = true;
 		return;
 	}
-	trouble_note(&k->trouble, reason, clock_monotonic_ms());
 	bool about_login = err == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
 			   err == RD_KAFKA_RESP_ERR__SSL ||
 			   err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
-	if (about_login && trouble_is_refusal(reason, atomic_load(&k->certificate), text) &&
-	    refusal_note(&k->refusal, clock_monotonic_ms()))
-		kafka_fail(k, EXIT_DENIED, "%s of server \"%s\"", text,
+	int code = trouble_judge(&k->trouble, reason, about_login, atomic_load(&k->certificate),
+				 clock_monotonic_ms());
+	if (code != 0)
+		kafka_fail(k, code, "%s of server \"%s\"", k->trouble.verdict,
 			   kafka_server(k->stage)->name);
 }
 
@@ -466,7 +465,6 @@ static enum kafka_result
 kafka_answered(struct kafka *k)
 {
 	k->away = false;
-	k->refusal = (struct refusal){.accepted = true};
 	trouble_clear(&k->trouble);
 	return KAFKA_OK;
 }
@@ -749,6 +747,9 @@ kafka_serve(struct kafka *k)
 	while (read(k->fd, &count, sizeof(count)) == -1 && errno == EINTR)
 		;
 	rd_kafka_poll(k->rk, 0);
+	if (k->away && trouble_is_meant(&k->trouble, clock_monotonic_ms()))
+		kafka_fail(k, EXIT_DENIED, "%s of server \"%s\"", k->trouble.verdict,
+			   kafka_server(k->stage)->name);
 }
 
 /* ---- the group's offsets ------------------------------------------------------------------- */

@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/stage.h"
+
 #define TROUBLE_KNOWN_MS  30000 /* how long a wording is remembered */
 #define TROUBLE_STEADY_MS 5000  /* how long the one shown outlives its last sight */
-
-#define REFUSAL_BELIEVED_MS                                                                        \
-	10000 /* how long one who was accepted before is refused until it is meant */
-#define REFUSAL_PAUSE_MS 5000 /* a longer one without a refusal begins anew */
 
 /* What is most often behind it, where librdkafka does not say so itself. */
 static const char *
@@ -82,33 +80,49 @@ static const struct refusal_words {
     {"", "security.protocol, ssl.* and sasl.*"},
 };
 
-bool
-trouble_is_refusal(const char *reason, int certificate, char text[TROUBLE_REFUSAL_SIZE])
+static bool
+trouble_is_cut(const char *reason)
 {
 	static const char *const cut[] = {
 	    "Disconnected", "reset by peer", "transport failure",
 	    "imed out",     "Broken pipe",   "unexpected eof",
 	};
+	for (size_t i = 0; i < sizeof(cut) / sizeof(*cut); i++)
+		if (strstr(reason, cut[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* The exit code, and the sentence in t->verdict; 0: it is an outage. */
+static int
+trouble_sentence(struct trouble *t, const char *reason, bool about_login, int certificate)
+{
 	const struct certificate_error *c = certificate_errors;
 	const struct refusal_words *r = refusals;
 	char brief[TROUBLE_SIZE];
-	for (size_t i = 0; i < sizeof(cut) / sizeof(*cut); i++)
-		if (strstr(reason, cut[i]) != NULL)
-			return false;
 	trouble_shorten(reason, brief);
+	/* In another state it may be no broker that has answered. */
+	if (strstr(reason, "increase receive.message.max.bytes") != NULL &&
+	    strstr(reason, "in state UP") != NULL) {
+		snprintf(t->verdict, TROUBLE_VERDICT_SIZE,
+			 "a message is larger than receive.message.max.bytes: %s", brief);
+		return EXIT_CONFIG;
+	}
+	if (!about_login || trouble_is_cut(reason))
+		return 0;
 	if (strstr(reason, "certificate verify failed") != NULL) {
 		while (certificate < c->first || certificate > c->last)
 			c++;
-		snprintf(text, TROUBLE_REFUSAL_SIZE,
+		snprintf(t->verdict, TROUBLE_VERDICT_SIZE,
 			 "the certificate of Kafka at %.*s is refused: %s: look at %s",
 			 (int)strcspn(brief, " ") - 1, brief, c->what, c->look);
-		return true;
+		return EXIT_DENIED;
 	}
 	while (strstr(reason, r->words) == NULL)
 		r++;
-	snprintf(text, TROUBLE_REFUSAL_SIZE, "Kafka refuses the connection: %s: look at %s", brief,
-		 r->look);
-	return true;
+	snprintf(t->verdict, TROUBLE_VERDICT_SIZE, "Kafka refuses the connection: %s: look at %s",
+		 brief, r->look);
+	return EXIT_DENIED;
 }
 
 /* The slot of a wording, or the one that is longest out of use. */
@@ -146,17 +160,29 @@ trouble_note(struct trouble *t, const char *reason, int64_t now_ms)
 		strlcpy(t->text, text, TROUBLE_SIZE);
 }
 
+int
+trouble_judge(struct trouble *t, const char *reason, bool about_login, int certificate,
+	      int64_t now_ms)
+{
+	trouble_note(t, reason, now_ms);
+	int code = trouble_sentence(t, reason, about_login, certificate);
+	/* librdkafka tells the same again only after half a minute: so each other reason counts. */
+	if (code != EXIT_DENIED)
+		t->refused_ms = 0;
+	else if (t->refused_ms == 0)
+		t->refused_ms = now_ms;
+	return code == EXIT_DENIED && t->accepted ? 0 : code;
+}
+
+bool
+trouble_is_meant(const struct trouble *t, int64_t now_ms)
+{
+	return t->refused_ms != 0 && now_ms - t->refused_ms >= TROUBLE_MEANT_MS;
+}
+
 void
 trouble_clear(struct trouble *t)
 {
 	memset(t, 0, sizeof(*t));
-}
-
-bool
-refusal_note(struct refusal *r, int64_t now_ms)
-{
-	if (r->first_ms == 0 || now_ms - r->last_ms > REFUSAL_PAUSE_MS)
-		r->first_ms = now_ms;
-	r->last_ms = now_ms;
-	return !r->accepted || now_ms - r->first_ms >= REFUSAL_BELIEVED_MS;
+	t->accepted = true;
 }

@@ -19,7 +19,7 @@ tls_certificates()
 		    openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -days 30 -out client.pem &&
 		    openssl rsa -aes256 -passout "pass:$tls_key_password" -in plain.key -out client.key &&
 		    cat server.key server.crt >server.pem
-	) >"$tls.log" 2>&1 || { cat "$tls.log"; not_ok 'certificates are made'; exit 1; }
+	) >"$tls/said" 2>&1 || { cat "$tls/said"; not_ok 'certificates are made'; exit 1; }
 }
 
 # tls_kafka USER PASSWORD...: beside the listener without TLS one with SASL_SSL at localhost:$sasl_port,

@@ -225,7 +225,7 @@ Test(ingest_trouble, an_answer_is_a_refusal_and_says_what_to_look_at)
 	static const struct {
 		const char *reason;
 		int certificate;
-		const char *text; /* NULL: no refusal */
+		const char *text; /* NULL: wait */
 	} cases[] = {
 	    {HANDSHAKE, 0, NULL},
 	    {END_OF_FILE, 20, NULL},
@@ -264,26 +264,47 @@ Test(ingest_trouble, an_answer_is_a_refusal_and_says_what_to_look_at)
 	     "certificate required: SSL alert number 116: look at ssl.certificate.location and "
 	     "ssl.key.location"},
 	};
-	char text[TROUBLE_REFUSAL_SIZE];
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		bool refusal = trouble_is_refusal(cases[i].reason, cases[i].certificate, text);
-		cr_assert_eq(refusal, cases[i].text != NULL, "%zu", i);
-		if (refusal)
-			cr_assert_str_eq(text, cases[i].text);
+		struct trouble t = {.text = ""};
+		int code = trouble_judge(&t, cases[i].reason, true, cases[i].certificate, 1000);
+		cr_assert_eq(code, cases[i].text != NULL ? EXIT_DENIED : 0, "%zu", i);
+		if (code != 0)
+			cr_assert_str_eq(t.verdict, cases[i].text);
+		cr_assert_eq(trouble_is_meant(&t, 11000), code != 0);
+		cr_assert_eq(trouble_judge(&t, cases[i].reason, false, 0, 1000), 0);
 	}
 }
 
-Test(ingest_trouble, who_was_accepted_is_refused_only_when_it_goes_on)
+Test(ingest_trouble, a_message_that_cannot_be_received_is_no_outage)
 {
-	struct refusal r = {.accepted = false};
-	cr_assert(refusal_note(&r, 1000));
-	r = (struct refusal){.accepted = true};
-	for (int64_t ms = 1000; ms < 11000; ms += 500)
-		cr_assert(!refusal_note(&r, ms), "after %d ms", (int)ms - 1000);
-	cr_assert(refusal_note(&r, 11000));
-	r = (struct refusal){.accepted = true};
-	for (int64_t ms = 1000; ms < 200000; ms += 6000)
-		cr_assert(!refusal_note(&r, ms));
+#define TOO_LARGE                                                                                  \
+	"Receive failed: Invalid response size 600 (0..100): increase receive.message.max.bytes"
+	struct trouble t = {.text = ""};
+	trouble_clear(&t);
+	cr_assert_eq(trouble_judge(&t, "k:1/1: " TOO_LARGE " (after 4ms in state UP)", false, 0, 1),
+		     EXIT_CONFIG);
+	cr_assert_str_eq(t.verdict,
+			 "a message is larger than receive.message.max.bytes: k:1: " TOO_LARGE);
+	cr_assert_eq(
+	    trouble_judge(&t, "k:1/b: " TOO_LARGE " (after 4ms in state AUTH)", false, 0, 1), 0);
+}
+
+Test(ingest_trouble, who_was_accepted_is_refused_only_when_nothing_else_comes)
+{
+	static const char refused[] = "k:1/1: SASL authentication error: no";
+	struct trouble t = {.text = ""};
+	cr_assert_eq(trouble_judge(&t, refused, true, 0, 1000), EXIT_DENIED);
+	trouble_clear(&t);
+	cr_assert_eq(trouble_judge(&t, refused, true, 0, 2000), 0);
+	cr_assert(!trouble_is_meant(&t, 11999));
+	cr_assert(trouble_is_meant(&t, 12000));
+	trouble_judge(&t, LOST, false, 0, 12000);
+	cr_assert(!trouble_is_meant(&t, 100000));
+	trouble_judge(&t, refused, true, 0, 20000);
+	trouble_judge(&t, refused, true, 0, 29000);
+	cr_assert(trouble_is_meant(&t, 30000));
+	trouble_clear(&t);
+	cr_assert(!trouble_is_meant(&t, 100000));
 }
 
 Test(ingest_trouble, two_wordings_in_turn_do_not_flap)
