@@ -33,6 +33,8 @@ CREATE MATERIALIZED VIEW sum_table AS SELECT sum(value) AS sum FROM a;
 CREATE MATERIALIZED VIEW two AS SELECT sum(value) AS sum FROM b;
 END
 openssl rsa -aes256 -passout "pass:$CANARY_SSLKEY" -in "$tls/plain.key" -out "$tls/user.key" 2>/dev/null
+# What the test itself has in its environment is none of tallyd's business.
+export -n STACK_PASSWORD CANARY_POSTGRES CANARY_FILE
 export TALLYD_LOG_DEBUG=1 TALLYD_BACKOFF_MS=100 TALLYD_READY_LONG_MS=1
 stages=(egress reduce ingest/bob ingest/carol)
 
@@ -96,7 +98,7 @@ PGPASSWORD=${CANARY_POSTGRES}x ask check "$WORK/good.sql"
 cp "$WORK/good.sql" "$WORK/pipeline.sql"
 ask reload "$WORK/pipeline.sql"
 kill -USR1 "$tallyd"
-ps axeww -o pid,args | grep -a tallyd | grep -v "$WORK/cores" >"$WORK/ps.log"
+ps eww -o pid,args -p "$(everyone | xargs | tr ' ' ,)" >"$WORK/ps.log"
 for pid in $(everyone); do
 	tr '\0' '\n' <"/proc/$pid/cmdline" >"$WORK/cmdline-$pid.log"
 	tr '\0' '\n' <"/proc/$pid/environ" >"$WORK/environ-$pid.log"

@@ -113,7 +113,7 @@ refused()
 	shift 2
 	tallyd_run_to_end 15
 	is "$text: run ends with $wanted" "$status" "$wanted"
-	is "$text: run says why once" "$(grep -cE 'level=error stage=(ingest|egress)|: error: ' "$WORK/ended.log")" 1
+	is "$text: run says why once" "$(grep -E 'level=error stage=(ingest|egress)|: error: ' "$WORK/ended.log" | grep -c -e "$1")" 1
 	output=$(timeout 15 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 	is "$text: check ends with $wanted" $? "$wanted"
 	is "$text: check says why once" "$(grep -c ': error: ' <<<"$output")" 1
