@@ -49,6 +49,7 @@ COMMON := \
 	common/pipeline_print.c \
 	common/position.c \
 	common/ring.c \
+	common/secret.c \
 	common/stage.c \
 	common/value.c \
 	common/value_text.c
@@ -58,6 +59,7 @@ SUPERVISOR := \
 	supervisor/control.c \
 	supervisor/daemon.c \
 	supervisor/difference.c \
+	supervisor/environment.c \
 	supervisor/main.c \
 	supervisor/parse.c \
 	supervisor/parse_declare.c \
@@ -181,7 +183,7 @@ $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.
 $(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c columns_test.c connect_test.c egress_test.c harness.c letters_test.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 
-$(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)
+$(BUILD)/cut-proxy $(BUILD)/cut-after: $(BUILD)/cut-%: $(BUILD)/obj/tests/stack/cut_%.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd
 $(BUILD)/transact: $(call objects,tests/stack/transact.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
@@ -190,7 +192,7 @@ $(BUILD)/transact: $(call objects,tests/stack/transact.c)
 tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim $(BUILD)/transact
 tests-asan: $(BUILD)/unit-tests
 tests-tsan: $(BUILD)/ring-threads
-tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy
+tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy $(BUILD)/cut-after
 check-build:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release tests-release
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=fault tests-fault

@@ -11,8 +11,11 @@
 
 #include <bsd/string.h>
 
+#include "common/json.h"
+
 enum {
 	LINE_MAX_BYTES = 4096,
+	LINE_END_BYTES = 3, /* the closing quote, brace and newline have room whatever is cut */
 	REPEAT_WINDOW_MS = 10000,
 };
 
@@ -94,8 +97,7 @@ clock_print(int64_t wall_ms, char buf[CLOCK_TEXT])
 static void
 line_add(struct line *l, const char *s, size_t len)
 {
-	/* Two bytes stay free for the closing quote and the newline, whatever is cut. */
-	size_t room = sizeof(l->text) - 4 - l->len;
+	size_t room = sizeof(l->text) - LINE_END_BYTES - l->len;
 
 	if (len > room)
 		len = room;
@@ -109,33 +111,108 @@ line_add_str(struct line *l, const char *s)
 	line_add(l, s, strlen(s));
 }
 
-/* Quoted so that logfmt and JSON both read it: only \" \\ \n \t and \u00XX are used. */
+/* What would end a line, move a terminal's cursor, or show a line otherwise than it is. */
+static bool
+is_unsafe(unsigned code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x061c ||
+	       (code >= 0x200e && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
+}
+
+/* The code of a well-formed sequence of up to three bytes; longer ones are all harmless. */
+static unsigned
+decode(const unsigned char *s, size_t len)
+{
+	switch (len) {
+	case 1:
+		return s[0];
+	case 2:
+		return (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu);
+	case 3:
+		return (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
+	default:
+		return 0x10000;
+	}
+}
+
+void
+log_defuse(char *text)
+{
+	char *to = text;
+	size_t len;
+
+	for (size_t left = strlen(text); left > 0; text += len, left -= len) {
+		const unsigned char *c = (const unsigned char *)text;
+
+		len = c[0] < 0x80 ? 1 : json_sequence(c, left);
+		if (len == 0 || is_unsafe(decode(c, len))) {
+			*to++ = '?';
+			len = len == 0 ? 1 : len;
+		} else {
+			memmove(to, text, len);
+			to += len;
+		}
+	}
+	*to = '\0';
+}
+
+/* One character, *len bytes of s, as it stands in quotes. */
+static void
+print_quoted(const char *s, size_t left, size_t *len, char escape[8])
+{
+	const unsigned char *c = (const unsigned char *)s;
+	unsigned code;
+
+	*len = c[0] < 0x80 ? 1 : json_sequence(c, left);
+	if (*len == 0) {
+		*len = 1;
+		snprintf(escape, 8, "\\\\x%02x", c[0]);
+		return;
+	}
+	code = decode(c, *len);
+	if (code == '"' || code == '\\')
+		snprintf(escape, 8, "\\%c", (int)code);
+	else if (code == '\n')
+		strlcpy(escape, "\\n", 8);
+	else if (code == '\t')
+		strlcpy(escape, "\\t", 8);
+	else if (is_unsafe(code))
+		snprintf(escape, 8, "\\u%04x", code);
+	else
+		snprintf(escape, 8, "%.*s", (int)*len, s);
+}
+
+/* So that logfmt and JSON both read it: only \" \\ \n \t and \uXXXX are used. */
 static void
 line_add_quoted(struct line *l, const char *s)
 {
+	size_t left = strlen(s), len;
 	char escape[8];
 
 	line_add_str(l, "\"");
-	for (; *s != '\0'; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (l->len > sizeof(l->text) - 16)
-			break; /* never cut an escape in half */
-		if (c == '"' || c == '\\') {
-			line_add(l, "\\", 1);
-			line_add(l, s, 1);
-		} else if (c == '\n') {
-			line_add_str(l, "\\n");
-		} else if (c == '\t') {
-			line_add_str(l, "\\t");
-		} else if (c < 0x20 || c == 0x7f) {
-			snprintf(escape, sizeof(escape), "\\u%04x", c);
-			line_add_str(l, escape);
-		} else {
-			line_add(l, s, 1);
+	for (; left > 0; s += len, left -= len) {
+		if (l->len > sizeof(l->text) - LINE_END_BYTES - 2 * sizeof(escape)) {
+			line_add_str(l, "...");
+			break;
 		}
+		print_quoted(s, left, &len, escape);
+		line_add_str(l, escape);
 	}
 	line_add_str(l, "\"");
+}
+
+/* A value of logfmt needs quotes only when it is no plain word. */
+static void
+line_add_word(struct line *l, const char *s, bool json)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789._/-";
+
+	if (!json && s[0] != '\0' && s[strspn(s, plain)] == '\0')
+		line_add_str(l, s);
+	else
+		line_add_quoted(l, s);
 }
 
 static bool
@@ -177,11 +254,11 @@ line_write(const char *level, const char *event, const char *message)
 	line_add_timestamp(&l);
 	line_add_str(&l, json ? "\",\"level\":\"" : " level=");
 	line_add_str(&l, level);
-	line_add_str(&l, json ? "\",\"stage\":\"" : " stage=");
-	line_add_str(&l, log_stage);
-	line_add_str(&l, json ? "\",\"event\":\"" : " event=");
-	line_add_str(&l, event);
-	line_add_str(&l, json ? "\",\"msg\":" : " msg=");
+	line_add_str(&l, json ? "\",\"stage\":" : " stage=");
+	line_add_word(&l, log_stage, json);
+	line_add_str(&l, json ? ",\"event\":" : " event=");
+	line_add_word(&l, event, json);
+	line_add_str(&l, json ? ",\"msg\":" : " msg=");
 	line_add_quoted(&l, message);
 	if (json)
 		line_add_str(&l, "}");

@@ -4,7 +4,9 @@
  *   ts=2026-11-24T22:18:46.123Z level=warn stage=ingest event=topic.missing msg="waiting for ..."
  *
  * The only file that prints diagnostics. A line is one write(2) of at most 4 KiB and stays one
- * parsable line whatever bytes it is given. A line equal to the one before it within 10 s is
+ * parsable line of UTF-8 whatever bytes it is given: control characters, line and paragraph
+ * separators and those that turn the direction of text come as \uXXXX, bytes that are no UTF-8 as
+ * \\xXX, and "..." ends what was too long. A line equal to the one before it within 10 s is
  * counted, not printed; the next different line is preceded by "repeated=N".
  */
 #ifndef LOG_H
@@ -31,6 +33,9 @@ void log_init(const char *stage);
 /* `event` is a stable dotted name; the rest is a printf message. errno is kept. */
 void log_line(enum log_level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* In a text for a terminal or for JSON: put '?' for each character that log_line() would escape. */
+void log_defuse(char *text);
 
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)

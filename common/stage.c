@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/pipeline.h"
+#include "common/secret.h"
 
 #define STAGE_POLL_MAX   40
 #define STAGE_BEAT_MS    1000
@@ -229,6 +230,7 @@ stage_open(struct stage *s, enum stage_role role, int argc, char **argv)
 	memset(&life, 0, sizeof life);
 	s->role = role;
 	s->image = s->section = -1;
+	secret_seal_process();
 	log_init(stage_role_name(role));
 	unsigned slot = stage_arguments(s, argc, argv);
 	stage_ignore_signals();

@@ -53,7 +53,7 @@ check_connect(struct check *c)
 		stage_report(c->stage, LOG_ERROR, place, "PostgreSQL at %s %s: %s",
 			     postgres_where(pg),
 			     how == POSTGRES_AWAY      ? "cannot be reached"
-			     : how == POSTGRES_REFUSED ? "refuses the login"
+			     : how == POSTGRES_REFUSED ? "cannot be logged in to"
 						       : "cannot be asked",
 			     postgres_error(pg));
 		check_note(c, how == POSTGRES_AWAY      ? EXIT_UNAVAILABLE

@@ -15,6 +15,7 @@
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/stage.h"
 
 /* Time for libpq to see that the kernel has given an address up, and to go on with the next. */
@@ -101,6 +102,7 @@ postgres_set_error(struct postgres *pg, const char *text)
 		pg->error[n++] = *s;
 	}
 	pg->error[n] = '\0';
+	secret_mask(pg->error);
 }
 
 static int
@@ -501,15 +503,64 @@ postgres_take_connect_error(struct postgres *pg)
 	postgres_set_error(pg, postgres_skip_prefix(text));
 }
 
+/*
+ * What libpq says of TLS without an SQLSTATE, and what to do. It goes on with no other host after any
+ * of these; what is cut short (a reset, an end of file) is none of them.
+ */
+static const struct answer {
+	const char *words, *advice;
+	enum postgres_connection how;
+} answers[] = {
+    {"certificate verify failed",
+     "its certificate is signed by nobody that sslrootcert trusts, or has expired",
+     POSTGRES_REFUSED},
+    {"does not match host name",
+     "give as host a name that its certificate holds; hostaddr may hold the address",
+     POSTGRES_REFUSED},
+    {"alert unknown ca", "it does not trust sslcert", POSTGRES_REFUSED},
+    {"alert bad certificate", "it does not trust sslcert", POSTGRES_REFUSED},
+    {"alert certificate required", "give sslcert and sslkey", POSTGRES_REFUSED},
+    {"root certificate file", "look at sslrootcert", POSTGRES_INVALID},
+    {"private key file", "look at sslcert, sslkey and sslpassword", POSTGRES_INVALID},
+    {"could not read certificate file", "look at sslcert", POSTGRES_INVALID},
+    {"server does not support SSL", "look at sslmode", POSTGRES_INVALID},
+};
+
+static const struct answer *
+postgres_find_answer(const struct postgres *pg)
+{
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++)
+		if (pg->state[0] == '\0' && strstr(pg->error, answers[i].words) != NULL)
+			return &answers[i];
+	return NULL;
+}
+
+static void
+postgres_advise(struct postgres *pg, const char *advice)
+{
+	strlcat(pg->error, ": ", sizeof(pg->error));
+	strlcat(pg->error, advice, sizeof(pg->error));
+}
+
 static enum postgres_connection
 postgres_refused(struct postgres *pg, bool at_once)
 {
+	const struct answer *answer;
+
 	pg->lost = true;
 	if (pg->error[0] == '\0')
 		postgres_take_connect_error(pg);
-	if (postgres_state_is(pg, "28") || postgres_state_is(pg, "42501") ||
-	    PQconnectionNeedsPassword(pg->conn))
+	if (postgres_state_is(pg, "28P01") || PQconnectionNeedsPassword(pg->conn)) {
+		postgres_advise(pg, "look at user, and at password or password_file");
 		return POSTGRES_REFUSED;
+	}
+	if (postgres_state_is(pg, "28") || postgres_state_is(pg, "42501"))
+		return POSTGRES_REFUSED;
+	answer = postgres_find_answer(pg);
+	if (answer != NULL) {
+		postgres_advise(pg, answer->advice);
+		return answer->how;
+	}
 	if (at_once && pg->state[0] == '\0' &&
 	    (strncmp(pg->error, "invalid ", 8) == 0 ||
 	     strncmp(pg->error, "could not match ", 16) == 0 ||
@@ -536,6 +587,7 @@ postgres_set_where(struct postgres *pg)
 	if (port == NULL || port[0] == '\0')
 		port = "5432";
 	snprintf(pg->where, sizeof(pg->where), "%s:%s", host, port);
+	secret_mask(pg->where);
 }
 
 /* A number among the connection's options; `otherwise` when not given. False: no number. */

@@ -22,9 +22,9 @@ struct stage;
 
 enum postgres_connection {
 	POSTGRES_CONNECTED,
-	POSTGRES_AWAY,    /* not reachable, starting, no such database yet: try again */
-	POSTGRES_REFUSED, /* password, pg_hba.conf, role, CONNECT privilege */
-	POSTGRES_INVALID, /* an option's value that libpq does not take */
+	POSTGRES_AWAY, /* not reachable, starting, no such database yet: try again */
+	POSTGRES_REFUSED, /* password, pg_hba.conf, role, CONNECT privilege; a certificate, either side */
+	POSTGRES_INVALID, /* an option's value that libpq does not take, a file that is not as it must be */
 };
 
 struct postgres_params { /* text when lengths is NULL; binary where formats[i] is 1 */

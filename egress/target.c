@@ -14,6 +14,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/pipeline.h"
+#include "common/secret.h"
 #include "common/stage.h"
 #include "egress/ddl.h"
 #include "egress/handover.h"
@@ -101,6 +102,15 @@ target_take_option(struct target *t, const struct option *o, size_t *n)
 		    o->name);
 		return false;
 	}
+	/* It would be taken for the name of a database or a host, and shown as such. */
+	if (option_is_secret(o->name, o->value, strlen(o->value)) &&
+	    !option_is_secret(o->name, "", 0) && strpbrk(o->value, "@=") != NULL) {
+		stage_report(t->stage, LOG_ERROR, &o->place,
+			     "option \"%s\" holds a connection string: give its parts by options of"
+			     " their own: host, port, dbname, \"user\", password",
+			     o->name);
+		return false;
+	}
 	t->keywords[*n] = xstrdup(o->name);
 	t->values[(*n)++] = xstrdup(o->value);
 	return true;
@@ -185,23 +195,20 @@ static void
 target_read_password(struct target *t)
 {
 	const struct option *o = t->password_file;
-	char text[1024];
-	size_t n = 0, last;
-	FILE *f = fopen(o->value, "re");
+	char text[SECRET_MAX];
+	size_t last;
 
-	if (f == NULL) {
-		stage_report(t->stage, LOG_ERROR, &o->place, "password_file: %s", strerror(errno));
+	if (!secret_read_line(o->value, text, sizeof(text))) {
+		stage_report(t->stage, LOG_ERROR, &o->place, "password_file: %s: %s", o->value,
+			     strerror(errno));
 		stage_fail(t->stage, EXIT_CONFIG, "target.password", "cannot read password_file");
 	}
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	text[strcspn(text, "\r\n")] = '\0';
 	for (last = 0; t->keywords[last] != NULL && strcmp(t->keywords[last], "password") != 0;)
 		last++;
 	if (t->keywords[last] == NULL)
 		t->keywords[last] = xstrdup("password");
-	free(t->values[last]);
+	if (t->values[last] != NULL)
+		freezero(t->values[last], strlen(t->values[last]));
 	t->values[last] = xstrdup(text);
 	explicit_bzero(text, sizeof(text));
 }
@@ -356,13 +363,12 @@ target_start_session(struct target *t)
 		return s->stopping ? TARGET_STOP : TARGET_AGAIN;
 	case POSTGRES_REFUSED:
 		stage_fail(s, EXIT_DENIED, "target.denied",
-			   "PostgreSQL at %s refuses the login: %s", postgres_where(t->pg),
+			   "PostgreSQL at %s cannot be logged in to: %s", postgres_where(t->pg),
 			   postgres_error(t->pg));
 	case POSTGRES_INVALID:
-		stage_report(s, LOG_ERROR, &s->pipeline->target_place, "libpq says: %s",
-			     postgres_error(t->pg));
-		stage_fail(s, EXIT_CONFIG, "target.options", "libpq says: %s",
-			   postgres_error(t->pg));
+		stage_fail(s, EXIT_CONFIG, "target.options", "%s:%u:%u: libpq says: %s",
+			   s->pipeline->file, s->pipeline->target_place.line,
+			   s->pipeline->target_place.column, postgres_error(t->pg));
 	case POSTGRES_CONNECTED:
 		break;
 	}

@@ -2,9 +2,9 @@
 
 #include <bsd/string.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/pipeline.h"
+#include "common/secret.h"
 #include "common/stage.h"
 #include "ingest/trouble.h"
 
@@ -22,7 +23,6 @@
 #define KAFKA_FETCH_BYTES    (1024u * 1024)     /* one fetch of one partition, at most */
 #define KAFKA_PARTITION_MIN  (64u * 1024)
 #define KAFKA_BATCH_MESSAGES 256u
-#define KAFKA_SECRET_MAX     4096
 
 _Static_assert(KAFKA_TAIL(1) == RD_KAFKA_OFFSET_TAIL(1), "a number of librdkafka's");
 
@@ -50,7 +50,8 @@ struct kafka {
 	bool away;
 	struct trouble trouble;
 	int failure;
-	char failure_text[512];
+	char failure_text[1024];
+	atomic_int certificate; /* what OpenSSL last had against one */
 	bool committing;
 	rd_kafka_resp_err_t commit_error; /* said last */
 	/* Versions before 2.2 need to be woken when a full queue was drained: kafka_nudge(). */
@@ -179,34 +180,33 @@ kafka_set_defaults(rd_kafka_conf_t *conf, const struct stage *s, unsigned partit
 	kafka_set_default_format(conf, "fetch.wait.max.ms", "%u", kafka_fetch_wait(s, partitions));
 }
 
-/* The first line of a file, without its end. Returns false with errno. */
+/* A pipeline file may be checked offline on a machine that lacks what it names. */
 static bool
-kafka_read_secret(const char *path, char *buf, size_t size)
+kafka_cannot_read(struct stage *s, const struct option *o)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, buf, size - 1);
-	int saved = errno;
-	close(fd);
-	errno = saved;
-	if (n < 0)
-		return false;
-	buf[n] = '\0';
-	buf[strcspn(buf, "\r\n")] = '\0';
-	return true;
+	stage_report(s, s->offline ? LOG_WARN : LOG_ERROR, &o->place, "%s: %s: %s", o->name,
+		     o->value, strerror(errno));
+	return s->offline;
+}
+
+/* librdkafka would call it a "system lib". */
+static bool
+kafka_check_file(struct stage *s, const struct option *o)
+{
+	size_t len = strlen(o->name);
+	if (strncmp(o->name, "ssl.", 4) != 0 || len < 9 ||
+	    strcmp(o->name + len - 9, ".location") != 0 || o->value[0] == '\0' ||
+	    strcmp(o->value, "probe") == 0 || access(o->value, R_OK) == 0)
+		return true;
+	return kafka_cannot_read(s, o);
 }
 
 static bool
 kafka_set_secret(rd_kafka_conf_t *conf, struct stage *s, const struct option *o)
 {
-	char secret[KAFKA_SECRET_MAX], error[256];
-	if (!kafka_read_secret(o->value, secret, sizeof(secret))) {
-		/* A file may be checked on a machine that lacks the secrets. */
-		stage_report(s, s->offline ? LOG_WARN : LOG_ERROR, &o->place, "%s: %s: %s", o->name,
-			     o->value, strerror(errno));
-		return s->offline;
-	}
+	char secret[SECRET_MAX], error[256];
+	if (!secret_read_line(o->value, secret, sizeof(secret)))
+		return kafka_cannot_read(s, o);
 	bool good = rd_kafka_conf_set(conf, "sasl.password", secret, error, sizeof(error)) ==
 		    RD_KAFKA_CONF_OK;
 	explicit_bzero(secret, sizeof(secret));
@@ -241,6 +241,8 @@ kafka_set_option(rd_kafka_conf_t *conf, struct stage *s, const struct option *o)
 	}
 	if (strcmp(o->name, "sasl.password_file") == 0)
 		return kafka_set_secret(conf, s, o);
+	if (!kafka_check_file(s, o))
+		return false;
 	switch (rd_kafka_conf_set(conf, o->name, o->value, error, sizeof(error))) {
 	case RD_KAFKA_CONF_OK:
 		return true;
@@ -293,23 +295,20 @@ kafka_check_options(struct stage *s)
 /* ---- callbacks: run inside kafka_serve() and the lookups ----------------------------------- */
 
 /*
- * A handshake that a restarting broker cut short also arrives as an authentication error; only
- * an answer is a refusal.
+ * Runs in librdkafka's threads, for each certificate of a chain. OpenSSL has judged it; its error is
+ * only noted here, for librdkafka's own message does not tell another host from another CA.
  */
-static bool
-kafka_is_refusal(rd_kafka_resp_err_t error, const char *reason)
+static int
+kafka_on_certificate(rd_kafka_t *rk, const char *name, int32_t id, int *error, int depth,
+		     const char *der, size_t size, char *text, size_t text_size, void *opaque)
 {
-	static const char *const cut[] = {
-	    "Disconnected", "reset by peer", "transport failure",
-	    "imed out",     "Broken pipe",   "unexpected eof",
-	};
-	if (error != RD_KAFKA_RESP_ERR__AUTHENTICATION && error != RD_KAFKA_RESP_ERR__SSL &&
-	    error != RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
-		return false;
-	for (size_t i = 0; i < sizeof(cut) / sizeof(*cut); i++)
-		if (strstr(reason, cut[i]) != NULL)
-			return false;
-	return true;
+	struct kafka *k = opaque;
+	(void)rk, (void)name, (void)id, (void)depth, (void)der, (void)size;
+	if (*error == 0)
+		return 1;
+	atomic_store(&k->certificate, *error);
+	snprintf(text, text_size, "error %d", *error);
+	return 0;
 }
 
 static void
@@ -325,12 +324,14 @@ kafka_on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
 		k->away = true;
 		return;
 	}
-	trouble_note(&k->trouble, reason, clock_monotonic_ms());
-	if (kafka_is_refusal(err, reason))
-		kafka_fail(k, EXIT_DENIED,
-			   "Kafka refuses the connection: %s: look at sasl.*, ssl.* and "
-			   "security.protocol of server \"%s\"",
-			   trouble_shorten(reason, text), kafka_server(k->stage)->name);
+	bool about_login = err == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+			   err == RD_KAFKA_RESP_ERR__SSL ||
+			   err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+	int code = trouble_judge(&k->trouble, reason, about_login, atomic_load(&k->certificate),
+				 clock_monotonic_ms());
+	if (code != 0)
+		kafka_fail(k, code, "%s of server \"%s\"", k->trouble.verdict,
+			   kafka_server(k->stage)->name);
 }
 
 /* Connection faults arrive by kafka_on_error() as well, and are said once, by the one who waits. */
@@ -338,7 +339,8 @@ static void
 kafka_on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
 	(void)rk;
-	bool twice = strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0;
+	bool twice = strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0 ||
+		     strcmp(facility, "SSLCERTVRFY") == 0;
 	log_line(level <= 4 && !twice ? LOG_INFO : LOG_DEBUG, "kafka.log", "%s: %s", facility,
 		 text);
 }
@@ -364,11 +366,15 @@ kafka_connect(struct kafka *k, rd_kafka_conf_t *conf)
 	rd_kafka_conf_set_opaque(conf, k);
 	rd_kafka_conf_set_error_cb(conf, kafka_on_error);
 	rd_kafka_conf_set_log_cb(conf, kafka_on_log);
+	rd_kafka_conf_set_ssl_cert_verify_cb(conf, kafka_on_certificate);
 	k->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
 	if (k->rk == NULL) {
 		rd_kafka_conf_destroy(conf);
 		stage_report(k->stage, LOG_ERROR, &kafka_server(k->stage)->place,
-			     "server \"%s\": %s", kafka_server(k->stage)->name, error);
+			     "server \"%s\": %s%s", kafka_server(k->stage)->name, error,
+			     strstr(error, "ssl.key") != NULL
+				 ? " (is it a key, and ssl.key.password the one that opens it?)"
+				 : "");
 		return false;
 	}
 	on_exit(kafka_exit, NULL);
@@ -379,7 +385,7 @@ kafka_connect(struct kafka *k, rd_kafka_conf_t *conf)
 static void
 kafka_remember_credentials(struct kafka *k, rd_kafka_conf_t *conf)
 {
-	char value[KAFKA_SECRET_MAX];
+	char value[SECRET_MAX];
 	size_t size = sizeof(value);
 	k->nudge =
 	    rd_kafka_conf_get(conf, "fetch.queue.backoff.ms", NULL, &size) != RD_KAFKA_CONF_OK;
@@ -751,6 +757,9 @@ kafka_serve(struct kafka *k)
 	while (read(k->fd, &count, sizeof(count)) == -1 && errno == EINTR)
 		;
 	rd_kafka_poll(k->rk, 0);
+	if (k->away && trouble_is_meant(&k->trouble, clock_monotonic_ms()))
+		kafka_fail(k, EXIT_DENIED, "%s of server \"%s\"", k->trouble.verdict,
+			   kafka_server(k->stage)->name);
 }
 
 /* ---- the group's offsets ------------------------------------------------------------------- */

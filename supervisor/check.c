@@ -15,6 +15,7 @@
 
 #include "common/log.h"
 #include "common/pipeline.h"
+#include "supervisor/environment.h"
 #include "supervisor/parse.h"
 #include "supervisor/spawn.h"
 
@@ -55,7 +56,8 @@ check_spawn(struct check *c, const struct pipeline *pipeline, const char *option
 	char server[32];
 	unsigned n = 0;
 	int output[2];
-	struct spawn x = {.path = path, .fd_count = STAGE_FD_RINGS + 1};
+	struct spawn x = {
+	    .path = path, .fd_count = STAGE_FD_RINGS + 1, .environment = environment_for(c->role)};
 	snprintf(server, sizeof server, "--server=%u", c->server);
 	x.argv[n++] = path;
 	x.argv[n++] = "check";
@@ -78,6 +80,7 @@ check_spawn(struct check *c, const struct pipeline *pipeline, const char *option
 			close(output[0]);
 	}
 	int saved = errno;
+	free(x.environment);
 	if (section >= 0)
 		close(section);
 	if (null >= 0)
@@ -150,15 +153,6 @@ check_explain(const struct check *c, bool in_time, const struct check_report *r)
 		check_refuse(r, "the check of tallyd-%s ended with exit code %d", name, c->code);
 }
 
-/* What a server or a message said may be in it: nothing of that may move a terminal's cursor. */
-static void
-check_defuse(char *line)
-{
-	for (; *line; line++)
-		if ((unsigned char)*line < ' ' || *line == 0x7f)
-			*line = '?';
-}
-
 static bool
 check_take_number(char **line, uint32_t *number)
 {
@@ -181,7 +175,7 @@ check_render(const struct check_report *r, char *line, bool *complained)
 	if (!level || !check_take_number(&line, &place.line) ||
 	    !check_take_number(&line, &place.column) || !line)
 		return false;
-	check_defuse(line);
+	log_defuse(line); /* what a server or a message said may be in it */
 	*complained = *complained || level == levels[0];
 	if (level != levels[2])
 		source_report(r->source, r->errors, level, &place, line);
@@ -213,7 +207,7 @@ check_render_all(struct check *c, const struct check_report *r)
 		char *whole = xstrdup(line);
 		if (*line && !check_take_position(c, line) &&
 		    !check_render(r, line, &c->complained)) {
-			check_defuse(whole);
+			log_defuse(whole);
 			check_refuse(r, "%s said: %s", spawn_role_name(c->role), whole);
 		}
 		free(whole);

@@ -21,6 +21,7 @@
 #include "common/image.h"
 #include "common/pipeline.h"
 #include "supervisor/daemon_state.h"
+#include "supervisor/environment.h"
 #include "supervisor/parse.h"
 #include "supervisor/spawn.h"
 
@@ -81,7 +82,7 @@ static pid_t
 daemon_exec(struct daemon *d, const struct proc *p, const char *path, int control, int section)
 {
 	char slot[32], server[32];
-	struct spawn x = {.path = path};
+	struct spawn x = {.path = path, .environment = environment_for(p->role)};
 	snprintf(slot, sizeof slot, "--slot=%u", p->slot);
 	snprintf(server, sizeof server, "--server=%u", p->server);
 	const char *const argv[] = {path, "run", slot, p->role == ROLE_INGEST ? server : NULL,
@@ -90,7 +91,11 @@ daemon_exec(struct daemon *d, const struct proc *p, const char *path, int contro
 	memcpy(x.argv, argv, sizeof argv);
 	memcpy(x.fds, fds, sizeof fds);
 	daemon_give_rings(d, p, &x);
-	return spawn_process(&x, &d->children[p->slot].pidfd);
+	pid_t pid = spawn_process(&x, &d->children[p->slot].pidfd);
+	int saved = errno;
+	free(x.environment);
+	errno = saved;
+	return pid;
 }
 
 static pid_t

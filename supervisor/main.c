@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/pipeline.h"
+#include "common/secret.h"
 #include "common/stage.h"
 #include "supervisor/check.h"
 #include "supervisor/control.h"
@@ -285,6 +286,7 @@ main_flush(int code)
 int
 main(int argc, char **argv)
 {
+	secret_seal_process();
 	main_hold_standard_fds();
 	if (argc < 2)
 		return main_usage("what shall be done?", NULL);

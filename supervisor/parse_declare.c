@@ -10,6 +10,7 @@
 #include "common/board.h"
 #include "common/log.h"
 #include "common/ring.h"
+#include "supervisor/environment.h"
 #include "supervisor/parse_tree.h"
 
 #define SILENCE_UNSET       (-1)
@@ -167,7 +168,7 @@ expand_variable(struct parse *p, int location, const char *s, const char **end, 
 		    "a variable is written ${NAME} or ${NAME:-default}; $${ stands for ${ itself");
 	*end = close + 1;
 	name = xstrndup(s, n);
-	value = getenv(name);
+	value = environment_take(name);
 	if (fallback != NULL && (value == NULL || value[0] == '\0'))
 		fwrite(fallback, 1, (size_t)(close - fallback), out);
 	else if (value != NULL)

@@ -144,10 +144,10 @@ spawn_child(const struct spawn *x, pid_t parent)
 	if (spawn_place_fds(x)) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		/* execv() takes the strings as not const for history's sake and changes none. */
+		/* execve() takes the strings as not const for history's sake and changes none. */
 		char *argv[sizeof x->argv / sizeof *x->argv];
 		memcpy(argv, x->argv, sizeof argv);
-		execv(x->path, argv);
+		execve(x->path, argv, x->environment ? x->environment : environ);
 	}
 	log_error("stage.exec", "%s: %s", x->path, strerror(errno));
 	_exit(EXIT_NO_EXEC);

@@ -19,6 +19,7 @@
 struct spawn {
 	const char *path;
 	const char *argv[8]; /* NULL-terminated */
+	char **environment;  /* borrowed; NULL: ours */
 	/* fds[i] becomes descriptor i of the child, -1: closed there. Borrowed; any may be equal. */
 	int fds[SPAWN_FDS_MAX];
 	unsigned fd_count;

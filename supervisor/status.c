@@ -33,8 +33,9 @@ status_copy_text(char *to, size_t size, const char *from, size_t len)
 {
 	size_t n = 0;
 	for (; n + 1 < size && n < len && from[n]; n++)
-		to[n] = (unsigned char)from[n] < ' ' || from[n] == 0x7f ? '?' : from[n];
+		to[n] = from[n];
 	to[n] = '\0';
+	log_defuse(to);
 }
 
 static void

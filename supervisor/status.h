@@ -43,7 +43,7 @@ void tally_add(struct tally *, const struct obituary *);
 /* "signal 9 (KILL)", "exit code 75", ... Always NUL-terminated. */
 void death_print(const struct death *, char *buf, size_t size);
 
-/* Copy a text that another process wrote: bounded, and control characters become '?'. */
+/* Copy a text that another process wrote: bounded, and what may not stand in a line becomes '?'. */
 void status_copy_text(char *to, size_t size, const char *from, size_t len);
 
 void status_print(const struct status *, FILE *);

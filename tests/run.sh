@@ -61,7 +61,7 @@ sanitize()
 	local failed=0 report
 	rm -rf build/asan/reports && mkdir -p build/asan/reports
 	ASAN_OPTIONS=log_path=$PWD/build/asan/reports/asan:detect_leaks=1 \
-	LSAN_OPTIONS=suppressions=$PWD/tests/unit/lsan.supp:print_suppressions=0 \
+	TALLYD_CORE=1 LSAN_OPTIONS=suppressions=$PWD/tests/unit/lsan.supp:print_suppressions=0 \
 	UBSAN_OPTIONS=print_stacktrace=1 build/asan/unit-tests --jobs 2 "$@" || failed=1
 	for report in $(grep -lsE 'ERROR:|runtime error:' build/asan/reports/*); do
 		head -50 "$report"

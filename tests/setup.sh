@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages_build=(gcc libc6-dev make libpg-query-dev libprotobuf-c-dev librdkafka-dev libpq-dev
     libbsd-dev libmsgpack-dev libgmp-dev)
-packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin strace pgbouncer)
+packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin strace pgbouncer openssl)
 packages_demo=(postgresql-15 openjdk-17-jre-headless maven kcat curl ca-certificates)
 
 as_root()

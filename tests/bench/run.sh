@@ -63,7 +63,8 @@ bench_pids()
 	echo "$tallyd" $(cat "/proc/$tallyd/task/$tallyd/children" 2>/dev/null)
 }
 
-# Proportional set size of all processes, kB: shared pages are counted once.
+# Proportional set size of all processes, kB: shared pages are counted once. Only
+# root would see it of processes without TALLYD_CORE.
 bench_pss()
 {
 	local pid
@@ -104,7 +105,7 @@ bench_tallyd()
 	bench_watch "$1" >"$STACK/$1.seen" &
 	watch=$!
 	begin=$(stack_now_ms)
-	"$BIN/tallyd" run "$STACK/$1.sql" >"$STACK/$1.log" 2>&1 </dev/null &
+	TALLYD_CORE=1 "$BIN/tallyd" run "$STACK/$1.sql" >"$STACK/$1.log" 2>&1 </dev/null &
 	tallyd=$!
 	while kill -0 "$watch" 2>/dev/null; do
 		kill -0 "$tallyd" 2>/dev/null || { cat "$STACK/$1.log" >&2; exit 1; }

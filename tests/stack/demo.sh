@@ -89,7 +89,7 @@ stage_pid()
 {
 	local pid
 	for pid in $(<"/proc/$tallyd/task/$tallyd/children"); do
-		if [[ $(readlink "/proc/$pid/exe") == */tallyd-"$1" ]]; then
+		if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == tallyd-"$1" ]]; then
 			echo "$pid"
 			return
 		fi

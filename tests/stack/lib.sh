@@ -8,6 +8,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 ROOT=$PWD
 . tests/stack/stack.sh
+. tests/stack/canaries.sh
 
 NAME=$(basename "$0" .sh)
 NAME=${NAME#test_}
@@ -58,6 +59,7 @@ finish()
 	for pid in "${tallyds[@]}"; do
 		kill -KILL "$pid" 2>/dev/null
 	done
+	canaries_stay_hidden
 	if ((failed > 0)) || [[ -n ${KEEP_LOGS-} ]]; then
 		for log in "$WORK"/*.log; do
 			[[ -f $log ]] || continue
@@ -107,10 +109,10 @@ pipeline()
 	cat >"$WORK/pipeline.sql" <<-END
 		SET pipeline = '$NAME';
 		CREATE SERVER kafka FOREIGN DATA WRAPPER debezium
-		  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', ${1-transaction_topic '$NAME.transaction'});
+		  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', $canaries_kafka, ${1-transaction_topic '$NAME.transaction'});
 		CREATE SERVER target FOREIGN DATA WRAPPER postgres
 		  OPTIONS (host '$PGHOST', port '$PGPORT', dbname '$PGDATABASE', "user" '$PGUSER',
-		    password '$PGPASSWORD');
+		    password '$PGPASSWORD', $canaries_postgres);
 	END
 	sed -i 's/, )/)/' "$WORK/pipeline.sql"
 	cat >>"$WORK/pipeline.sql"
@@ -172,7 +174,7 @@ stage_pid()
 	for pid in $(cat "/proc/$parent/task/$parent/children" 2>/dev/null); do
 		# The check before a start is a child too.
 		[[ $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") != *' check '* ]] || continue
-		if [[ $(readlink "/proc/$pid/exe") == */tallyd-"$1"* ]]; then
+		if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == tallyd-"$1" ]]; then
 			echo "$pid"
 			return
 		fi

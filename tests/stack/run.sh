@@ -6,6 +6,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 . tests/stack/stack.sh
+. tests/stack/canaries.sh
 
 logs=build/test/stack
 mkdir -p "$logs" || exit

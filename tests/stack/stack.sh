@@ -15,7 +15,7 @@
 # DIR/SERVER.log what the server said. A process is only ever ended by its pid and start time as
 # noted in DIR/SERVER.pid. In a script that sources this file the servers also die with the shell
 # that started them (so start none in a subshell), whatever ends it; set STACK_TETHER= to prevent.
-# The functions may be used under `set -e`.
+# The functions may be used under `set -e`. STACK_PASSWORD is the password of the example's role (password).
 
 STACK_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 STACK_JARS=${STACK_JARS:-$STACK_ROOT/build/jars}
@@ -156,7 +156,7 @@ stack_choose_ports()
 		export PGHOST=127.0.0.1
 		export PGPORT=$base
 		export PGUSER=user
-		export PGPASSWORD=password
+		export PGPASSWORD=${STACK_PASSWORD:-password}
 		export PGDATABASE=values_db
 		export BOOTSTRAP=127.0.0.1:$((base + 1))
 		export CONTROLLER=127.0.0.1:$((base + 2))
@@ -505,11 +505,13 @@ stack_superuser()
 	PGUSER=postgres PGPASSWORD=postgres PGDATABASE=postgres stack_psql "$@"
 }
 
-# stack_database NAME: with the worked example's tables.
+# stack_database NAME: with the worked example's tables. Its role has the password that the stack has.
 stack_database()
 {
 	PGOPTIONS='-c client_min_messages=warning' \
-	    stack_superuser -v database="$1" -f "$STACK_ROOT/compose/postgres/init-db.sql"
+	    stack_superuser -v database="$1" -f "$STACK_ROOT/compose/postgres/init-db.sql" || return
+	[[ $PGPASSWORD == password ]] || PGDATABASE=$1 stack_psql -c 'SELECT' >/dev/null 2>&1 ||
+	    stack_superuser -c "ALTER ROLE \"$PGUSER\" PASSWORD '$PGPASSWORD'"
 }
 
 # stack_connector NAME [TABLE...]: topics NAME.schema.table and NAME.transaction, from $PGDATABASE.

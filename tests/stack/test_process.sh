@@ -23,7 +23,7 @@ runs()
 	outer=$!
 	await 20 log_has "$log" event=reduce.live || not_ok "$text: goes live"
 	tallyd=$outer
-	while [[ $(readlink "/proc/$tallyd/exe") != */tallyd ]]; do
+	while [[ $(cat "/proc/$tallyd/comm" 2>/dev/null) != tallyd ]]; do
 		tallyd=$(cut -d' ' -f1 "/proc/$tallyd/task/$tallyd/children") || break
 	done
 	tallyds+=("$tallyd")

@@ -35,7 +35,7 @@ pids()
 {
 	local pid
 	for pid in $(cat "/proc/$tallyd/task/$tallyd/children" 2>/dev/null); do
-		[[ $(readlink "/proc/$pid/exe") != */tallyd-"$1" ]] || echo "$pid"
+		[[ $(cat "/proc/$pid/comm" 2>/dev/null) != tallyd-"$1" ]] || echo "$pid"
 	done
 }
 

@@ -2,7 +2,7 @@
 # commit, then each of them in turn is given errors, EINTR, a delay, and SIGKILL, in the one statement
 # of a small batch and in COPY. After each the output is PostgreSQL's answer.
 . "$(dirname "$0")/lib.sh"
-export TALLYD_BACKOFF_MS=50
+export TALLYD_BACKOFF_MS=50 TALLYD_CORE=1
 most=6 # of one call in one commit, that many are tried
 own_database
 for path in statement copy; do

@@ -306,6 +306,93 @@ Test(ingest_trouble, reasons_are_shortened_and_causes_named)
 	cr_assert_str_eq(trouble_shorten(END_OF_FILE, buf), first);
 }
 
+Test(ingest_trouble, an_answer_is_a_refusal_and_says_what_to_look_at)
+{
+	static const struct {
+		const char *reason;
+		int certificate;
+		const char *text; /* NULL: wait */
+	} cases[] = {
+	    {HANDSHAKE, 0, NULL},
+	    {END_OF_FILE, 20, NULL},
+	    {LOST, 0, NULL},
+	    {"ssl://k:1/1: SSL handshake failed: Connection reset by peer (after 2ms in state X)",
+	     0, NULL},
+	    {"sasl_ssl://k:1/1: SASL authentication error: Failed: Broken pipe", 0, NULL},
+	    {"sasl_ssl://k:1/1: SASL authentication error: Authentication failed: Invalid username "
+	     "or password (after 300ms in state AUTH_REQ)",
+	     20,
+	     "Kafka refuses the connection: k:1: SASL authentication error: Authentication failed: "
+	     "Invalid username or password: look at sasl.username and sasl.password"},
+	    {"sasl_ssl://k:1/1: SASL SCRAM-SHA-256 mechanism handshake failed: Broker: Unsupported",
+	     0,
+	     "Kafka refuses the connection: k:1: SASL SCRAM-SHA-256 mechanism handshake failed: "
+	     "Broker: Unsupported: look at sasl.mechanism"},
+	    {"ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate "
+	     "verify failed: broker certificate could not be verified (after 5ms in state X)",
+	     62,
+	     "the certificate of Kafka at k:1 is refused: it is for another host: look at "
+	     "bootstrap.servers and the brokers' advertised.listeners"},
+	    {"ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate "
+	     "verify failed",
+	     19,
+	     "the certificate of Kafka at k:1 is refused: it is signed by nobody that "
+	     "ssl.ca.location trusts: look at ssl.ca.location"},
+	    {"ssl://k:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate "
+	     "verify failed",
+	     99,
+	     "the certificate of Kafka at k:1 is refused: OpenSSL cannot verify it: look at "
+	     "ssl.ca.location"},
+	    {"ssl://k:1/1: SSL handshake failed: error:0A00045C:SSL routines::tlsv13 alert "
+	     "certificate required: SSL alert number 116",
+	     0,
+	     "Kafka refuses the connection: k:1: error:0A00045C:SSL routines::tlsv13 alert "
+	     "certificate required: SSL alert number 116: look at ssl.certificate.location and "
+	     "ssl.key.location"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct trouble t = {.text = ""};
+		int code = trouble_judge(&t, cases[i].reason, true, cases[i].certificate, 1000);
+		cr_assert_eq(code, cases[i].text != NULL ? EXIT_DENIED : 0, "%zu", i);
+		if (code != 0)
+			cr_assert_str_eq(t.verdict, cases[i].text);
+		cr_assert_eq(trouble_is_meant(&t, 11000), code != 0);
+		cr_assert_eq(trouble_judge(&t, cases[i].reason, false, 0, 1000), 0);
+	}
+}
+
+Test(ingest_trouble, a_message_that_cannot_be_received_is_no_outage)
+{
+#define TOO_LARGE                                                                                  \
+	"Receive failed: Invalid response size 600 (0..100): increase receive.message.max.bytes"
+	struct trouble t = {.text = ""};
+	trouble_clear(&t);
+	cr_assert_eq(trouble_judge(&t, "k:1/1: " TOO_LARGE " (after 4ms in state UP)", false, 0, 1),
+		     EXIT_CONFIG);
+	cr_assert_str_eq(t.verdict,
+			 "a message is larger than receive.message.max.bytes: k:1: " TOO_LARGE);
+	cr_assert_eq(
+	    trouble_judge(&t, "k:1/b: " TOO_LARGE " (after 4ms in state AUTH)", false, 0, 1), 0);
+}
+
+Test(ingest_trouble, who_was_accepted_is_refused_only_when_nothing_else_comes)
+{
+	static const char refused[] = "k:1/1: SASL authentication error: no";
+	struct trouble t = {.text = ""};
+	cr_assert_eq(trouble_judge(&t, refused, true, 0, 1000), EXIT_DENIED);
+	trouble_clear(&t);
+	cr_assert_eq(trouble_judge(&t, refused, true, 0, 2000), 0);
+	cr_assert(!trouble_is_meant(&t, 11999));
+	cr_assert(trouble_is_meant(&t, 12000));
+	trouble_judge(&t, LOST, false, 0, 12000);
+	cr_assert(!trouble_is_meant(&t, 100000));
+	trouble_judge(&t, refused, true, 0, 20000);
+	trouble_judge(&t, refused, true, 0, 29000);
+	cr_assert(trouble_is_meant(&t, 30000));
+	trouble_clear(&t);
+	cr_assert(!trouble_is_meant(&t, 100000));
+}
+
 Test(ingest_trouble, two_wordings_in_turn_do_not_flap)
 {
 	struct trouble t = {.text = ""};
