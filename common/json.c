@@ -605,9 +605,11 @@ slice_uint64(struct slice s, uint64_t *out)
 bool
 slice_int64(struct slice s, int64_t *out)
 {
-	bool minus = s.len > 0 && s.s[0] == '-';
 	uint64_t n;
 
+	if (s.len == 0)
+		return false;
+	bool minus = s.s[0] == '-';
 	if (!slice_uint64((struct slice){s.s + minus, s.len - minus}, &n))
 		return false;
 	if (n > (uint64_t)INT64_MAX + minus)

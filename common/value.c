@@ -406,7 +406,8 @@ print_timestamp(enum type type, int64_t us, char *buf, size_t size)
 
 	if (us == INT64_MAX || us == INT64_MIN)
 		return (size_t)snprintf(buf, size, us > 0 ? "infinity" : "-infinity");
-	int64_t days = us / DAY_US - (us % DAY_US < 0), rest = us - days * DAY_US;
+	int64_t days = us / DAY_US - (us % DAY_US < 0);
+	int64_t rest = us % DAY_US + (us % DAY_US < 0 ? DAY_US : 0);
 	civil_from_days(days, &year, &month, &day);
 	const char *era = year <= 0 ? " BC" : "";
 	if (rest % SECOND_US != 0) {

@@ -106,6 +106,12 @@ suite_model()
 	tests/model/run.sh
 }
 
+# Half a minute for each target; `make fuzz SECONDS=3600` looks longer.
+suite_fuzz()
+{
+	tests/fuzz/run.sh 30
+}
+
 # No Docker engine is needed to read the file: its parser checks it.
 suite_compose()
 {
@@ -167,13 +173,13 @@ suites=(unit style golden_pipeline golden_changes ring_threads ring_kill)
 if [[ ${1-} == fast ]]; then
 	suites+=(sanitize_input sim_some)
 else
-	suites+=(sanitize sim model compose egress stack)
+	suites+=(sanitize sim model compose fuzz egress stack)
 fi
 
 running=0
 for suite in "${suites[@]}"; do
-	# The servers' suites are parallel in themselves.
-	if [[ $suite == egress || $suite == stack ]]; then
+	# These suites are parallel in themselves.
+	if [[ $suite == fuzz || $suite == egress || $suite == stack ]]; then
 		wait
 		running=0
 		run_suite "$suite"

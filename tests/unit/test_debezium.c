@@ -361,6 +361,11 @@ Test(debezium, timestamps_as_bare_json)
 	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T00:00:00+01:60\"}", ":60");
 	check_row_refused("a:timestamptz", "{\"a\":\"\"}", "\"a\" is declared");
 	check_row_refused("a:timestamp", "{\"a\":1.5}", "1.5");
+	check_row("a:timestamp", "{\"a\":9223372036854775806}", "294247-01-10 04:00:54.775806\t");
+	check_row("a:timestamp", "{\"a\":-210866803200000000}", "4714-11-24 00:00:00 BC\t");
+	check_row_refused("a:timestamp", "{\"a\":-210866803200000001}", "-2108668");
+	check_row_refused("a:timestamp", "{\"a\":9223372036854775807}", "92233720");
+	check_row_refused("a:timestamptz", "{\"a\":\"294277-01-01T00:00:00Z\"}", "294277");
 }
 
 Test(debezium, text_keeps_its_bytes)

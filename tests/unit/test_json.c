@@ -283,6 +283,7 @@ Test(json, integers_are_exact)
 	cr_assert_not(as_int64("+1", &n));
 	cr_assert(slice_uint64((struct slice){"18446744073709551615", 20}, &u) && u == UINT64_MAX);
 	cr_assert_not(slice_uint64((struct slice){"18446744073709551616", 20}, &u));
+	cr_assert_not(slice_int64((struct slice){NULL, 0}, &n)); /* of a member that is not there */
 }
 
 /* Every cut of a good text is bad, and no change of a byte makes the scanner leave its text. */
