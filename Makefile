@@ -165,6 +165,8 @@ $(BUILD)/golden-changes: $(call objects,tests/golden/changes.c tests/unit/captur
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 $(BUILD)/sim: $(call objects,$(wildcard tests/sim/*.c) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/mutations: $(call objects,$(wildcard tests/mutations/*.c) tests/unit/capture.c tests/unit/truth.c $(MODULES)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES) -lyajl
 $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
@@ -187,7 +189,7 @@ $(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault tests-fuzz
 tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim
-tests-asan: $(BUILD)/unit-tests
+tests-asan: $(BUILD)/unit-tests $(BUILD)/mutations
 tests-tsan: $(BUILD)/ring-threads
 tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy
 tests-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz-%)
