@@ -28,8 +28,10 @@ convert_fail(struct convert *c, const char *fmt, ...)
 		return false;
 	c->failed = true;
 	va_start(args, fmt);
-	vsnprintf(c->error, c->error_size, fmt, args);
+	int len = vsnprintf(c->error, c->error_size, fmt, args);
 	va_end(args);
+	if (len > 0 && (size_t)len >= c->error_size && c->error_size > 0)
+		c->error[json_trim(c->error, c->error_size - 1)] = '\0';
 	return false;
 }
 

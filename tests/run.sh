@@ -70,6 +70,18 @@ sanitize()
 	return $failed
 }
 
+# Every capture damaged in every way, under AddressSanitizer.
+suite_mutations()
+{
+	local report=build/asan/mutations.report
+	rm -f "$report".*
+	ASAN_OPTIONS=log_path=$report:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	    build/asan/mutations || {
+		head -n 50 "$report".* 2>/dev/null
+		return 1
+	}
+}
+
 suite_golden_pipeline()
 {
 	tests/golden/run.sh build/release/tallyd
@@ -169,7 +181,7 @@ run_suite()
 	    $((SECONDS - started))
 }
 
-suites=(unit style golden_pipeline golden_changes ring_threads ring_kill)
+suites=(unit style golden_pipeline golden_changes mutations ring_threads ring_kill)
 if [[ ${1-} == fast ]]; then
 	suites+=(sanitize_input sim_some)
 else

@@ -7,7 +7,7 @@
  *   right     of harmless damage and of what is no good JSON any more (then it lies where nobody
  *             looks): the very result of the whole message. Of what is good JSON: the very result
  *             of that JSON as yajl writes it again, with nothing missing that the result is made of.
- * Everything else is wrong. ROUNDS (2) is how often each message is damaged in each way. Prints its
+ * Everything else is wrong. ROUNDS (3) is how often each message is damaged in each way. Prints its
  * counts and ends with a line "N passed, N failed": one for each capture.
  */
 #include <glob.h>
@@ -450,7 +450,7 @@ subjects_find_all(struct subjects *s)
 int
 main(int argc, char **argv)
 {
-	unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2;
+	unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 3;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 	struct subjects subjects = {0};
 	struct count total = {0};

@@ -312,3 +312,24 @@ Test(json, cuts_and_flips_stay_inside)
 		}
 	}
 }
+
+Test(json, trim_takes_off_only_half_a_character)
+{
+	static const struct {
+		const char *text;
+		size_t len, kept;
+	} cases[] = {
+	    {"", 0, 0},
+	    {"a", 1, 1},
+	    {"\xC3\xA9", 2, 2},
+	    {"a\xC3", 2, 1},
+	    {"\xE2\x82\xAC", 3, 3},
+	    {"\xE2\x82", 2, 0},
+	    {"x\xF0\x9F\x98", 4, 1},
+	    {"\xF0\x9F\x98\x80", 4, 4},
+	    {"\x80\x80\x80\x80", 4, 4},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cr_assert_eq(json_trim(cases[i].text, cases[i].len), cases[i].kept, "case %zu", i);
+}
