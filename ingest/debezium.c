@@ -303,12 +303,10 @@ debezium_has_sequence(struct json *j)
 
 /* Events look the same in all else when one of these is not there. */
 static const char *
-debezium_missing(bool lsn, bool xid, bool time, bool snapshot, bool sequence)
+debezium_missing(bool lsn, bool time, bool snapshot, bool sequence)
 {
 	if (!lsn)
 		return "lsn";
-	if (!xid)
-		return "txId";
 	if (!time)
 		return "ts_ms";
 	if (!snapshot)
@@ -319,7 +317,7 @@ debezium_missing(bool lsn, bool xid, bool time, bool snapshot, bool sequence)
 static void
 debezium_read_source(struct json *j, struct event_place *p, struct envelope *e)
 {
-	bool lsn = false, xid = false, time = false, snapshot = false, sequence = false;
+	bool lsn = false, time = false, snapshot = false, sequence = false;
 	bool sequenced = false;
 	struct slice key;
 
@@ -332,7 +330,6 @@ debezium_read_source(struct json *j, struct event_place *p, struct envelope *e)
 			lsn = true;
 		} else if (KEY_IS(key, "txId")) {
 			envelope_uint(j, &p->xid);
-			xid = true;
 		} else if (KEY_IS(key, "ts_ms")) {
 			time = envelope_int(j, &p->source_ms);
 		} else if (KEY_IS(key, "snapshot")) {
@@ -347,7 +344,7 @@ debezium_read_source(struct json *j, struct event_place *p, struct envelope *e)
 			envelope_skip(j, key);
 		}
 	}
-	e->missing = debezium_missing(lsn, xid, time, snapshot, sequence || !sequenced);
+	e->missing = debezium_missing(lsn, time, snapshot, sequence || !sequenced);
 }
 
 static void

@@ -169,9 +169,8 @@ static bool
 nothing_is_missing(const struct trial *trial, const struct reading *damaged)
 {
 	static const char *const needed[] = {
-	    "op",           "source",      "source.lsn",      "source.snapshot",
-	    "source.ts_ms", "source.txId", "source.sequence", "status",
-	    "id",
+	    "op",           "source",          "source.lsn", "source.snapshot",
+	    "source.ts_ms", "source.sequence", "status",     "id",
 	};
 	struct reading whole;
 	bool there = true;
