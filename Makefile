@@ -7,6 +7,11 @@ VARIANT    ?= release
 CC         ?= cc
 VERSION    := 0.1.0
 
+# libFuzzer is clang's; a ccache before the compiler stays.
+ifeq ($(VARIANT),fuzz)
+override CC := $(filter %ccache,$(CC)) clang
+endif
+
 BUILD      := build/$(VARIANT)
 LIBEXECDIR := $(PREFIX)/libexec/tallyd
 
@@ -18,6 +23,8 @@ CFLAGS_release := -O2 -g $(HARDEN)
 CFLAGS_fault   := -O1 -g $(HARDEN) -DTALLYD_FAULTS
 CFLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DTALLYD_FAULTS
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
+CFLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+                  -Itests/fuzz/include
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS_$(VARIANT)) $(CFLAGS) \
              -DTALLYD_VERSION='"$(VERSION)"' -DTALLYD_LIBEXECDIR='"$(LIBEXECDIR)"'
@@ -25,6 +32,7 @@ LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_fault   := $(LDFLAGS_release)
 LDFLAGS_asan    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
+LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 
 COMMON := \
@@ -176,6 +184,8 @@ $(BUILD)/golden-changes: $(call objects,tests/golden/changes.c tests/unit/captur
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 $(BUILD)/sim: $(call objects,$(wildcard tests/sim/*.c) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/mutations: $(call objects,$(wildcard tests/mutations/*.c) tests/unit/capture.c tests/unit/truth.c $(MODULES)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES) -lyajl
 $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
@@ -183,16 +193,27 @@ $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.
 $(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c columns_test.c connect_test.c egress_test.c harness.c letters_test.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 
+# Fuzz targets (VARIANT=fuzz): each takes from an archive of all modules what it needs.
+FUZZ_TARGETS := json debezium order batch ring pipeline
+FUZZ_HELPERS := $(addprefix tests/unit/,order_sim.c order_world.c truth.c)
+
+$(BUILD)/libmodules.a: $(call objects,$(MODULES) $(FUZZ_HELPERS))
+	@rm -f $@
+	ar rcs $@ $^
+$(FUZZ_TARGETS:%=$(BUILD)/fuzz-%): $(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libmodules.a $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(LIBRARIES) -lyajl
+
 $(BUILD)/cut-proxy $(BUILD)/cut-after: $(BUILD)/cut-%: $(BUILD)/obj/tests/stack/cut_%.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd
 $(BUILD)/transact: $(call objects,tests/stack/transact.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 
-.PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault
+.PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault tests-fuzz
 tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim $(BUILD)/transact
-tests-asan: $(BUILD)/unit-tests
+tests-asan: $(BUILD)/unit-tests $(BUILD)/mutations
 tests-tsan: $(BUILD)/ring-threads
 tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy $(BUILD)/cut-after
+tests-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz-%)
 check-build:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release tests-release
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=fault tests-fault
@@ -203,9 +224,17 @@ check-fast:
 	@$(MAKE) --no-print-directory check-build
 	@tests/run.sh fast
 check:
-	@tests/setup.sh build check demo jars jars-old
+	@tests/setup.sh build check fuzz demo jars jars-old
 	@$(MAKE) --no-print-directory check-build
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=fuzz tests-fuzz
 	@tests/run.sh
+
+# SECONDS, TARGETS: see the script.
+.PHONY: fuzz
+fuzz:
+	@tests/setup.sh build check fuzz
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=fuzz tests-fuzz
+	@tests/fuzz/run.sh $(or $(SECONDS),30) $(TARGETS)
 
 # KILLS, SEED, CONTROL, WORKERS, PAUSE: see the script.
 .PHONY: crash
@@ -223,7 +252,7 @@ clean:
 
 .PHONY: setup
 setup:
-	@tests/setup.sh build check demo jars jars-old
+	@tests/setup.sh build check fuzz demo jars jars-old
 
 .PHONY: jars jars-old
 jars: build/jars/complete

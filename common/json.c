@@ -301,6 +301,18 @@ json_sequence(const unsigned char *s, size_t left)
 	return more + 1;
 }
 
+size_t
+json_trim(const char *s, size_t len)
+{
+	size_t at = len;
+
+	while (at > 0 && len - at < 3 && ((unsigned char)s[at - 1] & 0xC0) == 0x80)
+		at--;
+	if (at == 0 || (unsigned char)s[at - 1] < 0xC0)
+		return len;
+	return json_sequence((const unsigned char *)s + at - 1, len - at + 1) > 0 ? len : at - 1;
+}
+
 static const char *
 json_check_text(struct slice raw)
 {
@@ -605,9 +617,11 @@ slice_uint64(struct slice s, uint64_t *out)
 bool
 slice_int64(struct slice s, int64_t *out)
 {
-	bool minus = s.len > 0 && s.s[0] == '-';
 	uint64_t n;
 
+	if (s.len == 0)
+		return false;
+	bool minus = s.s[0] == '-';
 	if (!slice_uint64((struct slice){s.s + minus, s.len - minus}, &n))
 		return false;
 	if (n > (uint64_t)INT64_MAX + minus)

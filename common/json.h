@@ -83,6 +83,9 @@ bool json_take(struct json *, struct slice value);
 
 bool json_end(struct json *); /* only white space is left; else an error */
 
+/* len without a UTF-8 sequence that is cut off at the end of s. */
+size_t json_trim(const char *s, size_t len);
+
 /* Length of the well-formed UTF-8 sequence at s, whose first byte is at least 0x80; or 0. */
 size_t json_sequence(const unsigned char *s, size_t left);
 

@@ -492,7 +492,8 @@ print_timestamp(enum type type, int64_t us, char *buf, size_t size)
 		return print_date(us, buf, size);
 	int64_t days = us / DAY_US - (us % DAY_US < 0);
 	calendar_civil(days, &year, &month, &day);
-	(void)print_time(us - days * DAY_US, time, sizeof(time));
+	int64_t rest = us % DAY_US + (us % DAY_US < 0 ? DAY_US : 0);
+	(void)print_time(rest, time, sizeof(time));
 	return (size_t)snprintf(buf, size, "%04" PRId64 "-%02d-%02d %s%s%s",
 				year <= 0 ? 1 - year : year, month, day, time,
 				type == TYPE_TIMESTAMPTZ ? "+00" : "", year <= 0 ? " BC" : "");

@@ -12,6 +12,9 @@
 #define INFINITY_USEC       INT64_C(9223372036825200000)
 #define MINUS_INFINITY_USEC INT64_C(-9223372036832400000)
 
+/* PostgreSQL's first timestamp, in 4714 BC; its last one is beyond 64 bits from 1970. */
+#define TIMESTAMP_MIN INT64_C(-210866803200000000)
+
 #define DAY_SECONDS INT64_C(86400)
 
 static const char unavailable[] = "__debezium_unavailable_value";
@@ -25,8 +28,10 @@ convert_fail(struct convert *c, const char *fmt, ...)
 		return false;
 	c->failed = true;
 	va_start(args, fmt);
-	vsnprintf(c->error, c->error_size, fmt, args);
+	int len = vsnprintf(c->error, c->error_size, fmt, args);
 	va_end(args);
+	if (len > 0 && (size_t)len >= c->error_size && c->error_size > 0)
+		c->error[json_trim(c->error, c->error_size - 1)] = '\0';
 	return false;
 }
 
@@ -483,6 +488,12 @@ convert_iso_zone(struct slice *s, int64_t *seconds)
 	return hours < 24 && minutes < 60;
 }
 
+static bool
+convert_is_timestamp(int64_t usec)
+{
+	return usec >= TIMESTAMP_MIN && usec < INT64_MAX;
+}
+
 /* ISO 8601 with astronomic years (0000 is 1 BC), as java.time prints it. */
 static bool
 convert_iso(struct slice s, int64_t *usec)
@@ -504,7 +515,7 @@ convert_iso(struct slice s, int64_t *usec)
 		return false;
 	int64_t seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 + second - zone;
 	return !__builtin_mul_overflow(seconds, INT64_C(1000000), usec) &&
-	       !__builtin_add_overflow(*usec, fraction, usec);
+	       !__builtin_add_overflow(*usec, fraction, usec) && convert_is_timestamp(*usec);
 }
 
 static bool
@@ -540,6 +551,8 @@ convert_unit(int64_t n, enum shape_kind kind, int64_t *usec)
 		*usec = INT64_MAX;
 	else if (*usec == MINUS_INFINITY_USEC)
 		*usec = INT64_MIN;
+	else
+		return convert_is_timestamp(*usec);
 	return true;
 }
 

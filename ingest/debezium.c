@@ -43,6 +43,7 @@ struct envelope {
 	char op; /* '\0': none */
 	bool has_before, has_after, whole_before, read_after, has_source;
 	unsigned members;
+	const char *missing; /* a member of "source" that every event has */
 	int64_t time_ms;
 };
 
@@ -170,6 +171,9 @@ fields_read(struct fields *f, struct convert *c, struct json *j, struct value *v
 			return convert_fail(c, "the message has column \"%s\" twice",
 					    f->columns[i]->name);
 		f->seen[i] = f->stamp;
+		if (f->schema.len > 0 && f->schema.shapes[i].kind == SHAPE_UNKNOWN)
+			return convert_fail(c, "the message's schema lacks its column \"%s\"",
+					    f->columns[i]->name);
 		if (!convert_value(c, j, f->columns[i], &f->schema.shapes[i], &values[i]))
 			return j->error && envelope_malformed(c, j);
 		guess = i + 1;
@@ -220,6 +224,9 @@ decoder_read_key(struct decoder *d, struct json *j)
 				    "columns of the message key",
 				    names, d->table->name, declared);
 	}
+	for (unsigned i = 0; i < f->count; i++)
+		if (f->values[i].kind == VALUE_UNCHANGED)
+			f->values[i].kind = VALUE_TEXT; /* a key is always sent: its own text */
 	for (unsigned i = 0; i < f->count; i++)
 		if (f->values[i].kind == VALUE_NULL)
 			return convert_fail(&d->convert, "the message key has a null \"%s\"",
@@ -282,28 +289,64 @@ debezium_read_snapshot(struct json *j, struct event_place *p)
 		j->error = "source.snapshot is a word that this version does not know";
 }
 
-static void
-debezium_read_source(struct json *j, struct event_place *p)
+/* Whether Debezium of that version writes source.sequence; of no version, perhaps not. */
+static bool
+debezium_has_sequence(struct json *j)
 {
+	if (json_peek(j) != JSON_STRING) {
+		json_skip(j);
+		return false;
+	}
+	struct slice version = json_string(j, NULL, 0);
+	if (version.len < 4 || version.s[0] == '0')
+		return false;
+	return version.s[0] != '1' || version.s[2] >= '5' || version.s[3] != '.';
+}
+
+/* Events look the same in all else when one of these is not there. */
+static const char *
+debezium_missing(bool lsn, bool time, bool snapshot, bool sequence)
+{
+	if (!lsn)
+		return "lsn";
+	if (!time)
+		return "ts_ms";
+	if (!snapshot)
+		return "snapshot";
+	return sequence ? NULL : "sequence";
+}
+
+static void
+debezium_read_source(struct json *j, struct event_place *p, struct envelope *e)
+{
+	bool lsn = false, time = false, snapshot = false, sequence = false;
+	bool sequenced = false;
 	struct slice key;
 
 	if (json_null(j))
 		return;
 	json_enter(j, JSON_OBJECT);
 	while (json_key(j, &key)) {
-		if (KEY_IS(key, "lsn"))
+		if (KEY_IS(key, "lsn")) {
 			p->has_lsn = envelope_uint(j, &p->lsn);
-		else if (KEY_IS(key, "txId"))
+			lsn = true;
+		} else if (KEY_IS(key, "txId")) {
 			envelope_uint(j, &p->xid);
-		else if (KEY_IS(key, "ts_ms"))
-			envelope_int(j, &p->source_ms);
-		else if (KEY_IS(key, "snapshot"))
+		} else if (KEY_IS(key, "ts_ms")) {
+			time = envelope_int(j, &p->source_ms);
+		} else if (KEY_IS(key, "snapshot")) {
 			debezium_read_snapshot(j, p);
-		else if (KEY_IS(key, "sequence"))
+			snapshot = true;
+		} else if (KEY_IS(key, "sequence")) {
 			debezium_read_sequence(j, p);
-		else
-			json_skip(j);
+			sequence = true;
+		} else if (KEY_IS(key, "version")) {
+			sequenced = debezium_has_sequence(j);
+		} else {
+			envelope_skip(j, key);
+		}
 	}
+	e->missing = debezium_missing(lsn, time, snapshot, sequence || !sequenced);
 }
 
 static void
@@ -318,7 +361,7 @@ debezium_read_transaction(struct json *j, struct event_place *p)
 		if (KEY_IS(key, "data_collection_order"))
 			envelope_int(j, &p->order);
 		else
-			json_skip(j);
+			envelope_skip(j, key);
 	}
 }
 
@@ -400,7 +443,7 @@ debezium_note_member(struct json *j, struct slice key, struct envelope *e)
 		e->members |= MEMBER_CLOUD;
 	else
 		e->members |= MEMBER_OTHER;
-	json_skip(j);
+	envelope_skip(j, key);
 }
 
 static bool
@@ -417,7 +460,7 @@ decoder_read_envelope(struct decoder *d, struct json *j, struct envelope *e, str
 			ok = decoder_read_after(d, j, e);
 		} else if (KEY_IS(key, "source")) {
 			e->has_source = json_peek(j) == JSON_OBJECT;
-			debezium_read_source(j, p);
+			debezium_read_source(j, p, e);
 		} else if (KEY_IS(key, "transaction")) {
 			debezium_read_transaction(j, p);
 		} else if (KEY_IS(key, "op")) {
@@ -437,6 +480,7 @@ static bool
 decoder_judge_other(struct decoder *d, struct json start, const struct envelope *e,
 		    struct event_place *p)
 {
+	bool has_row = e->has_before || e->has_after;
 	char names[200];
 
 	if (e->members & MEMBER_CLOUD)
@@ -447,7 +491,8 @@ decoder_judge_other(struct decoder *d, struct json start, const struct envelope 
 				    "the message was flattened by ExtractNewRecordState: remove "
 				    "that transform from "
 				    "the connector, the whole envelope is needed");
-	if (e->members == MEMBER_TIME || (e->members & MEMBER_SCHEMA_CHANGE)) {
+	if (!has_row && ((e->members == MEMBER_TIME && !e->has_source) ||
+			 (e->members & MEMBER_SCHEMA_CHANGE))) {
 		p->kind = EVENT_NOTHING;
 		if (e->members == MEMBER_TIME)
 			p->source_ms = e->time_ms;
@@ -523,11 +568,18 @@ decoder_judge_place(struct decoder *d, const struct envelope *e, struct event *e
 	if (e->op != 'r')
 		ev->place.snapshot = SNAPSHOT_FALSE;
 	/* Without it a repeat could not be told from a new event. */
-	return e->has_source ||
-	       convert_fail(&d->convert,
-			    "the message has op \"%c\" but no \"source\": only whole Debezium "
-			    "envelopes can be read",
-			    e->op);
+	if (!e->has_source)
+		return convert_fail(
+		    &d->convert,
+		    "the message has op \"%c\" but no \"source\": only whole Debezium "
+		    "envelopes can be read",
+		    e->op);
+	if (e->missing || (e->op != 'r' && !ev->place.has_lsn))
+		return convert_fail(&d->convert,
+				    "the message's \"source\" has no \"%s\": only events of "
+				    "Debezium's PostgreSQL connector can be read",
+				    e->missing ? e->missing : "lsn");
+	return true;
 }
 
 static bool

@@ -25,6 +25,17 @@ envelope_list_members(struct json j, char *buf, size_t size)
 		used += n > 0 ? (size_t)n : 0;
 		json_skip(&j);
 	}
+	if (used >= size)
+		buf[json_trim(buf, size - 1)] = '\0';
+}
+
+void
+envelope_skip(struct json *j, struct slice key)
+{
+	for (size_t i = 0; i < key.len; i++)
+		if (key.s[i] < ' ' || key.s[i] > '~' || key.s[i] == '\\')
+			j->error = "the name of a member is none that a connector writes";
+	json_skip(j);
 }
 
 bool
@@ -76,6 +87,8 @@ envelope_open(struct schema *s, struct convert *c, struct json *j, const char *t
 		if (!json_key(j, &key) || !KEY_IS(key, "payload"))
 			return !j->error &&
 			       convert_fail(c, "the message has a schema but no payload");
+		if (kind == JSON_OBJECT && json_peek(j) == JSON_NULL)
+			return convert_fail(c, "the message has a schema but a null payload");
 		return true;
 	}
 	if (some && KEY_IS(key, "payload") && kind == JSON_OBJECT) {

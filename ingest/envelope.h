@@ -24,6 +24,12 @@ bool envelope_malformed(struct convert *, const struct json *);
 /* Names of the members of the object that comes next, separated by commas, as many as fit. */
 void envelope_list_members(struct json, char *buf, size_t size);
 
+/*
+ * Pass over a member of unknown name. One that no connector writes is an error, for it may be the
+ * damaged name of a member that counts.
+ */
+void envelope_skip(struct json *, struct slice key);
+
 /* True when the bytes begin like a JSON object; else the sentence says what they are. */
 bool envelope_sniff(struct convert *, const char *what, const char *text, size_t len);
 

@@ -5,6 +5,7 @@
 
 #include "common/decimal.h"
 #include "common/log.h"
+#include "ingest/envelope.h"
 
 /* What one member of "fields" says; slices borrow the message and are empty when absent. */
 struct schema_field {
@@ -87,7 +88,7 @@ schema_read_field(struct json *j, struct schema_field *f)
 		else if (slice_is(key, "parameters"))
 			schema_read_parameters(j, f);
 		else
-			json_skip(j);
+			envelope_skip(j, key);
 	}
 }
 
@@ -167,6 +168,14 @@ schema_note_column(struct schema *s, struct convert *c, unsigned i, const struct
 	return true;
 }
 
+/* Always false. Every text that is read here is a part of the message. */
+static bool
+schema_malformed(const struct schema *s, struct convert *c, const struct json *j)
+{
+	return convert_fail(c, "the message's schema is malformed at byte %zu: %s",
+			    (size_t)(j->at - s->message), j->error);
+}
+
 /* Note the wanted columns among the members of a "fields" array. */
 static bool
 schema_read_columns(struct schema *s, struct convert *c, struct slice fields)
@@ -183,7 +192,7 @@ schema_read_columns(struct schema *s, struct convert *c, struct slice fields)
 			    !schema_note_column(s, c, i, &f))
 				return false;
 	}
-	return !j.error || convert_fail(c, "the message's schema is malformed: %s", j.error);
+	return !j.error || schema_malformed(s, c, &j);
 }
 
 /* The "fields" of a row's struct; empty when the block describes something else. */
@@ -203,7 +212,7 @@ schema_find_row(const struct schema *s, struct convert *c, struct slice fields, 
 		if (!j.error && slice_is(f.field, s->row))
 			*row = f.fields;
 	}
-	return !j.error || convert_fail(c, "the message's schema is malformed: %s", j.error);
+	return !j.error || schema_malformed(s, c, &j);
 }
 
 static void
@@ -222,6 +231,7 @@ schema_take(struct schema *s, struct convert *c, struct json *j)
 {
 	struct schema_field top;
 
+	s->message = j->start;
 	if (json_take(j, (struct slice){s->bytes, s->len})) {
 		s->skipped++;
 		return true;
@@ -236,7 +246,7 @@ schema_take(struct schema *s, struct convert *c, struct json *j)
 	json_init(&inside, block.s, block.len);
 	schema_read_field(&inside, &top);
 	if (!json_end(&inside))
-		return convert_fail(c, "the message's schema is malformed: %s", inside.error);
+		return schema_malformed(s, c, &inside);
 	struct slice row;
 	if (!schema_find_row(s, c, top.fields, &row))
 		return false;

@@ -24,7 +24,8 @@ struct schema {
 	struct shape *shapes; /* of each wanted column; all SHAPE_UNKNOWN without a block */
 	char *bytes;          /* the last block */
 	size_t len, size;
-	uint64_t skipped; /* how often it was recognised */
+	uint64_t skipped;    /* how often it was recognised */
+	const char *message; /* that is being read; borrowed for errors */
 };
 
 void schema_init(struct schema *, const struct column *const *columns, unsigned count,

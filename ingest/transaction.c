@@ -53,7 +53,7 @@ transaction_read_counts(const struct pipeline *p, unsigned server, struct json *
 			else if (KEY_IS(key, "event_count"))
 				envelope_uint(j, &count);
 			else
-				json_skip(j);
+				envelope_skip(j, key);
 		}
 		if (!j->error)
 			transaction_count(p, server, name, count, t);
@@ -74,18 +74,20 @@ transaction_read_status(struct json *j, struct transaction_event *t)
 		t->status = TRANSACTION_END;
 }
 
-static void
+/* False when there is no status: then it is no transaction message, or a damaged one. */
+static bool
 transaction_read_members(const struct pipeline *p, unsigned server, struct json *j,
 			 struct transaction_event *t)
 {
 	uint64_t total = 0;
-	bool counted = false, has_total = false;
+	bool counted = false, has_total = false, has_status = false;
 	struct slice key;
 
 	json_enter(j, JSON_OBJECT);
 	while (json_key(j, &key)) {
 		if (KEY_IS(key, "status")) {
 			transaction_read_status(j, t);
+			has_status = true;
 		} else if (KEY_IS(key, "id")) {
 			transaction_read_id(j, t);
 		} else if (KEY_IS(key, "event_count")) {
@@ -96,11 +98,12 @@ transaction_read_members(const struct pipeline *p, unsigned server, struct json 
 			counted = true;
 			transaction_read_counts(p, server, j, t);
 		} else if (!KEY_IS(key, "data_collections")) {
-			json_skip(j);
+			envelope_skip(j, key);
 		}
 	}
 	if (!counted)
 		t->has_counts = has_total && total == 0;
+	return has_status || j->error;
 }
 
 int
@@ -117,13 +120,14 @@ transaction_read(const struct pipeline *p, unsigned server, const char *value, s
 	if (!envelope_sniff(&c, "transaction message", value, len))
 		return -1;
 	bool ok = envelope_open(NULL, &c, &j, value, len, &wrapped);
-	if (ok && !(wrapped && json_null(&j)))
-		transaction_read_members(p, server, &j, t);
+	bool is_null = ok && wrapped && json_null(&j);
+	if (ok && !is_null && !transaction_read_members(p, server, &j, t))
+		ok = convert_fail(&c, "the transaction message has no status");
 	if (!ok || !envelope_close(&j, wrapped)) {
 		envelope_malformed(&c, &j);
 		return -1;
 	}
-	if (t->status != TRANSACTION_NOTHING && t->xid == 0) {
+	if (!is_null && t->xid == 0) {
 		convert_fail(&c, "the transaction message has no id");
 		return -1;
 	}

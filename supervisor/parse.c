@@ -14,6 +14,12 @@
 
 #define IDENTIFIER_MAX 63 /* PostgreSQL cuts longer ones off */
 
+/*
+ * The parser's tree is built, written and read by recursion inside libpg_query, 2 to 6 KiB of stack
+ * for each level: what would be deeper is refused before the parser sees it.
+ */
+#define CHAIN_MAX 1000
+
 #define STATEMENTS_SUPPORTED                                                                       \
 	"a pipeline file consists of SET, CREATE SERVER, CREATE FOREIGN TABLE and "                \
 	"CREATE MATERIALIZED VIEW"
@@ -197,6 +203,52 @@ check_identifiers(struct parse *p)
 	}
 }
 
+struct chain { /* words and signs in a row, each of which may be one level of the tree */
+	unsigned now;
+	unsigned clauses;  /* of the statement, which chain without end, commas or not */
+	unsigned brackets; /* open ones */
+	unsigned outside[CHAIN_MAX + 1]; /* `now` before each of them */
+};
+
+/* Add a token. Lists, and what AND and OR join, lie side by side: each member begins anew. */
+static void
+chain_add(struct chain *chain, const struct source *source, const struct token *token)
+{
+	char first = source->text[token->start];
+	bool opens = token->kind == TOKEN_OTHER && (first == '(' || first == '[');
+	bool closes = token->kind == TOKEN_OTHER && (first == ')' || first == ']');
+
+	if (closes && chain->brackets > 0)
+		chain->now = chain->outside[--chain->brackets];
+	if (token_is_among(source, token, "AND OR") || source_token_is(source, token, ","))
+		chain->now = chain->brackets > 0 ? chain->outside[chain->brackets - 1] + 1 : 0;
+	if (token_is_among(source, token, "UNION INTERSECT EXCEPT JOIN CASE"))
+		chain->clauses++;
+	if (source_token_is(source, token, ";"))
+		chain->now = chain->clauses = chain->brackets = 0;
+	if (opens)
+		chain->outside[chain->brackets++] = chain->now;
+	chain->now++;
+}
+
+static bool
+check_nesting(struct parse *p)
+{
+	struct token token = source_token(p->source, 0);
+	struct chain chain = {0};
+
+	for (; token.kind != TOKEN_END; token = source_token(p->source, token.end)) {
+		chain_add(&chain, p->source, &token);
+		if (chain.now + chain.clauses > CHAIN_MAX)
+			return parse_error(
+			    p, (int)token.start,
+			    "this is nested too deeply, or too long a chain: more than "
+			    "%d words and signs without a comma, AND or OR",
+			    CHAIN_MAX);
+	}
+	return true;
+}
+
 enum phase {
 	PHASE_DECLARE, /* SET, CREATE SERVER, and what does not belong here */
 	PHASE_TABLES,
@@ -294,10 +346,13 @@ parse_tree(const struct source *source, const PgQuery__ParseResult *tree, FILE *
 struct pipeline *
 parse_pipeline(const struct source *source, FILE *errors)
 {
-	PgQueryProtobufParseResult result = pg_query_parse_protobuf(source->text);
+	struct parse before = {.source = source, .errors = errors, .statement = -1};
 	PgQuery__ParseResult *tree = NULL;
 	struct pipeline *pipeline = NULL;
 
+	if (!check_nesting(&before))
+		return NULL;
+	PgQueryProtobufParseResult result = pg_query_parse_protobuf(source->text);
 	if (result.error != NULL) {
 		report_syntax(source, result.error, errors);
 	} else {

@@ -70,6 +70,18 @@ sanitize()
 	return $failed
 }
 
+# Every capture damaged in every way, under AddressSanitizer.
+suite_mutations()
+{
+	local report=build/asan/mutations.report
+	rm -f "$report".*
+	ASAN_OPTIONS=log_path=$report:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	    build/asan/mutations || {
+		head -n 50 "$report".* 2>/dev/null
+		return 1
+	}
+}
+
 suite_golden_pipeline()
 {
 	tests/golden/run.sh build/release/tallyd
@@ -104,6 +116,12 @@ suite_sim()
 suite_model()
 {
 	tests/model/run.sh
+}
+
+# Half a minute for each target; `make fuzz SECONDS=3600` looks longer.
+suite_fuzz()
+{
+	tests/fuzz/run.sh 30
 }
 
 # No Docker engine is needed to read the file: its parser checks it.
@@ -163,17 +181,17 @@ run_suite()
 	    $((SECONDS - started))
 }
 
-suites=(unit style golden_pipeline golden_changes ring_threads ring_kill)
+suites=(unit style golden_pipeline golden_changes mutations ring_threads ring_kill)
 if [[ ${1-} == fast ]]; then
 	suites+=(sanitize_input sim_some)
 else
-	suites+=(sanitize sim model compose egress stack)
+	suites+=(sanitize sim model compose fuzz egress stack)
 fi
 
 running=0
 for suite in "${suites[@]}"; do
-	# The servers' suites are parallel in themselves.
-	if [[ $suite == egress || $suite == stack ]]; then
+	# These suites are parallel in themselves.
+	if [[ $suite == fuzz || $suite == egress || $suite == stack ]]; then
 		wait
 		running=0
 		run_suite "$suite"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 #
-# setup.sh [build] [check] [demo] [jars] [jars-old] - install what is missing on Debian 12, and nothing else.
+# setup.sh [build] [check] [fuzz] [demo] [jars] [jars-old] - install what is missing on Debian 12, and nothing else.
 #
 #   build   the compiler and the libraries that tallyd is linked with
 #   check   what the tests need beside that
+#   fuzz    what the fuzz targets need beside that
 #   demo    the servers of the local stack
 #   jars    Kafka and Debezium from Maven Central, kept in build/jars (needs demo)
 #   jars-old    the same with older Debeziums, kept in build/jars-VERSION
@@ -14,7 +15,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages_build=(gcc libc6-dev make libpg-query-dev libprotobuf-c-dev librdkafka-dev libpq-dev
     libbsd-dev libmsgpack-dev libgmp-dev)
-packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin strace pgbouncer openssl)
+packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin strace pgbouncer
+    openssl libyajl-dev)
+packages_fuzz=(clang libclang-rt-14-dev)
 packages_demo=(postgresql-15 openjdk-17-jre-headless maven kcat curl ca-certificates)
 
 as_root()
@@ -140,7 +143,7 @@ mkdir -p build
 log=build/setup.log
 for group in "${groups[@]:-build}"; do
 	case $group in
-	build | check | demo) setup_packages "$group" ;;
+	build | check | fuzz | demo) setup_packages "$group" ;;
 	jars | jars-old) ;;
 	*) sed -n '3,11s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
 	esac

@@ -29,9 +29,20 @@ sim_fini(struct sim *s)
 	order_free(s->order);
 }
 
+static const uint8_t *chosen, *chosen_end;
+
+void
+sim_choose(const uint8_t *bytes, size_t len)
+{
+	chosen = bytes;
+	chosen_end = len > 0 ? bytes + len : bytes;
+}
+
 uint64_t
 sim_random(struct sim *s, uint64_t below)
 {
+	if (chosen < chosen_end && below <= UINT8_MAX)
+		return *chosen++ % below;
 	s->random = s->random * 6364136223846793005u + 1442695040888963407u;
 	return (s->random >> 33) % below;
 }

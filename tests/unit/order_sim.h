@@ -47,6 +47,9 @@ void sim_init(struct sim *, enum order_mode, unsigned partitions);
 void sim_fini(struct sim *);
 uint64_t sim_random(struct sim *, uint64_t below);
 
+/* Let these bytes, borrowed, decide what all sims decide by chance, until they are used up. */
+void sim_choose(const uint8_t *bytes, size_t len);
+
 /* Append; offsets are given here. */
 void sim_add(struct sim *, unsigned partition, const struct event_place *, size_t id);
 void sim_add_transaction(struct sim *, const struct transaction_event *);

@@ -285,6 +285,13 @@ world_check(struct world *w, struct sim *s, const struct order_action *a)
 void
 world_make(struct world *w, struct sim *s, uint64_t seed, enum snapshots snapshots)
 {
+	world_make_of(w, s, seed, snapshots, UNITS - 20);
+}
+
+void
+world_make_of(struct world *w, struct sim *s, uint64_t seed, enum snapshots snapshots,
+	      unsigned units)
+{
 	uint64_t previous = 0;
 	bool has_previous = false;
 	memset(w, 0, sizeof(*w));
@@ -296,7 +303,7 @@ world_make(struct world *w, struct sim *s, uint64_t seed, enum snapshots snapsho
 	s->context = w;
 	s->act = world_act;
 	world_snapshot(w, s);
-	while (w->count < (snapshots != SNAPSHOTS_NONE ? 60 : UNITS - 20))
+	while (w->count < (snapshots != SNAPSHOTS_NONE ? 60 : units))
 		world_transaction(w, s, &previous, &has_previous);
 	if (snapshots == SNAPSHOTS_NONE) {
 		connector_run(w, s, 0);
@@ -311,7 +318,7 @@ world_make(struct world *w, struct sim *s, uint64_t seed, enum snapshots snapsho
 	world_snapshot(w, s);
 	if (snapshots == SNAPSHOTS_BLOCKING)
 		w->rows_end = w->count;
-	while (w->count < UNITS - 20)
+	while (w->count < units)
 		world_transaction(w, s, &previous, &has_previous);
 	if (snapshots == SNAPSHOTS_BLOCKING)
 		connector_live(w, s, 0, w->stale - 30);

@@ -52,6 +52,9 @@ enum snapshots { /* what a world has besides its first one */
 /* The same world again for the same seed; what is random in its delivery is `s->random`. */
 void world_make(struct world *, struct sim *, uint64_t seed, enum snapshots);
 
+/* The same of at least so many units: from 60 to UNITS - 20. */
+void world_make_of(struct world *, struct sim *, uint64_t seed, enum snapshots, unsigned units);
+
 /* At the end of a run: all was applied, once. */
 void world_check(struct world *, struct sim *, const struct order_action *last);
 

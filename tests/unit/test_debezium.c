@@ -9,6 +9,10 @@
 #include "tests/unit/capture.h"
 #include "tests/unit/truth.h"
 
+/* What every event has in its source, beside what a test says. */
+#define WANTED      "\"lsn\":7,\"txId\":8,\"ts_ms\":9,\"snapshot\":\"false\""
+#define SOME_SOURCE "\"source\":{" WANTED "}"
+
 #define ORDERS                                                                                     \
 	"order_id:integer:key customer_id:integer product:text category:text qty:integer "         \
 	"price:numeric(10,2) discount:numeric(5,4) status:text shipping_address:text note:text "   \
@@ -271,7 +275,7 @@ check_refused(const char *columns, const char *key, const char *value, const cha
 static void
 check_row(const char *columns, const char *row, const char *expected)
 {
-	char *value = xasprintf("{\"before\":null,\"after\":%s,\"source\":{},\"op\":\"c\"}", row);
+	char *value = xasprintf("{\"before\":null,\"after\":%s," SOME_SOURCE ",\"op\":\"c\"}", row);
 	struct attempt a = attempt_once(columns, NULL, value);
 
 	cr_assert_eq(a.result, 0, "%s: %s", row, a.error);
@@ -285,7 +289,7 @@ check_row(const char *columns, const char *row, const char *expected)
 static void
 check_row_refused(const char *columns, const char *row, const char *part)
 {
-	char *value = xasprintf("{\"before\":null,\"after\":%s,\"source\":{},\"op\":\"c\"}", row);
+	char *value = xasprintf("{\"before\":null,\"after\":%s," SOME_SOURCE ",\"op\":\"c\"}", row);
 
 	check_refused(columns, NULL, value, part);
 	free(value);
@@ -360,6 +364,11 @@ Test(debezium, timestamps_as_bare_json)
 	check_row_refused("a:timestamptz", "{\"a\":\"2023-02-28T00:00:00+01:60\"}", ":60");
 	check_row_refused("a:timestamptz", "{\"a\":\"\"}", "\"a\" is declared");
 	check_row_refused("a:timestamp", "{\"a\":1.5}", "1.5");
+	check_row("a:timestamp", "{\"a\":9223372036854775806}", "294247-01-10 04:00:54.775806\t");
+	check_row("a:timestamp", "{\"a\":-210866803200000000}", "4714-11-24 00:00:00 BC\t");
+	check_row_refused("a:timestamp", "{\"a\":-210866803200000001}", "-2108668");
+	check_row_refused("a:timestamp", "{\"a\":9223372036854775807}", "92233720");
+	check_row_refused("a:timestamptz", "{\"a\":\"294277-01-01T00:00:00Z\"}", "294277");
 }
 
 Test(debezium, text_keeps_its_bytes)
@@ -377,7 +386,7 @@ wrap(const char *type, const char *row)
 	return xasprintf(
 	    "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"struct\",\"fields\":"
 	    "[{%s,\"field\":\"a\"}],\"field\":\"after\"}]},\"payload\":{\"after\":%s,"
-	    "\"source\":{},\"op\":\"c\"}}",
+	    "" SOME_SOURCE ",\"op\":\"c\"}}",
 	    type, row);
 }
 
@@ -449,9 +458,9 @@ Test(debezium, a_changed_schema_block_is_read_anew)
 {
 	char *two = wrap(DECIMAL("2"), "{\"a\":\"BNI=\"}"),
 	     *three = wrap(DECIMAL("3"), "{\"a\":\"BNI=\"}");
-	const char *bare = "{\"after\":{\"a\":\"7\"},\"source\":{},\"op\":\"c\"}";
+	const char *bare = "{\"after\":{\"a\":\"7\"}," SOME_SOURCE ",\"op\":\"c\"}";
 	const char *null =
-	    "{\"schema\":null,\"payload\":{\"after\":{\"a\":\"8\"},\"source\":{},\"op\":\"c\"}}";
+	    "{\"schema\":null,\"payload\":{\"after\":{\"a\":\"8\"}," SOME_SOURCE ",\"op\":\"c\"}}";
 	const char *const values[] = {two, two, three, three, bare, two, null, two};
 	const char *const lines[] = {"12.34\t", "12.34\t", "1.234\t", "1.234\t",
 				     "7\t",     "12.34\t", "8\t",     "12.34\t"};
@@ -470,8 +479,8 @@ Test(debezium, a_changed_schema_block_is_read_anew)
 	free(three);
 }
 
-#define AFTER(row)     "{\"before\":null,\"after\":" row ",\"source\":{},\"op\":\"c\"}"
-#define DELETE_OF(row) "{\"before\":" row ",\"after\":null,\"source\":{},\"op\":\"d\"}"
+#define AFTER(row)     "{\"before\":null,\"after\":" row "," SOME_SOURCE ",\"op\":\"c\"}"
+#define DELETE_OF(row) "{\"before\":" row ",\"after\":null," SOME_SOURCE ",\"op\":\"d\"}"
 
 Test(debezium, the_primary_key_is_the_message_key)
 {
@@ -525,14 +534,14 @@ Test(debezium, a_keyless_table_needs_whole_old_rows)
 	struct attempt a =
 	    attempt_once(columns, NULL,
 			 "{\"before\":{\"a\":1,\"b\":2},\"after\":{\"a\":3,\"b\":null},"
-			 "\"source\":{},\"op\":\"u\"}");
+			 "" SOME_SOURCE ",\"op\":\"u\"}");
 
 	cr_assert_eq(a.result, 0, "%s", a.error);
 	cr_assert(a.event.has_before && a.event.has_after);
 	cr_assert(a.event.before[1].i == 2 && a.event.after[0].i == 3);
 	attempt_end(&a);
 	check_refused(columns, NULL,
-		      "{\"before\":null,\"after\":{\"a\":1,\"b\":2},\"source\":{},\"op\":\"u\"}",
+		      "{\"before\":null,\"after\":{\"a\":1,\"b\":2}," SOME_SOURCE ",\"op\":\"u\"}",
 		      "ALTER TABLE public.t REPLICA IDENTITY FULL");
 	check_refused(columns, NULL, DELETE_OF("null"), "DELETE on keyless table \"t\" needs");
 	check_refused(columns, NULL, DELETE_OF("{\"a\":null,\"b\":2}"), "REPLICA IDENTITY FULL");
@@ -574,14 +583,14 @@ Test(debezium, a_truncate_has_a_place_and_no_row)
 Test(debezium, unchanged_toast_is_kept_or_refused)
 {
 	struct attempt a = attempt_once("a:integer:key b:text", "{\"a\":1}",
-					"{\"after\":" UNCHANGED ",\"source\":{},\"op\":\"u\"}");
+					"{\"after\":" UNCHANGED "," SOME_SOURCE ",\"op\":\"u\"}");
 
 	cr_assert_eq(a.result, 0, "%s", a.error);
 	cr_assert_eq(a.event.after[1].kind, VALUE_UNCHANGED);
 	attempt_end(&a);
 	check_refused("a:integer b:text", NULL,
-		      "{\"before\":{\"a\":1,\"b\":\"x\"},\"after\":" UNCHANGED
-		      ",\"source\":{},\"op\":\"u\"}",
+		      "{\"before\":{\"a\":1,\"b\":\"x\"},\"after\":" UNCHANGED "," SOME_SOURCE
+		      ",\"op\":\"u\"}",
 		      "column \"b\" was not sent");
 	check_refused("a:integer:key b:text", "{\"a\":1}", AFTER(UNCHANGED),
 		      "REPLICA IDENTITY FULL");
@@ -591,7 +600,7 @@ Test(debezium, what_is_no_envelope_is_named)
 {
 	check_refused("a:integer", NULL, "{\"op\":\"x\"}", "op \"x\" is unknown");
 	check_refused("a:integer", NULL, "{\"op\":\"create\"}", "op \"create\" is unknown");
-	check_refused("a:integer", NULL, "{\"source\":{},\"op\":\"c\"}", "no \"after\"");
+	check_refused("a:integer", NULL, "{" SOME_SOURCE ",\"op\":\"c\"}", "no \"after\"");
 	check_refused("a:integer", NULL, "{\"a\":1,\"__deleted\":\"false\"}",
 		      "ExtractNewRecordState");
 	check_refused("a:integer", NULL, "{\"a\":1,\"b\":2}", "no \"op\" but: a, b");
@@ -621,7 +630,7 @@ place_of(const char *columns, const char *value)
 	return a.event.place;
 }
 
-#define SOURCE(members) "{\"source\":{" members "},\"after\":{\"a\":1},\"op\":\"r\"}"
+#define SOURCE(members) "{\"source\":{" WANTED "," members "},\"after\":{\"a\":1},\"op\":\"r\"}"
 
 /* Names whose JSON form has escapes, and a name that looks like the escaped form of another. */
 Test(debezium, member_names_may_have_escapes)
@@ -630,10 +639,12 @@ Test(debezium, member_names_may_have_escapes)
 	    "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"field\":\"after\","
 	    "\"type\":\"struct\",\"fields\":["
 	    "{\"type\":\"bytes\",\"name\":\"org.apache.kafka.connect.data.Decimal\","
-	    "\"parameters\":{\"scale\":\"2\"},\"field\":\"q\\\"u\"}]}]},"
+	    "\"parameters\":{\"scale\":\"2\"},\"field\":\"q\\\"u\"},"
+	    "{\"type\":\"int32\",\"field\":\"\\u00fcn\\u00efcode\"},"
+	    "{\"type\":\"int32\",\"field\":\"b\\\\s\"}]}]},"
 	    "\"payload\":{\"before\":null,\"after\":{\"q\\\"u\":\"BNI=\","
 	    "\"\\u00fcn\\u00efcode\":5,\"b\\\\s\":6},"
-	    "\"source\":{},\"op\":\"c\"}}";
+	    "" SOME_SOURCE ",\"op\":\"c\"}}";
 	struct attempt a =
 	    attempt_once("q\"u:numeric(8,2) ünïcode:integer b\\s:integer", NULL, value);
 
@@ -644,7 +655,7 @@ Test(debezium, member_names_may_have_escapes)
 	attempt_end(&a);
 	check_row_refused("q\\\"u:integer", "{\"q\\\"u\":1}", "q\\\"u");
 	a = attempt_once("k\"d:integer:key", "{\"k\\\"d\":3}",
-			 "{\"after\":{\"k\\\"d\":3},\"source\":{},\"op\":\"c\"}");
+			 "{\"after\":{\"k\\\"d\":3}," SOME_SOURCE ",\"op\":\"c\"}");
 	cr_assert_eq(a.result, 0, "%s", a.error);
 	cr_assert_eq(a.event.key[0].i, 3);
 	attempt_end(&a);
@@ -666,6 +677,33 @@ Test(debezium, an_event_without_source_is_refused)
 		      "no \"source\"");
 }
 
+#define EVENT_OF(source) "{\"source\":{" source "},\"after\":{\"a\":1},\"op\":\"c\"}"
+
+/* Else it would be told from no repeat, or be taken for one of another connector. */
+Test(debezium, an_event_with_half_a_source_is_refused)
+{
+	check_refused("a:integer", NULL, EVENT_OF(""), "no \"lsn\"");
+	check_refused("a:integer", NULL,
+		      EVENT_OF("\"txId\":8,\"ts_ms\":9,\"snapshot\":\"false\",\"l\x01sn\":7"),
+		      "name of a member");
+	check_refused("a:integer", NULL,
+		      EVENT_OF("\"l\\u0073n\":7,\"txId\":8,\"ts_ms\":9,\"snapshot\":\"false\""),
+		      "name of a member");
+	check_refused("a:integer", NULL,
+		      EVENT_OF("\"lsn\":null,\"txId\":8,\"ts_ms\":9,\"snapshot\":\"false\""),
+		      "no \"lsn\"");
+	check_refused("a:integer", NULL, EVENT_OF("\"lsn\":7,\"txId\":8,\"snapshot\":\"false\""),
+		      "no \"ts_ms\"");
+	check_refused("a:integer", NULL, EVENT_OF("\"lsn\":7,\"txId\":8,\"ts_ms\":9"),
+		      "no \"snapshot\"");
+	check_refused("a:integer", NULL, EVENT_OF(WANTED ",\"version\":\"1.5.0.Final\""),
+		      "no \"sequence\"");
+	check_refused("a:integer", NULL, EVENT_OF(WANTED ",\"version\":\"1.10.0.Final\""),
+		      "no \"sequence\"");
+	cr_assert_not(
+	    place_of("a:integer", EVENT_OF(WANTED ",\"version\":\"1.4.2.Final\"")).has_sequences);
+}
+
 Test(debezium, the_place_of_an_event)
 {
 	struct event_place p = place_of(
@@ -681,17 +719,18 @@ Test(debezium, the_place_of_an_event)
 	cr_assert(p.xid == 4631 && p.order == 3 && p.source_ms == 1795493405886);
 	p = place_of("a:integer",
 		     SOURCE("\"sequence\":\"[null,\\\"5\\\"]\",\"snapshot\":\"last\""));
-	cr_assert(p.has_sequences && !p.has_sequence && !p.has_lsn && p.order == 0);
+	cr_assert(p.has_sequences && !p.has_sequence && p.has_lsn && p.order == 0);
 	cr_assert_eq(p.snapshot, SNAPSHOT_LAST);
 	p = place_of("a:integer", SOURCE("\"snapshot\":true,\"lsn\":null,\"txId\":null"));
-	cr_assert(!p.has_sequences && p.snapshot == SNAPSHOT_TRUE && p.xid == 0);
+	cr_assert(!p.has_sequences && p.snapshot == SNAPSHOT_TRUE && !p.has_lsn);
 	/* What a connector streams after a death in a snapshot. */
-	p = place_of(
-	    "a:integer",
-	    "{\"source\":{\"snapshot\":\"true\",\"lsn\":7},\"op\":\"c\",\"after\":{\"a\":1}}");
+	p = place_of("a:integer", "{\"source\":{" WANTED
+				  ",\"snapshot\":\"true\"},\"op\":\"c\",\"after\":{\"a\":1}}");
 	cr_assert(p.kind == EVENT_CHANGE && p.snapshot == SNAPSHOT_FALSE && p.lsn == 7);
 	p = place_of("a:integer", "{\"ts_ms\":77}");
 	cr_assert(p.kind == EVENT_NOTHING && p.source_ms == 77);
+	check_refused("a:integer", NULL, "{\"after\":{\"a\":1}," SOME_SOURCE ",\"ts_ms\":77}",
+		      "no \"op\"");
 	p = place_of("a:integer", "{\"op\":\"m\",\"message\":{\"prefix\":\"p\"}}");
 	cr_assert_eq(p.kind, EVENT_NOTHING);
 	p = place_of("a:integer", "{\"databaseName\":\"d\",\"ddl\":\"x\"}");
@@ -705,12 +744,40 @@ Test(debezium, a_payload_may_stand_before_its_schema)
 {
 	struct attempt a = attempt_once(
 	    "a:timestamp", NULL,
-	    "{\"payload\":{\"after\":{\"a\":1000},\"source\":{},\"op\":\"c\"},\"schema\":{"
+	    "{\"payload\":{\"after\":{\"a\":1000}," SOME_SOURCE ",\"op\":\"c\"},\"schema\":{"
 	    "\"fields\":[{"
 	    "\"fields\":"
 	    "[{" INT64("io.debezium.time.Timestamp") ",\"field\":\"a\"}],\"field\":\"after\"}]}}");
 
 	cr_assert_eq(a.result, 0, "%s", a.error);
 	cr_assert_eq(a.event.after[0].i, 1000000);
+	attempt_end(&a);
+}
+
+/* A column that the schema block does not describe could be read in more than one way. */
+Test(debezium, a_schema_block_must_describe_each_column)
+{
+	check_refused(
+	    "a:timestamp", NULL,
+	    "{\"schema\":{\"fields\":[{\"fields\":[{" INT64(
+		"io.debezium.time.Timestamp") ",\"field\":\"aX\"}],\"field\":\"after\"}]},"
+					      "\"payload\":{\"after\":{\"a\":1000}," SOME_SOURCE
+					      ",\"op\":\"c\"}}",
+	    "schema lacks its column \"a\"");
+	check_refused("a:integer", NULL,
+		      "{\"schema\":{\"fields\":[{\"field\" \"after\"}]},\"payload\":{}}",
+		      "schema is malformed at byte 30: ");
+}
+
+/* The placeholder of an unchanged value may be a key's own text: keys are always sent. */
+Test(debezium, a_key_is_never_unchanged)
+{
+	struct attempt a = attempt_once(
+	    "k:text:key", "{\"k\":\"__debezium_unavailable_value\"}",
+	    "{\"after\":{\"k\":\"__debezium_unavailable_value\"}," SOME_SOURCE ",\"op\":\"u\"}");
+
+	cr_assert_eq(a.result, 0, "%s", a.error);
+	cr_assert_eq(a.event.key[0].kind, VALUE_TEXT);
+	cr_assert_eq(a.event.after[0].kind, VALUE_TEXT);
 	attempt_end(&a);
 }

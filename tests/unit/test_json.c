@@ -283,6 +283,7 @@ Test(json, integers_are_exact)
 	cr_assert_not(as_int64("+1", &n));
 	cr_assert(slice_uint64((struct slice){"18446744073709551615", 20}, &u) && u == UINT64_MAX);
 	cr_assert_not(slice_uint64((struct slice){"18446744073709551616", 20}, &u));
+	cr_assert_not(slice_int64((struct slice){NULL, 0}, &n)); /* of a member that is not there */
 }
 
 /* Every cut of a good text is bad, and no change of a byte makes the scanner leave its text. */
@@ -310,4 +311,25 @@ Test(json, cuts_and_flips_stay_inside)
 			free(copy);
 		}
 	}
+}
+
+Test(json, trim_takes_off_only_half_a_character)
+{
+	static const struct {
+		const char *text;
+		size_t len, kept;
+	} cases[] = {
+	    {"", 0, 0},
+	    {"a", 1, 1},
+	    {"\xC3\xA9", 2, 2},
+	    {"a\xC3", 2, 1},
+	    {"\xE2\x82\xAC", 3, 3},
+	    {"\xE2\x82", 2, 0},
+	    {"x\xF0\x9F\x98", 4, 1},
+	    {"\xF0\x9F\x98\x80", 4, 4},
+	    {"\x80\x80\x80\x80", 4, 4},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cr_assert_eq(json_trim(cases[i].text, cases[i].len), cases[i].kept, "case %zu", i);
 }

@@ -510,3 +510,38 @@ Test(pipeline, a_file_that_is_too_large_is_refused)
 	free(printed);
 	free(large);
 }
+
+/* A statement with `count` levels of each kind that PostgreSQL's grammar does not bound itself. */
+Test(pipeline, a_deep_tree_is_refused_at_its_place)
+{
+	static const char *const deep[][3] = {
+	    {"SELECT 1", "+1", ""},
+	    {"SELECT ", "NOT ", "true"},
+	    {"SELECT 1", "::a", ""},
+	    {"SELECT a", " ISNULL", ""},
+	    {"SELECT a", "[1]", ""},
+	    {"SELECT 1 FROM t", " NATURAL JOIN t", ""},
+	    {"SELECT 1", " UNION SELECT 1, 2", ""},
+	    {"SELECT 1 FROM t", " JOIN t ON a AND b", ""},
+	    {"SELECT ", "CASE WHEN a AND ", ""},
+	    {"SELECT ", "(SELECT ", ""},
+	    {"SELECT ", "f(1, ", ""},
+	    {"SELECT ", "(a AND ", ""},
+	};
+
+	for (size_t i = 0; i < sizeof(deep) / sizeof(deep[0]); i++) {
+		char *text = NULL, *errors;
+		size_t len;
+		FILE *out = open_memstream(&text, &len);
+		fputs(deep[i][0], out);
+		for (unsigned level = 0; level < 5000; level++)
+			fputs(deep[i][1], out);
+		fprintf(out, "%s;\n", deep[i][2]);
+		fclose(out);
+		cr_assert_null(parse_text(text, &errors));
+		cr_assert_not_null(strstr(errors, "nested too deeply"), "%s", deep[i][1]);
+		cr_assert_eq(strncmp(errors, "test.sql:1:", 11), 0);
+		free(errors);
+		free(text);
+	}
+}

@@ -93,6 +93,10 @@ Test(transaction, wrong_messages_are_refused)
 	check_refused("{\"status\":\"END\",\"id\":\"1:\"}", "id of a transaction");
 	check_refused("{\"status\":\"END\",\"id\":\"\"}", "id of a transaction");
 	check_refused("{\"status\":\"END\"}", "has no id");
+	check_refused("{\"id\":\"1:2\"}", "has no status");
+	check_refused("{\"status\":\"NEW\"}", "has no id");
+	check_refused("{\"schema\":{},\"payload\":null}", "null payload");
+	check_refused("{\"stat\\u0075s\":\"END\",\"id\":\"1:2\"}", "name of a member");
 	check_refused("{\"status\":\"END\",\"id\":\"1:2\"", "malformed JSON");
 	check_refused("{\"status\":\"END\",\"id\":\"1:2\",\"data_collections\":[7]}", "object");
 	check_refused("{\"status\":\"END\",\"id\":\"1:2\",\"event_count\":\"3\"}", "number");
