@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/connector.h"
 #include "common/value.h"
 
 struct expr;
@@ -43,6 +44,7 @@ struct server {
 	unsigned option_count;
 	char *transaction_topic; /* NULL: no transaction metadata */
 	enum start start;
+	struct connector connector; /* its settings, as far as they are given */
 	struct place place, transaction_place;
 };
 

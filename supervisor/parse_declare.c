@@ -306,12 +306,68 @@ parse_start(struct parse *p, struct server *server, const char *value, int locat
 	return true;
 }
 
+/* The words of an option, for a sentence; heap. */
+static char *
+list_modes(enum connector_option option)
+{
+	char *text = xasprintf("'%s'", connector_mode_name(option, 1));
+
+	for (unsigned i = 2; connector_mode_name(option, i) != NULL; i++) {
+		bool last = connector_mode_name(option, i + 1) == NULL;
+		char *longer = xasprintf("%s%s'%s'", text, last ? " or " : ", ",
+					 connector_mode_name(option, i));
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static bool
+parse_mode(struct parse *p, struct server *server, enum connector_option option, const char *value,
+	   int location)
+{
+	unsigned mode = connector_mode_find(option, value);
+
+	if (server->connector.mode[option] != 0)
+		return parse_error(p, location, "option \"%s\" is given twice",
+				   connector_option_name(option));
+	server->connector.mode[option] = mode;
+	if (mode != 0)
+		return true;
+	char *modes = list_modes(option);
+	parse_error(p, location, "option \"%s\" must be %s, as the connector has it",
+		    connector_option_name(option), modes);
+	free(modes);
+	return false;
+}
+
+static bool
+parse_unavailable(struct parse *p, struct server *server, const char *value, int location)
+{
+	if (server->connector.unavailable != NULL)
+		return parse_error(p, location, "option \"%s\" is given twice",
+				   CONNECTOR_UNAVAILABLE);
+	if (value[0] == '\0')
+		return parse_error(p, location, "option \"%s\" is empty", CONNECTOR_UNAVAILABLE);
+	server->connector.unavailable = xstrdup(value);
+	return true;
+}
+
 /* One option of a debezium server; takes the value. */
 static bool
 debezium_option(struct parse *p, struct server *server, const char *name, char *value, int location)
 {
 	bool start = strcmp(name, "start") == 0;
+	enum connector_option mode = connector_option_find(name);
+	bool unavailable = strcmp(name, CONNECTOR_UNAVAILABLE) == 0;
 
+	if (unavailable || mode != CONNECTOR_OPTIONS) {
+		bool good = unavailable ? parse_unavailable(p, server, value, location)
+					: parse_mode(p, server, mode, value, location);
+
+		free(value);
+		return good;
+	}
 	if (!start && strcmp(name, "transaction_topic") != 0) {
 		if (check_forbidden(p, forbidden_kafka, name, location))
 			return option_append(p, &server->options, &server->option_count, name,
