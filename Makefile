@@ -121,6 +121,7 @@ EGRESS := \
 	egress/encode.c \
 	egress/handover.c \
 	egress/holder.c \
+	egress/inexact.c \
 	egress/inspect.c \
 	egress/plan.c \
 	egress/pooler.c \

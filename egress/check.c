@@ -88,7 +88,7 @@ check_tables(struct check *c)
 		    inspect_view(c->stage, c->target.pg, &p->views[i], false, &c->target.tables[i]);
 
 		if (result == INSPECT_MISSING) {
-			char *create = inspect_suggest(&p->views[i]);
+			char *create = inspect_suggest(p, c->target.pg, &p->views[i]);
 			char *name = inspect_view_name(&p->views[i]);
 
 			stage_report(c->stage, LOG_ERROR, &p->views[i].place,

@@ -59,6 +59,7 @@ struct commit_view {
 	enum type *types;              /* of the outputs */
 	struct encode_buffer *columns; /* gathered: one array for each output, and diff */
 	uint32_t rows;                 /* gathered */
+	bool arrays;                   /* among the outputs */
 };
 
 struct statement {    /* a commit of a certain set of views, kept for the next one */
@@ -117,8 +118,10 @@ commit_new(struct target *t)
 		cv->table = &t->tables[i];
 		cv->types = xcalloc(v->output_count + 1, sizeof(*cv->types));
 		cv->columns = xcalloc(v->output_count + 1, sizeof(*cv->columns));
-		for (unsigned o = 0; o < v->output_count; o++)
+		for (unsigned o = 0; o < v->output_count; o++) {
 			cv->types[o] = v->outputs[o].type;
+			cv->arrays = cv->arrays || cv->types[o] == TYPE_ARRAY;
+		}
 		widest = v->output_count > widest ? v->output_count : widest;
 		params += v->output_count + 1;
 	}
@@ -223,23 +226,38 @@ static void
 commit_refuse_value(struct commit *c, const struct commit_view *cv, unsigned output,
 		    enum encode_result why)
 {
+	const struct pipeline *p = c->target->stage->pipeline;
 	const struct output *o = &cv->view->outputs[output];
 	const struct encode_column *column = &cv->table->encode[output];
-	char text[64];
+	char text[ENCODE_DESCRIBE_MAX];
 
-	encode_describe(&c->values[output], text, sizeof(text));
+	encode_describe(column, &c->values[output], text);
 	char *name = inspect_identifier(o->name);
 	if (why == ENCODE_TOO_LONG)
 		stage_fail(c->target->stage, EXIT_DATA, "target.value",
-			   "view %s: \"%s\" is longer than column %s of %s, varchar(%u), takes:"
-			   " ALTER TABLE %s ALTER COLUMN %s TYPE text",
-			   cv->view->name, text, name, cv->table->name, column->limit,
-			   cv->table->name, name);
+			   "view %s: \"%s\" is longer than column %s of %s, %s(%u)%s, takes:"
+			   " ALTER TABLE %s ALTER COLUMN %s TYPE text%s",
+			   cv->view->name, text, name, cv->table->name,
+			   encode_type_name(column->type), column->limit, column->array ? "[]" : "",
+			   cv->table->name, name, column->array ? "[]" : "");
 	stage_fail(c->target->stage, EXIT_DATA, "target.value",
 		   "view %s: %s is out of range of column %s of %s, %s:"
 		   " ALTER TABLE %s ALTER COLUMN %s TYPE %s",
-		   cv->view->name, text, name, cv->table->name, encode_type_name(column->type),
-		   cv->table->name, name, type_name(o->type));
+		   cv->view->name, text, name, cv->table->name, column->sql, cv->table->name, name,
+		   inspect_type(p, cv->view, o));
+}
+
+/* False: the row is malformed. Ends the process when the column does not take the value. */
+static bool
+commit_encode(struct commit *c, const struct commit_view *cv, unsigned output,
+	      struct encode_buffer *into)
+{
+	enum encode_result result =
+	    encode_value(into, &cv->table->encode[output], &c->values[output]);
+
+	if (result == ENCODE_RANGE || result == ENCODE_TOO_LONG)
+		commit_refuse_value(c, cv, output, result);
+	return result == ENCODE_OK;
 }
 
 static struct commit_view *
@@ -251,6 +269,12 @@ commit_unpack(struct commit *c, uint16_t view, const uint8_t *row, size_t len)
 		return NULL;
 	cv = &c->views[view];
 	return row_unpack(row, len, cv->types, cv->view->output_count, c->values) ? cv : NULL;
+}
+
+bool
+commit_must_copy(const struct commit *c, uint16_t view)
+{
+	return view < c->view_count && c->views[view].arrays;
 }
 
 bool
@@ -268,16 +292,12 @@ commit_gather(struct commit *c, uint16_t view, int diff, const uint8_t *row, siz
 	n = cv->view->output_count;
 	if (cv->rows == 0) {
 		for (unsigned o = 0; o < n; o++)
-			encode_array_begin(&cv->columns[o], cv->table->encode[o].type);
-		encode_array_begin(&cv->columns[n], ENCODE_INT2);
+			encode_array_begin(&cv->columns[o], cv->table->encode[o].oid);
+		encode_array_begin(&cv->columns[n], encode_oid(ENCODE_INT2));
 	}
-	for (unsigned o = 0; o < n; o++) {
-		enum encode_result result =
-		    encode_value(&cv->columns[o], &cv->table->encode[o], &c->values[o]);
-
-		if (result != ENCODE_OK)
-			commit_refuse_value(c, cv, o, result);
-	}
+	for (unsigned o = 0; o < n; o++)
+		if (!commit_encode(c, cv, o, &cv->columns[o]))
+			return false;
 	encode_integer(&cv->columns[n], ENCODE_INT2, diff);
 	cv->rows++;
 	c->rows++;
@@ -344,13 +364,9 @@ commit_stream(struct commit *c, uint16_t view, int diff, const uint8_t *row, siz
 	if ((*result = commit_copy_open(c, view)) < 0)
 		return true;
 	encode_int16(&c->stream.buffer, (int16_t)(n + 2));
-	for (unsigned o = 0; o < n; o++) {
-		enum encode_result encoded =
-		    encode_value(&c->stream.buffer, &cv->table->encode[o], &c->values[o]);
-
-		if (encoded != ENCODE_OK)
-			commit_refuse_value(c, cv, o, encoded);
-	}
+	for (unsigned o = 0; o < n; o++)
+		if (!commit_encode(c, cv, o, &c->stream.buffer))
+			return false;
 	encode_integer(&c->stream.buffer, ENCODE_INT8, (int64_t)c->time);
 	encode_integer(&c->stream.buffer, cv->table->diff, diff);
 	c->rows++;
@@ -426,7 +442,7 @@ commit_print_insert(const struct commit *c, FILE *f, unsigned view, int *param)
 		fprintf(f, "r.c%u, ", o);
 	fprintf(f, "$2::bigint, r.d FROM u, unnest(");
 	for (unsigned o = 0; o < n; o++)
-		fprintf(f, "$%d::%s[], ", ++*param, encode_type_name(cv->table->encode[o].type));
+		fprintf(f, "$%d::%s[], ", ++*param, cv->table->encode[o].sql);
 	fprintf(f, "$%d::smallint[]) WITH ORDINALITY AS r(", ++*param);
 	for (unsigned o = 0; o < n; o++)
 		fprintf(f, "c%u, ", o);

@@ -2,8 +2,8 @@
  * commit.h - one batch into the target, in one transaction that also moves the pipeline's row.
  *
  * Two ways. A small batch is gathered in memory and becomes one statement: one round trip, and
- * the compare-and-set is a part of it. A large one, and one with parts of a checkpoint, is streamed:
- * BEGIN, binary COPY for each view and for the parts, compare-and-set, COMMIT. In both the
+ * the compare-and-set is a part of it. A large one, and one with parts of a checkpoint, or with rows
+ * that hold arrays (unnest() would flatten an array of them), is streamed: BEGIN, binary COPY for each view and for the parts, compare-and-set, COMMIT. In both the
  * compare-and-set fails, and with it the transaction, when the row is not as this writer left it
  * (I4).
  *
@@ -47,6 +47,9 @@ bool commit_view(struct commit *, uint16_t view, enum view_step, uint64_t rows);
 bool commit_must_stream(const struct commit *);
 bool commit_fills(const struct commit *);
 uint64_t commit_rebuilt(const struct commit *); /* rows */
+
+/* True when rows of this view are not to be gathered. */
+bool commit_must_copy(const struct commit *, uint16_t view);
 
 /*
  * One row, as it stands in the ring; of a dropped view none is written. False when it is malformed:

@@ -227,7 +227,7 @@ egress_row(struct egress *e, const struct ring_record *record)
 		    e->ring.capacity / 4 < SMALL_BYTES ? e->ring.capacity / 4 : SMALL_BYTES;
 
 		if (commit_rows(e->commit) < SMALL_ROWS && ring_pending(&e->ring) <= small &&
-		    !commit_splits()) {
+		    !commit_must_copy(e->commit, view) && !commit_splits()) {
 			if (!commit_gather(e->commit, view, diff, row, len))
 				egress_corrupt(e, "a row that is none of its view");
 			return EGRESS_DONE;

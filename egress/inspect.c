@@ -1,6 +1,7 @@
 #include "egress/inspect.h"
 
 #include <bsd/stdlib.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
+#include "egress/inexact.h"
 #include "egress/postgres.h"
 
 struct inspect { /* one inspection */
@@ -21,7 +23,11 @@ struct inspect { /* one inspection */
 /* Columns of the catalog query, see inspect_columns(). */
 enum {
 	COLUMN_NAME,
-	COLUMN_BASE,
+	COLUMN_SCALAR, /* a domain's type, an array's element */
+	COLUMN_ENUM,
+	COLUMN_ARRAY,
+	COLUMN_OID, /* of what is sent */
+	COLUMN_SQL,
 	COLUMN_TYPE,
 	COLUMN_TYPMOD,
 	COLUMN_NOT_NULL,
@@ -72,6 +78,30 @@ inspect_literal(const char *s)
 	return text;
 }
 
+/* "schema.name" as two identifiers. Heap. */
+static char *
+inspect_name(const char *name)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = xmemstream(&text, &len);
+
+	sql_qualified(out, name);
+	fclose(out);
+	return text;
+}
+
+static void
+inspect_print_enumeration(FILE *out, const struct enumeration *e, const char *name)
+{
+	fprintf(out, "CREATE TYPE %s AS ENUM (", name);
+	for (unsigned i = 0; i < e->label_count; i++) {
+		fputs(i > 0 ? ", " : "", out);
+		sql_string(out, e->labels[i], strlen(e->labels[i]));
+	}
+	fputs("); ", out);
+}
+
 char *
 inspect_view_name(const struct view *v)
 {
@@ -84,19 +114,72 @@ inspect_view_name(const struct view *v)
 	return text;
 }
 
+/* The source column whose values the results are; NULL: they are counted or summed up. */
+static const struct column *
+inspect_declared(const struct pipeline *p, const struct view *v, const struct output *o)
+{
+	const struct table *t = v->table < p->table_count ? &p->tables[v->table] : NULL;
+
+	if (t == NULL || o->column >= t->column_count || t->columns[o->column].type != o->type)
+		return NULL;
+	return o->kind == OUTPUT_GROUP || o->kind == OUTPUT_MIN || o->kind == OUTPUT_MAX
+		   ? &t->columns[o->column]
+		   : NULL;
+}
+
 char *
-inspect_suggest(const struct view *v)
+inspect_type(const struct pipeline *p, const struct view *v, const struct output *o)
+{
+	const struct column *declared = inspect_declared(p, v, o);
+
+	if (declared != NULL &&
+	    (o->type == TYPE_CHAR || o->type == TYPE_ENUM || o->type == TYPE_ARRAY))
+		return column_type_name(declared);
+	return xstrdup(type_name(o->type));
+}
+
+/* CREATE TYPE for each enum that the server does not know, once. */
+static void
+inspect_suggest_types(const struct pipeline *p, struct postgres *pg, const struct view *v,
+		      FILE *out)
+{
+	for (unsigned i = 0; i < p->enumeration_count; i++) {
+		const struct enumeration *e = p->enumerations[i];
+		char *name = inspect_name(e->name);
+		const char *values[1] = {name};
+		struct postgres_params params = {.count = 1, .values = values};
+		bool needed = false;
+
+		for (unsigned o = 0; o < v->output_count && !needed; o++) {
+			const struct column *declared = inspect_declared(p, v, &v->outputs[o]);
+
+			needed = declared != NULL && declared->enumeration == e;
+		}
+		if (needed &&
+		    postgres_query(pg, "SELECT pg_catalog.to_regtype($1) IS NULL", &params) == 0 &&
+		    inspect_true(pg, 0, 0))
+			inspect_print_enumeration(out, e, name);
+		free(name);
+	}
+}
+
+char *
+inspect_suggest(const struct pipeline *p, struct postgres *pg, const struct view *v)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *out = xmemstream(&text, &len);
 
+	inspect_suggest_types(p, pg, v, out);
 	fputs("CREATE TABLE ", out);
 	sql_view_name(out, v);
 	fputs(" (", out);
 	for (unsigned i = 0; i < v->output_count; i++) {
+		char *type = inspect_type(p, v, &v->outputs[i]);
+
 		sql_identifier(out, v->outputs[i].name);
-		fprintf(out, " %s, ", type_name(v->outputs[i].type));
+		fprintf(out, " %s, ", type);
+		free(type);
 	}
 	fputs("\"time\" bigint NOT NULL, diff smallint NOT NULL)", out);
 	fclose(out);
@@ -170,14 +253,20 @@ static int
 inspect_columns(struct inspect *in, const char *oid)
 {
 	static const char sql[] =
-	    "SELECT a.attname, coalesce(nullif(t.typbasetype, 0), t.oid),"
+	    "SELECT a.attname, s.oid, s.typtype = 'e', e.oid IS NOT NULL, coalesce(e.oid, b.oid),"
+	    " pg_catalog.format_type(b.oid, -1),"
 	    " pg_catalog.format_type(a.atttypid, a.atttypmod),"
-	    " CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END,"
+	    " CASE WHEN t.typtype = 'd' THEN t.typtypmod WHEN e.typtype = 'd' THEN e.typtypmod"
+	    " ELSE a.atttypmod END,"
 	    " a.attnotnull OR t.typnotnull,"
 	    " a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,"
 	    " a.attgenerated <> '' OR a.attidentity = 'a',"
 	    " has_column_privilege(a.attrelid, a.attnum, 'INSERT'), quote_ident(a.attname)"
 	    " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
+	    " JOIN pg_catalog.pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)"
+	    " LEFT JOIN pg_catalog.pg_type e ON e.oid = b.typelem AND e.typarray = b.oid"
+	    " JOIN pg_catalog.pg_type s"
+	    " ON s.oid = coalesce(nullif(e.typbasetype, 0), e.oid, b.oid)"
 	    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped"
 	    " ORDER BY a.attnum";
 	const char *values[1] = {oid};
@@ -229,106 +318,90 @@ inspect_nullable(const struct inspect *in, const struct output *o)
 	return !t->columns[o->column].not_null;
 }
 
-/* numeric(p,s) as format_type() shows it; false for plain numeric. */
-static bool
-inspect_numeric(int typmod, int *precision, int *scale)
-{
-	if (typmod < 4)
-		return false;
-	*precision = ((typmod - 4) >> 16) & 0xffff;
-	*scale = (((typmod - 4) & 0x7ff) ^ 1024) - 1024;
-	return true;
-}
-
-static const char *
-inspect_inexact_numeric(const struct output *o, int typmod)
-{
-	int precision, scale;
-
-	if (!inspect_numeric(typmod, &precision, &scale))
-		return NULL;
-	if (o->type == TYPE_NUMERIC && (o->scale < 0 || o->scale > scale))
-		return "digits after the point may be rounded away";
-	if (o->kind == OUTPUT_SUM || precision - scale < (o->type == TYPE_INTEGER ? 10 : 19))
-		return "a larger result stops the pipeline";
-	return NULL;
-}
-
-/* What a column of this type may lose of this output's results; NULL: nothing. */
-static const char *
-inspect_inexact(const struct output *o, enum encode_type type, int typmod)
-{
-	switch (type) {
-	case ENCODE_FLOAT4:
-		return "exact only up to 2^24 (16777216), rounded beyond";
-	case ENCODE_FLOAT8:
-		if (o->type == TYPE_INTEGER)
-			return NULL;
-		return "exact only up to 2^53 and in binary fractions, rounded beyond";
-	case ENCODE_INT2:
-	case ENCODE_INT4:
-	case ENCODE_INT8:
-		if (o->type == TYPE_NUMERIC && o->scale != 0)
-			return "rounded to whole numbers, and a larger result stops the pipeline";
-		if (o->type == TYPE_INTEGER && type != ENCODE_INT2)
-			return NULL;
-		if (o->type == TYPE_BIGINT && type == ENCODE_INT8)
-			return NULL;
-		return "a larger result stops the pipeline";
-	case ENCODE_NUMERIC:
-		return inspect_inexact_numeric(o, typmod);
-	case ENCODE_VARCHAR:
-		return typmod >= 4 ? "a longer text stops the pipeline" : NULL;
-	case ENCODE_TIMESTAMP:
-	case ENCODE_TIMESTAMPTZ:
-		return typmod >= 0 && typmod < 6 ? "fractions of a second are rounded" : NULL;
-	case ENCODE_TEXT:
-	case ENCODE_BOOL:
-		break;
-	}
-	return NULL;
-}
-
 static void
-inspect_warn_inexact(struct inspect *in, const struct output *o, int row, enum encode_type type)
+inspect_warn_inexact(struct inspect *in, const struct output *o, int row,
+		     const struct encode_column *encode)
 {
-	const char *loss = inspect_inexact(o, type, inspect_number(in->pg, row, COLUMN_TYPMOD));
+	const struct pipeline *p = in->stage->pipeline;
+	const char *loss = inexact_loss(o, inspect_declared(p, in->view, o), encode,
+					inspect_number(in->pg, row, COLUMN_TYPMOD));
 	const char *column = postgres_get(in->pg, row, COLUMN_QUOTED);
+	char *type;
 
 	if (loss == NULL || in->quiet)
 		return;
+	type = inspect_type(p, in->view, o);
 	stage_report(
 	    in->stage, LOG_WARN, &o->place,
 	    "column %s of %s is %s, its results are %s: %s; ALTER TABLE %s ALTER COLUMN %s TYPE %s"
 	    " holds all of them",
-	    column, in->table->name, postgres_get(in->pg, row, COLUMN_TYPE), type_name(o->type),
-	    loss, in->table->name, column, type_name(o->type));
+	    column, in->table->name, postgres_get(in->pg, row, COLUMN_TYPE), type, loss,
+	    in->table->name, column, type);
+	free(type);
+}
+
+/* How the results get into the column; false: they cannot. */
+static bool
+inspect_encode(const struct inspect *in, const struct output *o, int row,
+	       struct encode_column *encode)
+{
+	const struct column *declared = inspect_declared(in->stage->pipeline, in->view, o);
+	uint32_t scalar = (uint32_t)strtoul(postgres_get(in->pg, row, COLUMN_SCALAR), NULL, 10);
+	int typmod = inspect_number(in->pg, row, COLUMN_TYPMOD);
+
+	encode->source = o->type;
+	encode->array = o->type == TYPE_ARRAY;
+	if (declared != NULL) {
+		encode->source = column_scalar(declared);
+		encode->enumeration = declared->enumeration;
+	}
+	if (inspect_true(in->pg, row, COLUMN_ENUM))
+		encode->type = ENCODE_ENUM;
+	else if (!encode_type_of(scalar, &encode->type))
+		return false;
+	encode->oid = (uint32_t)strtoul(postgres_get(in->pg, row, COLUMN_OID), NULL, 10);
+	encode->sql = xstrdup(postgres_get(in->pg, row, COLUMN_SQL));
+	if (encode_is_text(encode->type) && typmod >= 4)
+		encode->limit = (unsigned)typmod - 4;
+	encode->finite =
+	    encode->type == ENCODE_NUMERIC && (typmod >= 4 || postgres_version(in->pg) < 140000);
+	return encode->array == inspect_true(in->pg, row, COLUMN_ARRAY) &&
+	       encode_accepts(encode->type, encode->source);
+}
+
+static void
+inspect_refuse_type(struct inspect *in, const struct output *o, int row)
+{
+	const char *column = postgres_get(in->pg, row, COLUMN_QUOTED);
+	char *type = inspect_type(in->stage->pipeline, in->view, o);
+
+	stage_report(in->stage, LOG_ERROR, &o->place,
+		     "column %s of %s is %s, but its results are %s:"
+		     " ALTER TABLE %s ALTER COLUMN %s TYPE %s",
+		     column, in->table->name, postgres_get(in->pg, row, COLUMN_TYPE), type,
+		     in->table->name, column, type);
+	free(type);
+	in->refused = true;
 }
 
 static void
 inspect_output(struct inspect *in, const struct output *o, struct encode_column *encode)
 {
-	int row = inspect_column(in, o->name), typmod;
+	int row = inspect_column(in, o->name);
 	const char *column;
 
 	if (row < 0) {
-		inspect_refuse_missing(in, &o->place, o->name, type_name(o->type));
+		char *type = inspect_type(in->stage->pipeline, in->view, o);
+
+		inspect_refuse_missing(in, &o->place, o->name, type);
+		free(type);
+		return;
+	}
+	if (!inspect_encode(in, o, row, encode)) {
+		inspect_refuse_type(in, o, row);
 		return;
 	}
 	column = postgres_get(in->pg, row, COLUMN_QUOTED);
-	if (!encode_type_of((uint32_t)strtoul(postgres_get(in->pg, row, COLUMN_BASE), NULL, 10),
-			    &encode->type) ||
-	    !encode_accepts(encode->type, o->type)) {
-		stage_report(in->stage, LOG_ERROR, &o->place,
-			     "column %s of %s is %s, but its results are %s:"
-			     " ALTER TABLE %s ALTER COLUMN %s TYPE %s",
-			     column, in->table->name, postgres_get(in->pg, row, COLUMN_TYPE),
-			     type_name(o->type), in->table->name, column, type_name(o->type));
-		in->refused = true;
-		return;
-	}
-	typmod = inspect_number(in->pg, row, COLUMN_TYPMOD);
-	encode->limit = encode->type == ENCODE_VARCHAR && typmod >= 4 ? (unsigned)typmod - 4 : 0;
 	if (inspect_true(in->pg, row, COLUMN_GENERATED)) {
 		stage_report(in->stage, LOG_ERROR, &o->place,
 			     "column %s of %s is GENERATED ALWAYS: tallyd cannot write it", column,
@@ -344,7 +417,7 @@ inspect_output(struct inspect *in, const struct output *o, struct encode_column 
 		    column, in->table->name, in->table->name, column);
 		in->refused = true;
 	}
-	inspect_warn_inexact(in, o, row, encode->type);
+	inspect_warn_inexact(in, o, row, encode);
 }
 
 /* The columns "time" and diff. */
@@ -354,13 +427,15 @@ inspect_stamp(struct inspect *in, const char *name, bool any_integer, enum encod
 	int row = inspect_column(in, name);
 	const char *wanted = any_integer ? "smallint" : "bigint";
 	uint32_t oid;
+	bool scalar;
 
 	if (row < 0) {
 		inspect_refuse_missing(in, &in->view->place, name, wanted);
 		return;
 	}
-	oid = (uint32_t)strtoul(postgres_get(in->pg, row, COLUMN_BASE), NULL, 10);
-	if (encode_type_of(oid, type) &&
+	oid = (uint32_t)strtoul(postgres_get(in->pg, row, COLUMN_SCALAR), NULL, 10);
+	scalar = !inspect_true(in->pg, row, COLUMN_ARRAY);
+	if (scalar && encode_type_of(oid, type) &&
 	    (any_integer ? *type <= ENCODE_INT8 : *type == ENCODE_INT8) &&
 	    !inspect_true(in->pg, row, COLUMN_GENERATED))
 		return;
@@ -428,6 +503,90 @@ inspect_list(struct inspect *in)
 	free(list);
 }
 
+/* --- what only the server knows of a type ---------------------------------------------------- */
+
+/* The labels that it does not have can be added; without them a row would stop the pipeline. */
+static int
+inspect_labels(struct inspect *in, const struct output *o, const struct encode_column *encode)
+{
+	const struct enumeration *e = encode->enumeration;
+	char oid[16], *type;
+	const char *values[1] = {oid};
+	struct postgres_params params = {.count = 1, .values = values};
+
+	snprintf(oid, sizeof(oid), "%" PRIu32, encode->oid);
+	if (postgres_query(
+		in->pg,
+		"SELECT l.enumlabel, pg_catalog.format_type(s.oid, NULL)"
+		" FROM pg_catalog.pg_type t"
+		" JOIN pg_catalog.pg_type s ON s.oid = coalesce(nullif(t.typbasetype, 0), t.oid)"
+		" JOIN pg_catalog.pg_enum l ON l.enumtypid = s.oid WHERE t.oid = $1::oid",
+		&params) < 0)
+		return -1;
+	type =
+	    postgres_rows(in->pg) > 0 ? xstrdup(postgres_get(in->pg, 0, 1)) : xstrdup(encode->sql);
+	for (unsigned i = 0; i < e->label_count; i++) {
+		bool found = false;
+
+		for (int row = 0; row < postgres_rows(in->pg) && !found; row++)
+			found = strcmp(postgres_get(in->pg, row, 0), e->labels[i]) == 0;
+		if (found)
+			continue;
+		char *label = inspect_literal(e->labels[i]);
+		char *column = inspect_identifier(o->name);
+		stage_report(in->stage, LOG_ERROR, &o->place,
+			     "column %s of %s is %s, which has no label %s: ALTER TYPE %s ADD"
+			     " VALUE %s",
+			     column, in->table->name, type, label, type, label);
+		free(column);
+		free(label);
+		in->refused = true;
+	}
+	free(type);
+	return 0;
+}
+
+/* money is an integer whose point lc_monetary sets, for all who read it. */
+static int
+inspect_money(struct inspect *in, const struct output *o)
+{
+	char *column;
+
+	if (postgres_query(in->pg,
+			   "SELECT pg_catalog.cash_send('1'::money) = '\\x0000000000000064',"
+			   " pg_catalog.current_setting('lc_monetary')",
+			   NULL) < 0)
+		return -1;
+	if (inspect_true(in->pg, 0, 0))
+		return 0;
+	column = inspect_identifier(o->name);
+	stage_report(in->stage, LOG_ERROR, &o->place,
+		     "column %s of %s is money, which has not 2 digits after the point here"
+		     " (lc_monetary is %s): ALTER TABLE %s ALTER COLUMN %s TYPE numeric",
+		     column, in->table->name, postgres_get(in->pg, 0, 1), in->table->name, column);
+	free(column);
+	in->refused = true;
+	return 0;
+}
+
+static int
+inspect_types(struct inspect *in)
+{
+	for (unsigned i = 0; i < in->view->output_count; i++) {
+		const struct output *o = &in->view->outputs[i];
+		const struct encode_column *encode = &in->table->encode[i];
+		int done = 0;
+
+		if (encode->type == ENCODE_ENUM)
+			done = inspect_labels(in, o, encode);
+		else if (encode->type == ENCODE_MONEY)
+			done = inspect_money(in, o);
+		if (done < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static void
 inspect_names(struct inspect *in)
 {
@@ -461,6 +620,7 @@ inspect_view(struct stage *stage, struct postgres *pg, const struct view *view, 
 	if (inspect_columns(&in, oid) < 0)
 		return INSPECT_LOST;
 	table->encode = xcalloc(view->output_count + 1, sizeof(*table->encode));
+	table->outputs = view->output_count;
 	inspect_names(&in);
 	for (unsigned i = 0; i < view->output_count; i++)
 		inspect_output(&in, &view->outputs[i], &table->encode[i]);
@@ -472,7 +632,9 @@ inspect_view(struct stage *stage, struct postgres *pg, const struct view *view, 
 	if (in.denied)
 		return INSPECT_DENIED;
 	inspect_list(&in);
-	return INSPECT_OK;
+	if (inspect_types(&in) < 0)
+		return INSPECT_LOST;
+	return in.refused ? INSPECT_REFUSED : INSPECT_OK;
 }
 
 void
@@ -480,6 +642,8 @@ inspect_free(struct target_table *t)
 {
 	free(t->name);
 	free(t->columns);
+	for (unsigned i = 0; i < t->outputs; i++)
+		free(t->encode[i].sql);
 	free(t->encode);
 	memset(t, 0, sizeof(*t));
 }

@@ -12,6 +12,8 @@
 
 #include "egress/encode.h"
 
+struct output;
+struct pipeline;
 struct postgres;
 struct stage;
 struct view;
@@ -21,6 +23,7 @@ struct target_table {  /* zero-initialised is empty */
 	char *name;    /* with its schema, quoted for SQL */
 	char *columns; /* outputs, "time", diff: the column list of INSERT and COPY */
 	struct encode_column *encode; /* in the order of view->outputs */
+	unsigned outputs;             /* how many of them */
 	enum encode_type diff;        /* of the column diff */
 	bool may_read, may_truncate;  /* privileges that only a first start needs */
 	bool known; /* its view is in tallyd.view and has been committed: plan.h */
@@ -42,8 +45,14 @@ enum inspect_result inspect_view(struct stage *, struct postgres *, const struct
 				 struct target_table *table);
 void inspect_free(struct target_table *);
 
-/* A CREATE TABLE that would fit the view. Heap. */
-char *inspect_suggest(const struct view *);
+/* The SQL type of a column that holds all results of an output. Heap. */
+char *inspect_type(const struct pipeline *, const struct view *, const struct output *);
+
+/*
+ * A CREATE TABLE that would fit the view, behind CREATE TYPE for each enum that the server does
+ * not know. Asks the server for these only; if it does not answer, none are suggested. Heap.
+ */
+char *inspect_suggest(const struct pipeline *, struct postgres *, const struct view *);
 
 /* As SQL: an identifier, quoted where needed; a string literal. Heap. */
 char *inspect_identifier(const char *name);

@@ -82,8 +82,8 @@ static void
 store_note_forget(struct store *s, const struct checkpoint *c)
 {
 	if (s->forgets++ == 0) {
-		encode_array_begin(&s->numbers, ENCODE_INT8);
-		encode_array_begin(&s->parts, ENCODE_INT4);
+		encode_array_begin(&s->numbers, encode_oid(ENCODE_INT8));
+		encode_array_begin(&s->parts, encode_oid(ENCODE_INT4));
 	}
 	encode_integer(&s->numbers, ENCODE_INT8, (int64_t)c->number);
 	encode_integer(&s->parts, ENCODE_INT4, (int32_t)c->part);

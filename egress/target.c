@@ -562,7 +562,7 @@ target_create_schema(struct target *t)
 static void
 target_say_missing(struct target *t, const struct view *v)
 {
-	char *create = inspect_suggest(v), *name = inspect_view_name(v);
+	char *create = inspect_suggest(t->stage->pipeline, t->pg, v), *name = inspect_view_name(v);
 	char *note = xasprintf("waiting for table %s in database \"%s\" at %s: %s", name,
 			       postgres_database(t->pg), postgres_where(t->pg), create);
 

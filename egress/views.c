@@ -133,10 +133,23 @@ views_filled(struct views *vs, bool *filled)
 
 /* --- the fold of a table ---------------------------------------------------------------------- */
 
+/*
+ * Types whose equal values may look different (1.0 and 1.00, 0 and -0, 1 month and 30 days): a row
+ * is what it looks like.
+ */
 static bool
-views_is_text(const struct target_table *t, unsigned output)
+views_has_looks(const struct encode_column *column)
 {
-	return t->encode[output].type == ENCODE_TEXT || t->encode[output].type == ENCODE_VARCHAR;
+	switch (column->type) {
+	case ENCODE_NUMERIC:
+	case ENCODE_FLOAT4:
+	case ENCODE_FLOAT8:
+	case ENCODE_INTERVAL:
+	case ENCODE_JSONB:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /*
@@ -148,7 +161,8 @@ views_print_outputs(FILE *f, const struct view *v, const struct target_table *t)
 {
 	for (unsigned o = 0; o < v->output_count; o++) {
 		sql_identifier(f, v->outputs[o].name);
-		fprintf(f, "%s AS c%u, ", views_is_text(t, o) ? " COLLATE \"C\"" : "", o);
+		fprintf(f, "%s AS c%u, ", encode_is_text(t->encode[o].type) ? " COLLATE \"C\"" : "",
+			o);
 	}
 }
 
@@ -157,6 +171,14 @@ views_print_names(FILE *f, const struct view *v)
 {
 	for (unsigned o = 0; o < v->output_count; o++)
 		fprintf(f, "%sc%u", o > 0 ? ", " : "", o);
+}
+
+static void
+views_print_looks(FILE *f, const struct view *v, const struct target_table *t)
+{
+	for (unsigned o = 0; o < v->output_count; o++)
+		if (views_has_looks(&t->encode[o]))
+			fprintf(f, ", c%u::text", o);
 }
 
 /* --- rebuild ---------------------------------------------------------------------------------- */
@@ -234,6 +256,7 @@ views_print_difference(const struct view *v, const struct target_table *t, unsig
 	views_print_outputs(f, v, t);
 	fprintf(f, "-(diff::bigint) FROM %s) AS both_of_them GROUP BY ", t->name);
 	views_print_names(f, v);
+	views_print_looks(f, v, t);
 	fputs(" HAVING sum(d) <> 0) AS difference, generate_series(1, abs(n)::bigint)"
 	      " ORDER BY sign(n)",
 	      f);
@@ -342,6 +365,32 @@ views_finish(struct views *vs, uint64_t time)
 
 /* --- live: is the table what was written? ------------------------------------------------------- */
 
+/* Different results are different in the table, whatever its column's length or precision. */
+static bool
+views_is_lossless(const struct encode_column *column)
+{
+	switch (column->type) {
+	case ENCODE_INT2:
+	case ENCODE_INT4:
+	case ENCODE_INT8:
+		return column->source != TYPE_NUMERIC;
+	case ENCODE_CHAR:
+		return column->source == TYPE_CHAR;
+	case ENCODE_VARCHAR:
+		return column->limit == 0;
+	case ENCODE_TEXT:
+	case ENCODE_BYTEA:
+	case ENCODE_UUID:
+	case ENCODE_BOOL:
+	case ENCODE_DATE:
+	case ENCODE_INET:
+	case ENCODE_ENUM:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /*
  * True when no two groups of the view can have one and the same row: all columns of its key are
  * among the outputs, in columns that lose nothing.
@@ -353,12 +402,9 @@ views_is_distinct(const struct view *v, const struct target_table *t)
 		bool found = false;
 
 		for (unsigned o = 0; o < v->output_count; o++)
-			found =
-			    found || (v->outputs[o].kind == OUTPUT_GROUP &&
-				      v->outputs[o].column == v->group[g] &&
-				      v->outputs[o].type != TYPE_NUMERIC &&
-				      (t->encode[o].type <= ENCODE_INT8 ||
-				       t->encode[o].type == ENCODE_BOOL || views_is_text(t, o)));
+			found = found || (v->outputs[o].kind == OUTPUT_GROUP &&
+					  v->outputs[o].column == v->group[g] &&
+					  views_is_lossless(&t->encode[o]));
 		if (!found)
 			return false;
 	}
