@@ -284,7 +284,7 @@ convert_scalar(struct convert *c, struct json *j, const struct column *column,
 		*v = (struct value){.kind = VALUE_BOOL, .i = json_bool(j)};
 		return !j->error;
 	}
-	if (kind != JSON_STRING)
+	if (kind != JSON_STRING || type_is_integer(column->type) || column->type == TYPE_BOOLEAN)
 		return convert_mismatch_next(c, j, column);
 	if (!convert_string(c, j, &s))
 		return false;

@@ -99,7 +99,8 @@ read_unscaled(struct slice base64, int scale, char *text)
 	uint8_t bytes[NUMBER_ROOM];
 	size_t len;
 
-	if (base64.len == 0 || base64.len > sizeof(bytes) || !convert_base64(base64, bytes, &len))
+	if (base64.len == 0 || base64.len > sizeof(bytes) ||
+	    !convert_base64(base64, false, bytes, &len))
 		return 0;
 	return decimal_from_bytes(bytes, len, scale, text, NUMBER_ROOM);
 }

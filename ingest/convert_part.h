@@ -22,8 +22,8 @@ bool convert_string(struct convert *, struct json *, struct slice *);
 /* A value that was parsed of a scalar type: into the room. */
 bool convert_parse(struct convert *, const struct column *, struct slice, struct value *);
 
-/* Base64 in either alphabet. Bytes written to out, which holds len / 4 * 3; false: it is none. */
-bool convert_base64(struct slice, uint8_t *out, size_t *len);
+/* Base64, `url`: in either alphabet. Bytes written to out, which holds len / 4 * 3; false: it is none. */
+bool convert_base64(struct slice, bool url, uint8_t *out, size_t *len);
 
 /* --- convert_number.c --- */
 bool convert_number(struct convert *, const struct column *, struct slice, struct value *);

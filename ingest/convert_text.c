@@ -101,7 +101,7 @@ convert_enum(struct convert *c, const struct column *column, struct slice s, str
 /* --- bytes --- */
 
 static int
-base64_digit(char c)
+base64_digit(char c, bool url)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -109,11 +109,13 @@ base64_digit(char c)
 		return c - 'a' + 26;
 	if (c >= '0' && c <= '9')
 		return c - '0' + 52;
-	return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+	if (c == '+' || (url && c == '-'))
+		return 62;
+	return c == '/' || (url && c == '_') ? 63 : -1;
 }
 
 bool
-convert_base64(struct slice s, uint8_t *out, size_t *len)
+convert_base64(struct slice s, bool url, uint8_t *out, size_t *len)
 {
 	size_t n = 0, pad = 0;
 
@@ -124,7 +126,7 @@ convert_base64(struct slice s, uint8_t *out, size_t *len)
 	for (size_t i = 0; i < s.len; i += 4) {
 		uint32_t word = 0;
 		for (size_t k = i; k < i + 4; k++) {
-			int digit = k < s.len - pad ? base64_digit(s.s[k]) : 0;
+			int digit = k < s.len - pad ? base64_digit(s.s[k], url) : 0;
 			if (digit < 0)
 				return false;
 			word = word << 6 | (uint32_t)digit;
@@ -165,10 +167,10 @@ convert_bytes(struct convert *c, const struct column *column, const struct shape
 	      struct slice s, struct value *v)
 {
 	uint8_t *out = room_reserve(c->room, s.len + 1);
-	bool hex = shape->binary == BINARY_HEX;
+	bool hex = shape->binary == BINARY_HEX, url = shape->binary == BINARY_BASE64_URL;
 	size_t len;
 
-	if (!(hex ? convert_hex(s, out, &len) : convert_base64(s, out, &len))) {
+	if (!(hex ? convert_hex(s, out, &len) : convert_base64(s, url, out, &len))) {
 		char excerpt[EXCERPT_SIZE];
 		return convert_fail(c,
 				    "column \"%s\" is declared bytea, but \"%s\" is no %s: give "

@@ -328,8 +328,8 @@ Test(debezium, decimals_as_bare_json)
 	check_row_refused("a:numeric", "{\"a\":\"BNI=\"}", "declare numeric(p,s)");
 	check_row_refused("a:numeric(4,2)", "{\"a\":\"123.00\"}", "numeric(4,2)");
 	check_row_refused("a:numeric(9,2)", "{\"a\":\"1.234\"}", "cannot hold 1.234 exactly");
-	check_row_refused("a:numeric", "{\"a\":\"NaN\"}", "NaN");
-	check_row_refused("a:numeric(9,2)", "{\"a\":\"NAN\"}", "NAN");
+	check_row("a:numeric", "{\"a\":\"NaN\"}", "NaN\t");
+	check_row("a:numeric(9,2)", "{\"a\":\"NAN\"}", "NaN\t");
 	check_row_refused("a:numeric(9,2)", "{\"a\":\"BN=I\"}", "\"a\" is declared numeric");
 	check_row_refused("a:numeric(9,2)", "{\"a\":\"B\"}", "\"a\" is declared numeric");
 	check_row_refused("a:numeric", "{\"a\":{\"scale\":3}}", "without the scale and value");
@@ -442,8 +442,7 @@ Test(debezium, the_schema_block_says_how_values_are_written)
 			      "{\"a\":\"2026-11-24T04:18:50Z\"}", "ZonedTimestamp");
 	check_wrapped_refused("a:text", "\"type\":\"bytes\"", "{\"a\":\"AAA=\"}", "bytes");
 	check_wrapped_refused("a:numeric", DECIMAL("x"), "{\"a\":\"BNI=\"}", "without a scale");
-	check_wrapped_refused("a:numeric", "\"type\":\"double\"", "{\"a\":\"Infinity\"}",
-			      "Infinity");
+	check_wrapped("a:numeric", "\"type\":\"double\"", "{\"a\":\"Infinity\"}", "Infinity\t");
 }
 
 Test(debezium, a_changed_schema_block_is_read_anew)
