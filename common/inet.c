@@ -193,8 +193,7 @@ print_v6(const uint8_t *address, char *text, size_t size)
 	for (unsigned i = 0; i < V6_WORDS; i++)
 		words[i] = (uint16_t)(address[2 * i] << 8 | address[2 * i + 1]);
 	run = zero_run(words, &from);
-	bool tail = run > 0 && from == 0 &&
-		    (run == 6 || (run == 7 && words[7] != 1) || (run == 5 && words[5] == 0xffff));
+	bool tail = from == 0 && (run == 6 || (run == 5 && words[5] == 0xffff));
 	for (unsigned i = 0; i < V6_WORDS; i++) {
 		if (run > 0 && i >= from && i < from + run) {
 			if (i == from)

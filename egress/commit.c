@@ -240,11 +240,24 @@ commit_refuse_value(struct commit *c, const struct commit_view *cv, unsigned out
 			   cv->view->name, text, name, cv->table->name,
 			   encode_type_name(column->type), column->limit, column->array ? "[]" : "",
 			   cv->table->name, name, column->array ? "[]" : "");
+	if (column->type == ENCODE_NUMERIC)
+		stage_fail(c->target->stage, EXIT_DATA, "target.value",
+			   "view %s: numeric holds %s only without a precision, and since"
+			   " PostgreSQL 14: ALTER TABLE %s ALTER COLUMN %s TYPE %s",
+			   cv->view->name, text, cv->table->name, name,
+			   postgres_version(c->target->pg) < 140000 ? "double precision"
+								    : "numeric");
+	char *type = inspect_type(p, cv->view, o);
+	if (strcmp(type, column->sql) == 0)
+		stage_fail(c->target->stage, EXIT_DATA, "target.value",
+			   "view %s: PostgreSQL has no %s that is %s, for column %s of %s: correct"
+			   " it in the source, or exclude it by WHERE",
+			   cv->view->name, type, text, name, cv->table->name);
 	stage_fail(c->target->stage, EXIT_DATA, "target.value",
 		   "view %s: %s is out of range of column %s of %s, %s:"
 		   " ALTER TABLE %s ALTER COLUMN %s TYPE %s",
 		   cv->view->name, text, name, cv->table->name, column->sql, cv->table->name, name,
-		   inspect_type(p, cv->view, o));
+		   type);
 }
 
 /* False: the row is malformed. Ends the process when the column does not take the value. */

@@ -607,6 +607,7 @@ static const struct {
 } tests[] = {
     {"batches", test_batches},
     {"types", test_types},
+    {"columns", test_columns},
     {"two_views", test_two_views},
     {"stop", test_stop},
     {"fenced", test_fenced},

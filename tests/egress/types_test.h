@@ -53,6 +53,7 @@ void test_edited(void);
 void test_adopted(void);
 void test_drop(void);
 void test_types(void);
+void test_columns(void);
 void test_same_table(void);
 void test_connect_timeout(void);
 void test_servers(void);

@@ -1,21 +1,24 @@
 #include "tests/unit/reduce_model.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/batch.h"
 #include "common/decimal.h"
 #include "common/expr.h"
+#include "common/interval.h"
 #include "common/log.h"
 #include "common/pack.h"
 
 static void
 model_table(struct pipeline *pipeline, unsigned index, char *name, bool keyed)
 {
-	static const enum type types[] = {TYPE_INTEGER, TYPE_TEXT,    TYPE_NUMERIC, TYPE_INTEGER,
-					  TYPE_BIGINT,  TYPE_BOOLEAN, TYPE_NUMERIC};
-	static const char *const names[] = {"id",  "status", "amount", "qty",
-					    "big", "flag",   "price"};
+	static const enum type types[] = {TYPE_INTEGER,  TYPE_TEXT,    TYPE_NUMERIC, TYPE_INTEGER,
+					  TYPE_BIGINT,   TYPE_BOOLEAN, TYPE_NUMERIC, TYPE_DOUBLE,
+					  TYPE_INTERVAL, TYPE_JSONB};
+	static const char *const names[] = {"id",   "status", "amount", "qty",  "big",
+					    "flag", "price",  "ratio",  "span", "note"};
 	struct table *table = &pipeline->tables[index];
 
 	pipeline->servers[index].name = xstrdup(name);
@@ -86,6 +89,24 @@ static const struct shape shapes[MODEL_SHAPES] = {
       {OUTPUT_GROUP, MODEL_FLAG},
       {OUTPUT_MAX, MODEL_PRICE}},
      true},
+    {2,
+     {MODEL_SPAN, MODEL_NOTE},
+     6,
+     {{OUTPUT_GROUP, MODEL_SPAN},
+      {OUTPUT_GROUP, MODEL_NOTE},
+      {OUTPUT_SUM, MODEL_RATIO},
+      {OUTPUT_AVG, MODEL_RATIO},
+      {OUTPUT_MIN, MODEL_RATIO},
+      {OUTPUT_MAX, MODEL_SPAN}},
+     false},
+    {1,
+     {MODEL_RATIO},
+     4,
+     {{OUTPUT_COUNT_ROWS, 0},
+      {OUTPUT_GROUP, MODEL_RATIO},
+      {OUTPUT_MIN, MODEL_SPAN},
+      {OUTPUT_COUNT, MODEL_NOTE}},
+     false},
 };
 
 static struct expr *
@@ -169,6 +190,31 @@ string_value(enum value_kind kind, const char *s)
 	return (struct value){.kind = kind, .len = (uint32_t)strlen(s), .s = s};
 }
 
+/* Values of which some are equal and not the same. */
+static void
+model_row_types(struct model_random *r, struct value *v)
+{
+	static const double ratios[] = {0.1, 0.2,    -0.0, 0.0,      1e16,
+					1,   5e-324, NAN,  INFINITY, -INFINITY};
+	static const struct interval spans[] = {
+	    {.months = 1}, {.days = 30}, {.days = 29, .us = INTERVAL_DAY_US}, {.us = 1}};
+	static const char *const notes[] = {"{}", "[1, 2]", "\"x\""};
+	static uint8_t bytes[4][INTERVAL_BYTES];
+
+	if (model_random(r, 6) > 0)
+		v[MODEL_RATIO] =
+		    (struct value){.kind = VALUE_FLOAT, .d = ratios[model_random(r, 10)]};
+	if (model_random(r, 6) > 0) {
+		unsigned i = (unsigned)model_random(r, 4);
+
+		interval_store(&spans[i], bytes[i]);
+		v[MODEL_SPAN] = (struct value){
+		    .kind = VALUE_INTERVAL, .len = INTERVAL_BYTES, .s = (const char *)bytes[i]};
+	}
+	if (model_random(r, 6) > 0)
+		v[MODEL_NOTE] = string_value(VALUE_TEXT, notes[model_random(r, 3)]);
+}
+
 void
 model_row_random(struct model_random *r, int64_t id, struct model_row *row)
 {
@@ -196,6 +242,7 @@ model_row_random(struct model_random *r, int64_t id, struct model_row *row)
 		    (struct value){.kind = VALUE_BOOL, .i = (int64_t)model_random(r, 2)};
 	if (model_random(r, 4) > 0)
 		v[MODEL_PRICE] = string_value(VALUE_DECIMAL, prices[model_random(r, 4)]);
+	model_row_types(r, v);
 }
 
 static bool
@@ -211,7 +258,7 @@ model_row_equal(const struct model_row *a, const struct model_row *b)
 {
 	for (unsigned i = 0; i < MODEL_COLUMNS; i++) {
 		const struct value *x = &a->values[i], *y = &b->values[i];
-		if (!value_same(x, y) || (x->kind == VALUE_DECIMAL && x->len != y->len))
+		if (!value_same(x, y) || (x->kind != VALUE_NULL && value_compare_exact(x, y) != 0))
 			return false;
 	}
 	return true;
@@ -248,9 +295,7 @@ model_extreme(const struct members *m, unsigned column, bool last)
 		const struct value *v = &m->rows[i].values[column];
 		if (!members_has(m, i) || v->kind == VALUE_NULL)
 			continue;
-		int order = best == NULL ? 0 : value_compare(v, best);
-		if (order == 0 && best != NULL && v->kind == VALUE_DECIMAL)
-			order = (v->len > best->len) - (v->len < best->len);
+		int order = best == NULL ? 0 : value_compare_exact(v, best);
 		if (best == NULL || (last ? order > 0 : order < 0))
 			best = v;
 	}
@@ -270,7 +315,13 @@ model_sum(const struct members *m, enum output_kind kind, unsigned column, enum 
 		if (!members_has(m, i) || v->kind == VALUE_NULL)
 			continue;
 		count++;
-		if (v->kind == VALUE_INT)
+		if (v->kind == VALUE_FLOAT) {
+			char shortest[FLOAT_TEXT_MAX], decimal[DECIMAL_TEXT_MAX];
+			size_t len = float_print(v->d, false, shortest);
+
+			len = decimal_canonical(shortest, len, decimal, sizeof(decimal));
+			decimal_sum_add(sum, decimal, len, 1);
+		} else if (v->kind == VALUE_INT)
 			decimal_sum_add_int(sum, v->i, 1);
 		else
 			decimal_sum_add(sum, v->s, v->len, 1);
@@ -281,6 +332,8 @@ model_sum(const struct members *m, enum output_kind kind, unsigned column, enum 
 		decimal_sum_print(sum, text, DECIMAL_TEXT_MAX);
 	if (count > 0 && kind == OUTPUT_SUM && type == TYPE_INTEGER)
 		result = (struct value){.kind = VALUE_INT, .i = strtoll(text, NULL, 10)};
+	else if (count > 0 && type == TYPE_DOUBLE)
+		result = (struct value){.kind = VALUE_FLOAT, .d = strtod(text, NULL)};
 	else if (count > 0)
 		result = string_value(VALUE_DECIMAL, text);
 	decimal_sum_free(sum);
@@ -299,11 +352,16 @@ model_count(const struct members *m, const struct output *output)
 	return result;
 }
 
-/* Of equal numerics the one with the most digits is the name of the group. */
+/* Of equal numerics the one with the most digits is the name of the group, of intervals the least. */
 static struct value
 model_group(const struct members *m, unsigned column)
 {
 	struct value best = m->first->values[column];
+
+	if (best.kind == VALUE_INTERVAL)
+		return model_extreme(m, column, false);
+	if (best.kind == VALUE_FLOAT)
+		return value_normal(&best, NULL);
 
 	for (unsigned i = 0; best.kind == VALUE_DECIMAL && i < m->count; i++)
 		if (members_has(m, i) && m->rows[i].values[column].len > best.len)

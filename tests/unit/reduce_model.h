@@ -20,11 +20,14 @@ enum model_column { /* of both tables, "keyed" (index 0) and "keyless" (index 1)
 		    MODEL_BIG,    /* bigint */
 		    MODEL_FLAG,   /* boolean */
 		    MODEL_PRICE,  /* numeric(20,2) */
+		    MODEL_RATIO,  /* double precision */
+		    MODEL_SPAN,   /* interval */
+		    MODEL_NOTE,   /* jsonb */
 		    MODEL_COLUMNS
 };
 
-/* Four views over each table; view i and i + 4 have one shape. */
-#define MODEL_SHAPES 4
+/* Six views over each table; view i and i + 6 have one shape. */
+#define MODEL_SHAPES 6
 
 struct pipeline *model_pipeline(void); /* two servers, two tables; heap */
 void model_pipeline_free(struct pipeline *);

@@ -317,11 +317,10 @@ reduce_sim_go_live(struct sim *s)
 {
 	cr_assert_eq(core_live(s->core, s->durable), CORE_OK);
 	s->read = s->durable;
-	for (unsigned i = 0; s->durable > 0 && i < s->pipeline->view_count; i++) {
+	for (unsigned i = 0; i < s->pipeline->view_count; i++) {
 		unsigned shown;
 		model_fold_free(&s->fold[i]);
-		memset(&s->fold[i], 0, sizeof(s->fold[i]));
-		if (!s->target.known[i])
+		if (s->durable == 0 || !s->target.known[i])
 			continue;
 		struct model_bytes *rows = reduce_sim_view(s, i, s->committed, &shown);
 		for (unsigned k = 0; k < shown; k++)

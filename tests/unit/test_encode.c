@@ -9,6 +9,8 @@
 
 #include <bsd/string.h>
 
+#include "common/pack.h"
+#include "common/pipeline.h"
 #include "egress/encode.h"
 
 #define SHIFT INT64_C(946684800000000)
@@ -36,7 +38,16 @@ text(const char *s)
 static enum encode_result
 encode(enum encode_type type, unsigned limit, struct value v)
 {
-	struct encode_column column = {.type = type, .limit = limit};
+	struct encode_column column = {.type = type, .limit = limit, .source = TYPE_BIGINT};
+
+	if (v.kind == VALUE_DECIMAL)
+		column.source = TYPE_NUMERIC;
+	else if (v.kind == VALUE_TEXT)
+		column.source = TYPE_TEXT;
+	else if (v.kind == VALUE_BOOL)
+		column.source = TYPE_BOOLEAN;
+	else if (type == ENCODE_TIMESTAMP || type == ENCODE_TIMESTAMPTZ)
+		column.source = TYPE_TIMESTAMP;
 
 	encode_clear(&buffer);
 	return encode_value(&buffer, &column, &v);
@@ -264,7 +275,8 @@ Test(encode, nulls_and_booleans)
 	cr_assert_eq(encode(ENCODE_BOOL, 0, (struct value){.kind = VALUE_BOOL, .i = 1}), ENCODE_OK);
 	cr_assert_eq(buffer.len, sizeof(yes));
 	cr_assert_arr_eq(buffer.data, yes, sizeof(yes));
-	cr_assert_eq(encode(ENCODE_TEXT, 0, (struct value){.kind = VALUE_UNCHANGED}), ENCODE_RANGE);
+	cr_assert_eq(encode(ENCODE_TEXT, 0, (struct value){.kind = VALUE_UNCHANGED}),
+		     ENCODE_CORRUPT);
 }
 
 Test(encode, arrays_have_a_header)
@@ -272,7 +284,7 @@ Test(encode, arrays_have_a_header)
 	static const uint8_t array[] = {0, 0, 0, 1, 0, 0, 0, 1, 0,   0,   0, 21, 0, 0, 0, 2,
 					0, 0, 0, 1, 0, 0, 0, 2, 255, 255, 0, 0,  0, 2, 0, 7};
 
-	encode_array_begin(&buffer, ENCODE_INT2);
+	encode_array_begin(&buffer, encode_oid(ENCODE_INT2));
 	encode_integer(&buffer, ENCODE_INT2, -1);
 	encode_integer(&buffer, ENCODE_INT2, 7);
 	encode_array_end(&buffer, 2);
@@ -280,17 +292,225 @@ Test(encode, arrays_have_a_header)
 	cr_assert_arr_eq(buffer.data, array, sizeof(array));
 }
 
+static char *mood_labels[] = {(char[]){"sad"}, (char[]){"it's ok"}};
+static const struct enumeration mood = {.labels = mood_labels, .label_count = 2};
+
+/* A value read from its text, or its encoding as hexadecimal digits after the length word. */
+static enum encode_result
+encode_literal(const struct encode_column *into, const char *literal, char hex[256])
+{
+	const struct column declared = {.type = into->source, .enumeration = into->enumeration};
+	char room[256];
+	struct value v;
+
+	cr_assert(column_parse(&declared, literal, strlen(literal), room, sizeof(room), &v), "%s",
+		  literal);
+	encode_clear(&buffer);
+	enum encode_result result = encode_value(&buffer, into, &v);
+	hex[0] = '\0';
+	if (result != ENCODE_OK)
+		return result;
+	cr_assert_eq((size_t)word(2), buffer.len - 4, "length of %s", literal);
+	for (size_t i = 4; i < buffer.len; i++)
+		snprintf(hex + 2 * (i - 4), 3, "%02x", buffer.data[i]);
+	return ENCODE_OK;
+}
+
+/* What PostgreSQL's send functions give: SELECT encode(date_send('infinity'), 'hex'). */
+Test(encode, every_type_has_the_bytes_of_its_send_function)
+{
+	static const struct {
+		enum type source;
+		enum encode_type type;
+		const char *literal, *hex;
+	} all[] = {
+	    {TYPE_DATE, ENCODE_DATE, "2000-01-01", "00000000"},
+	    {TYPE_DATE, ENCODE_DATE, "1999-12-31", "ffffffff"},
+	    {TYPE_DATE, ENCODE_DATE, "infinity", "7fffffff"},
+	    {TYPE_DATE, ENCODE_DATE, "-infinity", "80000000"},
+	    {TYPE_DATE, ENCODE_DATE, "4713-11-24 BC", "ffda9915"},
+	    {TYPE_TIME, ENCODE_TIME, "00:00:00", "0000000000000000"},
+	    {TYPE_TIME, ENCODE_TIME, "24:00:00", "000000141dd76000"},
+	    {TYPE_TIME, ENCODE_TIME, "23:59:59.999999", "000000141dd75fff"},
+	    {TYPE_INTERVAL, ENCODE_INTERVAL, "1 mon", "00000000000000000000000000000001"},
+	    {TYPE_INTERVAL, ENCODE_INTERVAL, "30 days", "00000000000000000000001e00000000"},
+	    {TYPE_INTERVAL, ENCODE_INTERVAL, "-1 years -2 mons +3 days -04:05:06.789012",
+	     "fffffffc9368356c00000003fffffff2"},
+	    {TYPE_UUID, ENCODE_UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+	     "a0eebc999c0b4ef8bb6d6bb9bd380a11"},
+	    {TYPE_UUID, ENCODE_TEXT, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+	     "61306565626339392d396330622d346566382d626236642d366262396264333830613131"},
+	    {TYPE_BYTEA, ENCODE_BYTEA, "\\x", ""},
+	    {TYPE_BYTEA, ENCODE_BYTEA, "\\x00ff", "00ff"},
+	    {TYPE_JSONB, ENCODE_JSONB, "{\"a\":1}", "017b2261223a20317d"},
+	    {TYPE_JSONB, ENCODE_TEXT, "{\"a\":1}", "7b2261223a20317d"},
+	    {TYPE_INET, ENCODE_INET, "10.0.0.1/8", "020800040a000001"},
+	    {TYPE_INET, ENCODE_INET, "255.255.255.255", "02200004ffffffff"},
+	    {TYPE_INET, ENCODE_INET, "2001:db8::1/64", "0340001020010db8000000000000000000000001"},
+	    {TYPE_MONEY, ENCODE_MONEY, "1", "0000000000000064"},
+	    {TYPE_MONEY, ENCODE_MONEY, "-0.01", "ffffffffffffffff"},
+	    {TYPE_MONEY, ENCODE_NUMERIC, "12.30", "0002000000000002000c0bb8"},
+	    {TYPE_MONEY, ENCODE_NUMERIC, "-0.01", "0001ffff400000020064"},
+	    {TYPE_NUMERIC, ENCODE_NUMERIC, "NaN", "00000000c0000000"},
+	    {TYPE_NUMERIC, ENCODE_NUMERIC, "Infinity", "00000000d0000000"},
+	    {TYPE_NUMERIC, ENCODE_NUMERIC, "-Infinity", "00000000f0000000"},
+	    {TYPE_NUMERIC, ENCODE_FLOAT4, "-Infinity", "ff800000"},
+	    {TYPE_REAL, ENCODE_FLOAT4, "NaN", "7fc00000"},
+	    {TYPE_REAL, ENCODE_FLOAT4, "Infinity", "7f800000"},
+	    {TYPE_REAL, ENCODE_FLOAT4, "-0", "80000000"},
+	    {TYPE_REAL, ENCODE_FLOAT4, "0.1", "3dcccccd"},
+	    {TYPE_REAL, ENCODE_NUMERIC, "0.1", "0001ffff0000000103e8"},
+	    {TYPE_DOUBLE, ENCODE_FLOAT8, "NaN", "7ff8000000000000"},
+	    {TYPE_DOUBLE, ENCODE_FLOAT8, "-Infinity", "fff0000000000000"},
+	    {TYPE_DOUBLE, ENCODE_FLOAT8, "0.1", "3fb999999999999a"},
+	    {TYPE_DOUBLE, ENCODE_NUMERIC, "12.5", "0002000000000001000c1388"},
+	    {TYPE_DOUBLE, ENCODE_FLOAT4, "0.1", "3dcccccd"},
+	    {TYPE_CHAR, ENCODE_CHAR, "ab  ", "6162"},
+	    {TYPE_ENUM, ENCODE_ENUM, "it's ok", "69742773206f6b"},
+	    {TYPE_ENUM, ENCODE_TEXT, "sad", "736164"},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct encode_column into = {
+		    .type = all[i].type, .source = all[i].source, .enumeration = &mood};
+		char hex[256];
+
+		cr_assert(encode_accepts(into.type, into.source), "%s", all[i].literal);
+		cr_assert_eq(encode_literal(&into, all[i].literal, hex), ENCODE_OK, "%s",
+			     all[i].literal);
+		cr_assert_str_eq(hex, all[i].hex, "%s", all[i].literal);
+	}
+}
+
+Test(encode, what_a_column_cannot_hold_is_refused)
+{
+	static const struct {
+		enum type source;
+		enum encode_type type;
+		const char *literal;
+	} all[] = {
+	    {TYPE_NUMERIC, ENCODE_NUMERIC, "Infinity"}, {TYPE_DOUBLE, ENCODE_NUMERIC, "-Infinity"},
+	    {TYPE_NUMERIC, ENCODE_INT8, "NaN"},         {TYPE_NUMERIC, ENCODE_INT8, "-Infinity"},
+	    {TYPE_DOUBLE, ENCODE_FLOAT4, "1e39"},
+	};
+	char hex[256];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct encode_column into = {
+		    .type = all[i].type, .source = all[i].source, .finite = true};
+
+		cr_assert_eq(encode_literal(&into, all[i].literal, hex), ENCODE_RANGE, "%s",
+			     all[i].literal);
+		cr_assert_eq(buffer.len, 0u);
+	}
+}
+
+Test(encode, dates_and_labels_have_ends)
+{
+	struct encode_column into = {.type = ENCODE_DATE, .source = TYPE_DATE};
+	struct value v = integer(INT64_C(2145031948) + 10957);
+
+	cr_assert_eq(encode_value(&buffer, &into, &v), ENCODE_OK, "5874897-12-31");
+	cr_assert_eq(number(4), INT64_C(0x7fda970c));
+	encode_clear(&buffer);
+	v.i++;
+	cr_assert_eq(encode_value(&buffer, &into, &v), ENCODE_RANGE);
+	v.i = -2451545 + 10957 - 1;
+	cr_assert_eq(encode_value(&buffer, &into, &v), ENCODE_RANGE);
+	into =
+	    (struct encode_column){.type = ENCODE_ENUM, .source = TYPE_ENUM, .enumeration = &mood};
+	v.i = 2;
+	cr_assert_eq(encode_value(&buffer, &into, &v), ENCODE_CORRUPT, "no such label");
+	into = (struct encode_column){
+	    .type = ENCODE_VARCHAR, .source = TYPE_ENUM, .enumeration = &mood, .limit = 6};
+	v.i = 1;
+	cr_assert_eq(encode_value(&buffer, &into, &v), ENCODE_TOO_LONG);
+	cr_assert_eq(buffer.len, 0u);
+}
+
+static uint8_t list_room[64];
+
+static struct value
+list(const struct value *elements, unsigned count)
+{
+	struct pack out;
+
+	pack_init(&out, list_room, sizeof(list_room));
+	pack_array(&out, count);
+	for (unsigned i = 0; i < count; i++)
+		value_pack(&out, &elements[i]);
+	return (struct value){
+	    .kind = VALUE_ARRAY, .len = (uint32_t)pack_len(&out), .s = (const char *)list_room};
+}
+
+static void
+expect_list(const struct encode_column *into, struct value v, const uint8_t *bytes, size_t len)
+{
+	encode_clear(&buffer);
+	cr_assert_eq(encode_value(&buffer, into, &v), ENCODE_OK);
+	cr_assert_eq(buffer.len, len);
+	cr_assert_arr_eq(buffer.data, bytes, len);
+}
+
+/* array_send() of '{}', '{1,NULL}' and '{a,"",NULL}'. */
+Test(encode, array_values_have_a_header_of_their_own)
+{
+	static const uint8_t empty[] = {0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 23};
+	static const uint8_t numbers[] = {0, 0, 0, 32, 0, 0, 0, 1, 0,   0,   0,   1,
+					  0, 0, 0, 23, 0, 0, 0, 2, 0,   0,   0,   1,
+					  0, 0, 0, 4,  0, 0, 0, 1, 255, 255, 255, 255};
+	static const uint8_t words[] = {0, 0, 0,   33, 0, 0, 0, 1,   0,   0,   0,  1, 0,
+					0, 0, 25,  0,  0, 0, 3, 0,   0,   0,   1,  0, 0,
+					0, 1, 'a', 0,  0, 0, 0, 255, 255, 255, 255};
+	const struct encode_column integers = {
+	    .type = ENCODE_INT4, .source = TYPE_INTEGER, .array = true, .oid = 23};
+	const struct encode_column texts = {
+	    .type = ENCODE_TEXT, .source = TYPE_TEXT, .array = true, .oid = 25};
+	const struct value some[] = {integer(1), {.kind = VALUE_NULL}};
+	const struct value letters[] = {text("a"), text(""), {.kind = VALUE_NULL}};
+
+	expect_list(&integers, list(NULL, 0), empty, sizeof(empty));
+	expect_list(&integers, list(some, 2), numbers, sizeof(numbers));
+	expect_list(&texts, list(letters, 3), words, sizeof(words));
+}
+
+Test(encode, elements_are_refused_as_values_are)
+{
+	struct encode_column into = {
+	    .type = ENCODE_VARCHAR, .source = TYPE_TEXT, .array = true, .limit = 2, .oid = 1043};
+	const struct value three[] = {text("a"), text("abc")};
+	struct value v = list(three, 2);
+
+	encode_clear(&buffer);
+	cr_assert_eq(encode_value(&buffer, &into, &v), ENCODE_TOO_LONG);
+	cr_assert_eq(buffer.len, 0u);
+	into.source = TYPE_BOOLEAN;
+	into.type = ENCODE_BOOL;
+	cr_assert_eq(encode_value(&buffer, &into, &v), ENCODE_CORRUPT, "a text is no boolean");
+	cr_assert_eq(buffer.len, 0u);
+}
+
 Test(encode, types_go_only_where_they_mean_the_same)
 {
 	enum encode_type type;
 
 	cr_assert(encode_type_of(1700, &type) && type == ENCODE_NUMERIC);
-	cr_assert_not(encode_type_of(3802, &type), "jsonb");
+	cr_assert_not(encode_type_of(114, &type), "json has no equality");
+	cr_assert_not(encode_type_of(0, &type), "enums have OIDs of their own");
 	for (unsigned t = 0; t < ENCODE_TYPE_COUNT; t++) {
-		cr_assert(encode_type_of(encode_oid((enum encode_type)t), &type) && type == t);
-		cr_assert_eq(encode_accepts((enum encode_type)t, TYPE_BIGINT), t <= ENCODE_NUMERIC);
-		cr_assert_eq(encode_accepts((enum encode_type)t, TYPE_TEXT),
-			     t == ENCODE_TEXT || t == ENCODE_VARCHAR);
+		enum encode_type target = (enum encode_type)t;
+		bool text_like = t == ENCODE_TEXT || t == ENCODE_VARCHAR;
+
+		cr_assert(t == ENCODE_ENUM ||
+			  (encode_type_of(encode_oid(target), &type) && type == t));
+		cr_assert_eq(encode_accepts(target, TYPE_BIGINT), t <= ENCODE_NUMERIC);
+		cr_assert_eq(encode_accepts(target, TYPE_DOUBLE),
+			     t >= ENCODE_FLOAT4 && t <= ENCODE_NUMERIC);
+		cr_assert_eq(encode_accepts(target, TYPE_TEXT), text_like || t == ENCODE_CHAR);
+		cr_assert_eq(encode_accepts(target, TYPE_ENUM), text_like || t == ENCODE_ENUM);
+		cr_assert_eq(encode_accepts(target, TYPE_DATE), t == ENCODE_DATE);
+		cr_assert_not(encode_accepts(target, TYPE_JSON));
+		cr_assert_not(encode_accepts(target, TYPE_ARRAY), "its elements are asked for");
 	}
 	cr_assert_not(encode_accepts(ENCODE_TIMESTAMPTZ, TYPE_TIMESTAMP));
 	cr_assert_not(encode_accepts(ENCODE_TEXT, TYPE_BOOLEAN));
@@ -298,11 +518,20 @@ Test(encode, types_go_only_where_they_mean_the_same)
 
 Test(encode, descriptions_are_short)
 {
+	struct encode_column into = {.type = ENCODE_TEXT, .source = TYPE_TEXT};
 	struct value v = text("0123456789012345678901234567890123456789x");
-	char out[64];
+	char out[ENCODE_DESCRIBE_MAX];
 
-	cr_assert_str_eq(encode_describe(&v, out, sizeof(out)),
+	cr_assert_str_eq(encode_describe(&into, &v, out),
 			 "0123456789012345678901234567890123456789...");
+	v = text("012345678901234567890123456789012345678\xc3\xa4");
+	cr_assert_str_eq(encode_describe(&into, &v, out),
+			 "012345678901234567890123456789012345678...", "no half a character");
+	into.source = TYPE_BIGINT;
 	v = integer(-5);
-	cr_assert_str_eq(encode_describe(&v, out, sizeof(out)), "-5");
+	cr_assert_str_eq(encode_describe(&into, &v, out), "-5");
+	into =
+	    (struct encode_column){.type = ENCODE_ENUM, .source = TYPE_ENUM, .enumeration = &mood};
+	v = integer(1);
+	cr_assert_str_eq(encode_describe(&into, &v, out), "it's ok");
 }

@@ -122,7 +122,7 @@ Test(reduce, a_batch_may_be_larger_than_the_ring)
 				cr_assert(batch_get_row(&record, &view, &diff, &row, &len));
 				plus += diff > 0;
 				minus += diff < 0;
-				cr_assert(view != 4 + 1 ||
+				cr_assert(view != MODEL_SHAPES + 1 ||
 					  model_fold_apply(&s.fold[1], diff, row, len));
 			}
 			ring_commit(&s.reader, NULL, 0);

@@ -238,10 +238,10 @@ Test(views, one_that_is_added_is_filled_from_the_kept_rows)
 	struct seen seen = emit(&s);
 	cr_assert_eq(seen.batches, 1);
 	for (unsigned i = 0; i < SIM_VIEWS; i++) {
-		cr_assert_eq(seen.views[i], i == 2 || i == 5 ? 1 + VIEW_DROP
-					    : i == 7         ? 1 + VIEW_FILL
-							     : 0);
-		cr_assert_eq(seen.rows[i], i == 7 ? shown_of(&s, i) : 0);
+		cr_assert_eq(seen.views[i], i == 2 || i == 5     ? 1 + VIEW_DROP
+					    : i == SIM_VIEWS - 1 ? 1 + VIEW_FILL
+								 : 0);
+		cr_assert_eq(seen.rows[i], i == SIM_VIEWS - 1 ? shown_of(&s, i) : 0);
 	}
 	/* The others go on, the new one with them. */
 	struct value id = {.kind = VALUE_INT, .i = 1};
@@ -267,15 +267,15 @@ Test(views, one_that_never_was_shown_is_not_dropped)
 	while (core_due(s.core, s.durable, s.now_ms))
 		(void)emit(&s);
 	struct pipeline *now = pipeline_new(SIM_VIEWS), *then = pipeline_new(SIM_VIEWS);
-	then->views[7].dropped = true;
+	then->views[SIM_VIEWS - 1].dropped = true;
 	cr_assert_eq(core_views(s.core, now), CORE_OK);
 	cr_assert_eq(core_views(s.core, then), CORE_OK);
 	pipeline_end(s.pipeline);
 	pipeline_end(now);
 	s.pipeline = then;
 	struct seen seen = emit(&s);
-	cr_assert_eq(seen.views[7], 0);
-	cr_assert_eq(seen.rows[7], 0);
+	cr_assert_eq(seen.views[SIM_VIEWS - 1], 0);
+	cr_assert_eq(seen.rows[SIM_VIEWS - 1], 0);
 	case_close(&s);
 }
 
@@ -288,12 +288,12 @@ Test(views, what_needs_a_replay_is_refused_and_changes_nothing)
 	case_live(&s, 0);
 	while (core_due(s.core, s.durable, s.now_ms))
 		(void)emit(&s);
-	now->views[7].table = 1; /* keyless */
+	now->views[SIM_VIEWS - 1].table = 1; /* keyless */
 	cr_assert_eq(core_views(s.core, now), CORE_FAILED);
 	cr_assert_eq(core_error(s.core)->code, EXIT_RECOVER);
-	cr_assert_not_null(strstr(core_error(s.core)->text, "view \"view_3\""), "%s",
+	cr_assert_not_null(strstr(core_error(s.core)->text, "view \"view_5\""), "%s",
 			   core_error(s.core)->text);
-	now->views[7].table = 0;
+	now->views[SIM_VIEWS - 1].table = 0;
 	now->tables[0].columns[MODEL_BIG].type = TYPE_INTEGER;
 	cr_assert_eq(core_views(s.core, now), CORE_FAILED);
 	now->tables[0].columns[MODEL_BIG].type = TYPE_BIGINT;
