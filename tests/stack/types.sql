@@ -11,7 +11,8 @@ CREATE TABLE arrays (id integer PRIMARY KEY, a_small smallint[], a_int integer[]
     a_ts3 timestamp(3)[], a_tstz timestamptz[], a_jsonb jsonb[], a_inet inet[]);
 -- Values that are stored out of line: an UPDATE of another column does not carry them.
 CREATE TABLE large (id integer PRIMARY KEY, n integer, l_text text, l_varchar varchar(9000), l_bytea bytea, l_jsonb jsonb,
-    l_int integer[], l_big bigint[], l_texts text[], l_uuid uuid[], l_jsonbs jsonb[]);
+    l_int integer[], l_big bigint[], l_texts text[], l_uuid uuid[], l_jsonbs jsonb[],
+    l_nums numeric(10,2)[]);
 DO $$
 DECLARE name text;
 BEGIN
@@ -58,7 +59,7 @@ INSERT INTO arrays VALUES (first + 2, '{1,NULL,-32768}', '{1,NULL,2147483647}', 
     '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,NULL}', '{2023-01-19,NULL,1969-12-31,infinity}', '{12:34:56.123,NULL,00:00}',
     '{2023-01-19 12:34:56.123,NULL,-infinity}', '{2023-01-19 12:34:56.123456+02,NULL,infinity}', '{"{\"a\": 1}",NULL,"[1.50]"}',
     '{10.0.0.1,NULL,::1}');
-INSERT INTO large SELECT i, 0, t, t, decode(repeat(md5(i::text), 400), 'hex'), to_jsonb(t), n, n, n::text[], u, array_agg(to_jsonb(x))
+INSERT INTO large SELECT i, 0, t, t, decode(repeat(md5(i::text), 400), 'hex'), to_jsonb(t), n, n, n::text[], u, array_agg(to_jsonb(x)), n::numeric(10,2)[]
     FROM generate_series(first, first + 1) i, LATERAL (SELECT repeat(md5(i::text), 270) AS t,
         (SELECT array_agg(g) FROM generate_series(1, 2500) g) AS n,
         (SELECT array_agg(md5(g::text)::uuid) FROM generate_series(1, 600) g) AS u) v, generate_series(1, 2500) x
