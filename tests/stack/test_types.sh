@@ -95,9 +95,9 @@ declare_table() # MODE TABLE [KEY]
 	prepare "$1" "$2"
 	views+="CREATE FOREIGN TABLE $name ($declared${3:+, PRIMARY KEY ($3)}) SERVER $1
 	    OPTIONS (topic '${NAME}_$1.public.$2');
-	    CREATE MATERIALIZED VIEW rows_$name AS SELECT $names, count(*) AS n FROM $name GROUP BY $names;"
-	sql "CREATE TABLE rows_$name AS SELECT $truth, 0::bigint AS n, 0::bigint AS time, 0 AS diff FROM $2 LIMIT 0"
-	answers[rows_$name]="$names,n|SELECT $truth, 1::bigint AS n FROM $2"
+	    CREATE MATERIALIZED VIEW rows_$name AS SELECT $names, count(*) AS copies FROM $name GROUP BY $names;"
+	sql "CREATE TABLE rows_$name AS SELECT $truth, 0::bigint AS copies, 0::bigint AS time, 0 AS diff FROM $2 LIMIT 0"
+	answers[rows_$name]="$names,copies|SELECT $truth, 1::bigint AS copies FROM $2"
 }
 declare -A answers
 
