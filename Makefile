@@ -41,6 +41,7 @@ COMMON := \
 	common/board.c \
 	common/calendar.c \
 	common/column.c \
+	common/connector.c \
 	common/decimal.c \
 	common/decimal_text.c \
 	common/expr.c \
@@ -84,6 +85,11 @@ SUPERVISOR := \
 
 INGEST := \
 	ingest/convert.c \
+	ingest/convert_array.c \
+	ingest/convert_number.c \
+	ingest/convert_table.c \
+	ingest/convert_text.c \
+	ingest/convert_time.c \
 	ingest/debezium.c \
 	ingest/envelope.c \
 	ingest/flow.c \
@@ -97,6 +103,7 @@ INGEST := \
 	ingest/order_token.c \
 	ingest/origin.c \
 	ingest/recovery.c \
+	ingest/room.c \
 	ingest/sample.c \
 	ingest/schema.c \
 	ingest/source.c \
@@ -164,7 +171,7 @@ $(BUILD)/libcommon.a: $(call objects,$(COMMON))
 $(BUILD)/tallyd: $(call objects,$(SUPERVISOR)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpg_query -lgmp -lm $(BSD)
 $(BUILD)/tallyd-ingest: $(call objects,$(INGEST)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp -lm $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp -lm -lmd $(BSD)
 $(BUILD)/tallyd-reduce: $(call objects,$(REDUCE)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
@@ -176,7 +183,7 @@ $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
 MAINS      := supervisor/main.c ingest/ingest.c reduce/reduce.c egress/egress.c
 MODULES    := $(filter-out $(MAINS),$(SUPERVISOR) $(INGEST) $(REDUCE) $(EGRESS))
 UNIT_TESTS := $(wildcard tests/unit/*.c)
-LIBRARIES  := -lrdkafka -lpq -lpg_query -lgmp -lm -lmsgpackc $(BSD)
+LIBRARIES  := -lmd -lrdkafka -lpq -lpg_query -lgmp -lm -lmsgpackc $(BSD)
 
 $(BUILD)/unit-tests: $(call objects,$(UNIT_TESTS) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcriterion $(LIBRARIES)

@@ -15,7 +15,7 @@
 #include "common/pack.h"
 #include "common/ring.h"
 
-#define PIPELINE_VERSION  3
+#define PIPELINE_VERSION  4
 #define PIPELINE_LIST_MAX 65535u
 
 /* --- memory --- */
@@ -38,6 +38,7 @@ server_fini(struct server *server)
 	free(server->name);
 	free(server->transaction_topic);
 	free(server->heartbeat_topic);
+	free(server->connector.unavailable);
 	options_free(server->options, server->option_count);
 }
 
@@ -135,13 +136,16 @@ put_indices(struct pack *out, const unsigned *indices, unsigned count)
 static void
 put_server(struct pack *out, const struct server *server, bool with_options)
 {
-	pack_array(out, 9);
+	pack_array(out, 10 + CONNECTOR_OPTIONS);
 	pack_cstr(out, server->name);
 	put_options(out, server->options, with_options ? server->option_count : 0);
 	pack_cstr(out, server->transaction_topic);
 	pack_cstr(out, server->heartbeat_topic);
 	pack_int(out, server->silence_warning_ms);
 	pack_uint(out, server->start);
+	pack_cstr(out, server->connector.unavailable);
+	for (unsigned i = 0; i < CONNECTOR_OPTIONS; i++)
+		pack_uint(out, server->connector.mode[i]);
 	put_place(out, server->place);
 	put_place(out, server->transaction_place);
 	put_place(out, server->heartbeat_place);
@@ -364,13 +368,16 @@ take_indices(struct unpack *in, unsigned *count, unsigned limit)
 static void
 take_server(struct unpack *in, struct server *server)
 {
-	take_fields(in, 9);
+	take_fields(in, 10 + CONNECTOR_OPTIONS);
 	server->name = take_string(in);
 	server->options = take_options(in, &server->option_count);
 	server->transaction_topic = unpack_strdup(in);
 	server->heartbeat_topic = unpack_strdup(in);
 	server->silence_warning_ms = unpack_int(in);
 	server->start = (enum start)take_below(in, START_LATEST + 1);
+	server->connector.unavailable = unpack_strdup(in);
+	for (unsigned i = 0; i < CONNECTOR_OPTIONS; i++)
+		server->connector.mode[i] = take_below(in, CONNECTOR_MODES);
 	server->place = take_place(in);
 	server->transaction_place = take_place(in);
 	server->heartbeat_place = take_place(in);

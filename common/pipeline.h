@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/connector.h"
 #include "common/value.h"
 
 struct expr;
@@ -47,6 +48,7 @@ struct server {
 	char *heartbeat_topic;      /* NULL: silence cannot be told from an idle table */
 	int64_t silence_warning_ms; /* 0: never; used with a heartbeat_topic only */
 	enum start start;
+	struct connector connector; /* its settings, as far as they are given */
 	struct place place, transaction_place, heartbeat_place;
 };
 

@@ -295,6 +295,18 @@ print_server(FILE *out, const struct server *server)
 		print_option(out, before, "start", starts[server->start]);
 		before = ",";
 	}
+	for (unsigned i = 0; i < CONNECTOR_OPTIONS; i++) {
+		enum connector_option option = (enum connector_option)i;
+		const char *mode = connector_mode_name(option, server->connector.mode[i]);
+		if (mode != NULL) {
+			print_option(out, before, connector_option_name(option), mode);
+			before = ",";
+		}
+	}
+	if (server->connector.unavailable != NULL) {
+		print_option(out, before, CONNECTOR_UNAVAILABLE, server->connector.unavailable);
+		before = ",";
+	}
 	fputs(before[0] == ',' ? "\n);\n" : ";\n", out);
 }
 

@@ -1,8 +1,10 @@
 /*
  * convert.h - one JSON value of a Debezium row -> one SQL value of the declared type.
  *
- * How a value is written depends on the connector's settings. With the schema block they are known
- * (struct shape); bare JSON says nothing, so there the declared type decides:
+ * How a value is written depends on the connector's settings. With the schema block they are known:
+ * a column has a message type there, and a table says which of these fit which declared type
+ * (convert_table.c; README.md shows it). Bare JSON says nothing, so there the declared type and the
+ * server's options decide (connector.h); where these are not given:
  *
  *   numeric(p,s), s > 0   a string with a point is a decimal (mode string), one without is base64
  *                         of an unscaled integer (mode precise): neither can look like the other
@@ -10,14 +12,15 @@
  *                         p digits (four digits, say) the message is refused
  *   numeric               a decimal, or {"scale", "value"}; never plain base64, for its scale is
  *                         unknown
- *   timestamp             a number is microseconds (MicroTimestamp: PostgreSQL's timestamp and
- *                         timestamp(4..6) in the default mode). timestamp(0..3) and
- *                         time.precision.mode=connect send milliseconds, which bare JSON does not
- *                         show: such columns need the schema block
- *   timestamptz           an ISO 8601 string
+ *   time, timestamp       a number is milliseconds for a declared precision of 0 to 3, else
+ *                         microseconds (mode adaptive)
+ *   interval              a number is microseconds, a string ISO 8601
+ *   bytea                 base64
  *
  * Exactness first: an integer out of its type's range, digits beyond a declared precision or
- * scale, NaN and infinite numerics, nanoseconds and NUL in text are refused, never rounded.
+ * scale, text longer than declared, parts of a microsecond, dates that PostgreSQL does not have and NUL in text
+ * are refused, never rounded. Infinite dates and timestamps are known by the impossible values that
+ * the connector makes of them (convert_time.c).
  */
 #ifndef CONVERT_H
 #define CONVERT_H
@@ -26,9 +29,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/connector.h"
 #include "common/json.h"
 #include "common/pipeline.h"
 #include "common/value.h"
+#include "ingest/room.h"
 
 enum shape_kind {
 	SHAPE_UNKNOWN, /* bare JSON */
@@ -36,29 +41,60 @@ enum shape_kind {
 	SHAPE_FLOAT,
 	SHAPE_BOOLEAN,
 	SHAPE_STRING,
+	SHAPE_BYTES,    /* base64 */
 	SHAPE_DECIMAL,  /* base64, `scale` */
 	SHAPE_VARIABLE, /* {"scale", "value": base64} */
+	SHAPE_DAYS,
 	SHAPE_MILLISECONDS,
 	SHAPE_MICROSECONDS,
 	SHAPE_NANOSECONDS,
-	SHAPE_ISO_LOCAL, /* string, without zone */
-	SHAPE_ISO_ZONED, /* string, UTC */
-	SHAPE_OTHER,     /* bytes, arrays, structs, dates: no type of ours */
+	SHAPE_ISO,        /* a date, time or timestamp as a string */
+	SHAPE_STRUCTURED, /* the same as an object */
+	SHAPE_ARRAY,
+	SHAPE_OTHER, /* no type of ours */
 };
 
-struct shape { /* how the schema block says that a column is written */
+struct shape {                         /* how a column is written */
+	enum shape_kind kind, element; /* element: of an array */
+	int scale;                     /* of a DECIMAL or of an array of them */
+	enum binary_mode binary;       /* how a string holds bytes; 0: not known */
+};
+
+/* A row of the table: how the schema block names a type, and what may be declared for it. */
+struct message_type {
+	const char *name; /* of the logical type; without one, of Connect's own type */
 	enum shape_kind kind;
-	int scale; /* SHAPE_DECIMAL */
+	uint32_t fits; /* one bit for each enum type */
+};
+_Static_assert(TYPE_COUNT <= 32, "a bit for each type");
+
+/* The whole table, in the order in which README.md shows it. */
+const struct message_type *convert_message_types(size_t *count);
+
+/* The row of a type as the schema block describes it. Never NULL. */
+const struct message_type *convert_message_type(struct slice name, struct slice type);
+
+/* Whether a column of this declared type can be read from that message type. */
+bool convert_fits(enum type, const struct message_type *);
+
+/* What stands for an unchanged TOASTed value, in all the forms that the connector gives it. */
+struct unavailable {
+	const char *text; /* borrowed */
+	size_t len;
+	uint8_t uuid[16]; /* in an array of them */
 };
 
-/* Room for one converted number, beside the unescaped text of the message itself. */
-#define CONVERT_ROOM 1200
+/* `text` must not be empty. */
+void unavailable_init(struct unavailable *, const char *text);
+
+/* How bare JSON holds a column. */
+struct shape convert_bare(const struct column *, const struct connector *);
 
 struct convert { /* state of one message's conversion */
-	char *
-	    room; /* for unescaped text and canonical decimals: the message's length and CONVERT_ROOM
-	               a numeric value always suffice */
-	size_t size, used;
+	const struct unavailable *unavailable;
+	struct room *room; /* for what values are made of */
+	char *text;        /* for unescaped strings: the message's length suffices */
+	size_t text_size, text_used;
 	char *error; /* the caller's */
 	size_t error_size;
 	bool failed; /* a sentence stands in error */
@@ -71,12 +107,9 @@ bool convert_fail(struct convert *, const char *fmt, ...) __attribute__((format(
 #define EXCERPT_SIZE 64
 const char *convert_excerpt(struct slice, char buf[EXCERPT_SIZE]);
 
-/* Whether a column of this type can be read from that shape. */
-bool convert_fits(enum type, enum shape_kind);
-
 /*
- * Take one value. Text equal to Debezium's placeholder of an unchanged TOASTed value becomes
- * VALUE_UNCHANGED. The value borrows the message or the room.
+ * Take one value. What stands for an unchanged TOASTed value becomes VALUE_UNCHANGED. The value borrows the
+ * message, the text or the room.
  * False when the message is refused: `failed` is set, or the scanner's own error.
  */
 bool convert_value(struct convert *, struct json *, const struct column *, const struct shape *,

@@ -13,7 +13,7 @@
 
 struct fields { /* the columns wanted from a row or from a message key */
 	const struct column **columns;
-	unsigned count, numerics;
+	unsigned count;
 	struct schema schema;
 	struct value *values;
 	uint64_t *seen; /* by column: `stamp` of the object that had it last */
@@ -25,8 +25,10 @@ struct decoder {
 	struct fields row, key;
 	struct value *before;
 	struct convert convert;
-	char *room;
-	size_t room_size;
+	struct unavailable unavailable;
+	struct room room;
+	char *text; /* room for unescaped strings */
+	size_t text_size;
 	bool salvaging; /* what cannot be read is passed over */
 };
 
@@ -60,13 +62,6 @@ fields_init(struct fields *f, unsigned count, const char *row)
 }
 
 static void
-fields_set(struct fields *f, unsigned i, const struct column *column)
-{
-	f->columns[i] = column;
-	f->numerics += column->type == TYPE_NUMERIC;
-}
-
-static void
 fields_fini(struct fields *f)
 {
 	schema_fini(&f->schema);
@@ -84,11 +79,21 @@ decoder_new(const struct table *table)
 	fields_init(&d->row, table->column_count, "after");
 	fields_init(&d->key, table->key_count, NULL);
 	for (unsigned i = 0; i < table->column_count; i++)
-		fields_set(&d->row, i, &table->columns[i]);
+		d->row.columns[i] = &table->columns[i];
 	for (unsigned i = 0; i < table->key_count; i++)
-		fields_set(&d->key, i, &table->columns[table->key[i]]);
+		d->key.columns[i] = &table->columns[table->key[i]];
 	d->before = xcalloc(table->column_count ? table->column_count : 1, sizeof(*d->before));
+	decoder_follow(d, &(struct connector){0});
 	return d;
+}
+
+void
+decoder_follow(struct decoder *d, const struct connector *connector)
+{
+	schema_follow(&d->row.schema, connector);
+	schema_follow(&d->key.schema, connector);
+	unavailable_init(&d->unavailable, connector->unavailable ? connector->unavailable
+								 : CONNECTOR_UNAVAILABLE_DEFAULT);
 }
 
 void
@@ -99,7 +104,8 @@ decoder_free(struct decoder *d)
 	fields_fini(&d->row);
 	fields_fini(&d->key);
 	free(d->before);
-	free(d->room);
+	room_free(&d->room);
+	free(d->text);
 	free(d);
 }
 
@@ -109,15 +115,14 @@ decoder_schemas_skipped(const struct decoder *d)
 	return d->row.schema.skipped + d->key.schema.skipped;
 }
 
-/* Room for all that one message's conversion may write; it grows with the largest message. */
+/* For all that one message may hold; it grows with the largest message. */
 static void
 decoder_reserve(struct decoder *d, size_t bytes)
 {
-	size_t need = bytes + CONVERT_ROOM * (2 * (size_t)d->row.numerics + d->key.numerics);
-
-	if (d->room_size < need) {
-		d->room = xreallocarray(d->room, need, 1);
-		d->room_size = need;
+	room_clear(&d->room);
+	if (d->text_size < bytes) {
+		d->text = xreallocarray(d->text, bytes, 1);
+		d->text_size = bytes;
 	}
 }
 
@@ -698,7 +703,13 @@ decoder_read(struct decoder *d, const char *key, size_t key_len, const char *val
 	*ev = (struct event){.before = d->before, .after = d->row.values, .key = d->key.values};
 	decoder_reserve(d, (key ? key_len : 0) + (value ? value_len : 0));
 	d->convert = (struct convert){
-	    .room = d->room, .size = d->room_size, .error = error, .error_size = error_size};
+	    .unavailable = &d->unavailable,
+	    .room = &d->room,
+	    .text = d->text,
+	    .text_size = d->text_size,
+	    .error = error,
+	    .error_size = error_size,
+	};
 	if (FAULT("ingest.decode"))
 		ok = convert_fail(&d->convert, "the message is refused by a fault point");
 	else if (value)

@@ -72,6 +72,9 @@ struct decoder; /* for one table: schema cache, room for unescaped text */
 struct decoder *decoder_new(const struct table *); /* borrows the table */
 void decoder_free(struct decoder *);
 
+/* What the pipeline file says of the connector; without it the defaults. Borrows its text. */
+void decoder_follow(struct decoder *, const struct connector *);
+
 /*
  * Decode one message. key and value may be NULL (null in Kafka). The event borrows both buffers and the decoder
  * until the next call on this decoder.

@@ -157,6 +157,7 @@ origin_add_partition(struct source *s, uint16_t table, int32_t partition)
 	    .before.offset = -1,
 	    .durable.offset = -1,
 	};
+	decoder_follow(s->partitions[s->count - 1].decoder, &s->server->connector);
 }
 
 /* Queues get the numbers of their partitions; the transaction topic's is the one after them. */

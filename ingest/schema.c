@@ -9,7 +9,7 @@
 
 /* What one member of "fields" says; slices borrow the message and are empty when absent. */
 struct schema_field {
-	struct slice field, type, name, fields;
+	struct slice field, type, name, fields, items, allowed;
 	char plain[KEY_ROOM]; /* of a field whose name has escapes */
 	int64_t scale;
 };
@@ -19,12 +19,29 @@ schema_init(struct schema *s, const struct column *const *columns, unsigned coun
 {
 	*s = (struct schema){.columns = columns, .count = count, .row = row};
 	s->shapes = xcalloc(count ? count : 1, sizeof(*s->shapes));
+	s->bare = xcalloc(count ? count : 1, sizeof(*s->bare));
+}
+
+static void
+schema_reset_shapes(struct schema *s)
+{
+	memcpy(s->shapes, s->bare, s->count * sizeof(*s->shapes));
+}
+
+void
+schema_follow(struct schema *s, const struct connector *connector)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		s->bare[i] = convert_bare(s->columns[i], connector);
+	s->len = 0;
+	schema_reset_shapes(s);
 }
 
 void
 schema_fini(struct schema *s)
 {
 	free(s->shapes);
+	free(s->bare);
 	free(s->bytes);
 	*s = (struct schema){0};
 }
@@ -35,7 +52,7 @@ schema_forget(struct schema *s)
 	if (s->len == 0)
 		return;
 	s->len = 0;
-	memset(s->shapes, 0, s->count * sizeof(*s->shapes));
+	schema_reset_shapes(s);
 }
 
 /* A string, raw between its quotes, or nothing. */
@@ -61,7 +78,9 @@ schema_read_parameters(struct json *j, struct schema_field *f)
 	}
 	json_enter(j, JSON_OBJECT);
 	while (json_key(j, &key)) {
-		if (!slice_is(key, "scale"))
+		if (slice_is(key, "allowed"))
+			f->allowed = schema_word(j);
+		else if (!slice_is(key, "scale"))
 			json_skip(j);
 		else if (!slice_int64(schema_word(j), &f->scale))
 			f->scale = INT64_MAX;
@@ -73,7 +92,7 @@ schema_read_field(struct json *j, struct schema_field *f)
 {
 	struct slice key;
 
-	f->field = f->type = f->name = f->fields = (struct slice){NULL, 0};
+	f->field = f->type = f->name = f->fields = f->items = f->allowed = (struct slice){NULL, 0};
 	f->scale = INT64_MAX;
 	json_enter(j, JSON_OBJECT);
 	while (json_key(j, &key)) {
@@ -85,6 +104,8 @@ schema_read_field(struct json *j, struct schema_field *f)
 			f->name = schema_word(j);
 		else if (slice_is(key, "fields"))
 			f->fields = json_span(j);
+		else if (slice_is(key, "items"))
+			f->items = json_span(j);
 		else if (slice_is(key, "parameters"))
 			schema_read_parameters(j, f);
 		else
@@ -92,77 +113,106 @@ schema_read_field(struct json *j, struct schema_field *f)
 	}
 }
 
-static enum shape_kind
-schema_named_kind(struct slice name)
+/* Labels of an enum in the source, between commas: they must stand in the declared order. */
+static bool
+schema_check_labels(struct convert *c, const struct column *column, struct slice allowed)
 {
-	static const struct {
-		const char *name;
-		enum shape_kind kind;
-	} named[] = {
-	    {"org.apache.kafka.connect.data.Decimal", SHAPE_DECIMAL},
-	    {"io.debezium.data.VariableScaleDecimal", SHAPE_VARIABLE},
-	    {"org.apache.kafka.connect.data.Timestamp", SHAPE_MILLISECONDS},
-	    {"io.debezium.time.Timestamp", SHAPE_MILLISECONDS},
-	    {"io.debezium.time.MicroTimestamp", SHAPE_MICROSECONDS},
-	    {"io.debezium.time.NanoTimestamp", SHAPE_NANOSECONDS},
-	    {"io.debezium.time.IsoTimestamp", SHAPE_ISO_LOCAL},
-	    {"io.debezium.time.ZonedTimestamp", SHAPE_ISO_ZONED},
-	};
+	int last = -1;
 
-	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
-		if (slice_is(name, named[i].name))
-			return named[i].kind;
-	return SHAPE_UNKNOWN;
+	while (allowed.len > 0) {
+		const char *comma = memchr(allowed.s, ',', allowed.len);
+		size_t len = comma ? (size_t)(comma - allowed.s) : allowed.len;
+		int place = enumeration_find(column->enumeration, allowed.s, len);
+		if (place >= 0 && place < last)
+			return convert_fail(
+			    c,
+			    "column \"%s\": type %s has its labels in another order "
+			    "in the source (%.*s ...): CREATE TYPE must list them "
+			    "as the source does, for they are compared by it",
+			    column->name, column->enumeration->name, (int)len, allowed.s);
+		last = place >= 0 ? place : last;
+		allowed.s += len + (comma != NULL);
+		allowed.len -= len + (comma != NULL);
+	}
+	return true;
+}
+
+/* Does the message's type fit a type that is no array? Then its details go into the shape. */
+static bool
+schema_note_type(struct convert *c, const struct column *column, const struct schema_field *f,
+		 enum shape_kind *kind, struct shape *shape)
+{
+	const struct message_type *type = convert_message_type(f->name, f->type);
+	enum type scalar = column_scalar(column);
+	char excerpt[EXCERPT_SIZE], *declared;
+
+	if (!convert_fits(scalar, type)) {
+		declared = column_type_name(column);
+		convert_fail(c,
+			     "column \"%s\" is declared %s, but the message's schema says "
+			     "%s: declare it as in "
+			     "the source",
+			     column->name, declared,
+			     convert_excerpt(f->name.len > 0 ? f->name : f->type, excerpt));
+		free(declared);
+		return false;
+	}
+	*kind = type->kind;
+	if (type->kind == SHAPE_DECIMAL) {
+		if (f->scale > DECIMAL_TEXT_MAX || f->scale < -DECIMAL_TEXT_MAX)
+			return convert_fail(
+			    c, "column \"%s\" is a Decimal without a scale in the message's schema",
+			    column->name);
+		shape->scale = (int)f->scale;
+	}
+	if (scalar == TYPE_BYTEA) {
+		if (type->kind == SHAPE_BYTES)
+			shape->binary = BINARY_BYTES;
+		else if (shape->binary == BINARY_BYTES)
+			return convert_fail(c,
+					    "column \"%s\" is bytes as a string, and the message "
+					    "does not say how they are written: give the server "
+					    "the option \"%s\" as the connector has it",
+					    column->name, connector_option_name(CONNECTOR_BINARY));
+	}
+	return scalar != TYPE_ENUM || schema_check_labels(c, column, f->allowed);
 }
 
 static bool
-schema_starts(struct slice s, const char *prefix)
+schema_note_array(struct convert *c, const struct column *column, const struct schema_field *f,
+		  struct shape *shape)
 {
-	size_t len = strlen(prefix);
+	struct schema_field items;
+	struct json j;
 
-	return s.len >= len && memcmp(s.s, prefix, len) == 0;
-}
-
-static enum shape_kind
-schema_kind(const struct schema_field *f)
-{
-	enum shape_kind kind = schema_named_kind(f->name);
-
-	if (kind != SHAPE_UNKNOWN)
-		return kind;
-	if (schema_starts(f->name, "io.debezium.time.") ||
-	    schema_starts(f->name, "org.apache.kafka.connect.data."))
-		return SHAPE_OTHER; /* dates, times and intervals look like plain numbers */
-	if (slice_is(f->type, "int8") || slice_is(f->type, "int16") || slice_is(f->type, "int32") ||
-	    slice_is(f->type, "int64"))
-		return SHAPE_INTEGER;
-	if (slice_is(f->type, "float") || slice_is(f->type, "double"))
-		return SHAPE_FLOAT;
-	if (slice_is(f->type, "boolean"))
-		return SHAPE_BOOLEAN;
-	return slice_is(f->type, "string") ? SHAPE_STRING : SHAPE_OTHER;
+	json_init(&j, f->items.s, f->items.len);
+	schema_read_field(&j, &items);
+	if (j.error)
+		return convert_fail(c, "the message's schema is malformed: %s", j.error);
+	return schema_note_type(c, column, &items, &shape->element, shape);
 }
 
 static bool
 schema_note_column(struct schema *s, struct convert *c, unsigned i, const struct schema_field *f)
 {
 	const struct column *column = s->columns[i];
-	struct shape shape = {.kind = schema_kind(f)};
-	char excerpt[EXCERPT_SIZE];
+	struct shape shape = s->bare[i];
+	bool array = convert_message_type(f->name, f->type)->kind == SHAPE_ARRAY && f->items.s;
 
-	if (!convert_fits(column->type, shape.kind))
-		return convert_fail(c,
-				    "column \"%s\" is declared %s, but the message's schema says "
-				    "%s: declare it as in "
-				    "the source",
-				    column->name, type_name(column->type),
-				    convert_excerpt(f->name.len > 0 ? f->name : f->type, excerpt));
-	if (shape.kind == SHAPE_DECIMAL) {
-		if (f->scale > DECIMAL_TEXT_MAX || f->scale < -DECIMAL_TEXT_MAX)
-			return convert_fail(
-			    c, "column \"%s\" is a Decimal without a scale in the message's schema",
-			    column->name);
-		shape.scale = (int)f->scale;
+	if (column->type == TYPE_ARRAY && array) {
+		shape.kind = SHAPE_ARRAY;
+		if (!schema_note_array(c, column, f, &shape))
+			return false;
+	} else if (column->type == TYPE_ARRAY || array) {
+		char excerpt[EXCERPT_SIZE], *declared = column_type_name(column);
+		convert_fail(c,
+			     "column \"%s\" is declared %s, but the message's schema says %s: "
+			     "declare it as in the source",
+			     column->name, declared, convert_excerpt(f->type, excerpt));
+		free(declared);
+		return false;
+	} else if (!schema_note_type(c, column, f, &shape.kind, &shape)) {
+		return false;
 	}
 	s->shapes[i] = shape;
 	return true;
@@ -251,7 +301,7 @@ schema_take(struct schema *s, struct convert *c, struct json *j)
 	if (!schema_find_row(s, c, top.fields, &row))
 		return false;
 	if (row.s && !schema_read_columns(s, c, row)) {
-		memset(s->shapes, 0, s->count * sizeof(*s->shapes));
+		schema_reset_shapes(s);
 		return false;
 	}
 	schema_keep(s, block);

@@ -20,8 +20,9 @@
 struct schema {
 	const struct column *const *columns; /* wanted, borrowed */
 	unsigned count;
-	const char *row; /* the member that describes a row ("after"); NULL: the block itself */
-	struct shape *shapes; /* of each wanted column; all SHAPE_UNKNOWN without a block */
+	const char *row;    /* the member that describes a row ("after"); NULL: the block itself */
+	struct shape *bare; /* of each wanted column, without a block */
+	struct shape *shapes; /* the same by the last block; without one as bare */
 	char *bytes;          /* the last block */
 	size_t len, size;
 	uint64_t skipped;    /* how often it was recognised */
@@ -31,6 +32,9 @@ struct schema {
 void schema_init(struct schema *, const struct column *const *columns, unsigned count,
 		 const char *row);
 void schema_fini(struct schema *);
+
+/* How the connector writes bare JSON; to be called once the columns are set. Forgets the last block. */
+void schema_follow(struct schema *, const struct connector *);
 
 /* Take the block that comes next (an object or null). False when the message is refused. */
 bool schema_take(struct schema *, struct convert *, struct json *);

@@ -130,6 +130,13 @@ compare_server(struct differences *d, unsigned i, const struct pipeline *p,
 	if (a->start != b->start)
 		add(d, EFFECT_INGEST, i,
 		    "server \"%s\" has another start, which counts at a first start only", b->name);
+	for (unsigned o = 0; o < CONNECTOR_OPTIONS; o++)
+		if (a->connector.mode[o] != b->connector.mode[o])
+			add(d, EFFECT_INGEST, i, "server \"%s\" has another %s", b->name,
+			    connector_option_name((enum connector_option)o));
+	if (!is_same(a->connector.unavailable, b->connector.unavailable))
+		add(d, EFFECT_INGEST, i, "server \"%s\" has another " CONNECTOR_UNAVAILABLE,
+		    b->name);
 	if (p->autocommit_duration_ms != q->autocommit_duration_ms)
 		add(d, EFFECT_INGEST, i, "autocommit_duration_ms is %lld",
 		    (long long)q->autocommit_duration_ms);

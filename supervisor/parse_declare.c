@@ -337,10 +337,59 @@ own_topic(struct parse *p, char **topic, struct place *place, const char *name, 
 	return parse_topic(p, name, value, location);
 }
 
+
+/* The words of an option, for a sentence; heap. */
+static char *
+list_modes(enum connector_option option)
+{
+	char *text = xasprintf("'%s'", connector_mode_name(option, 1));
+
+	for (unsigned i = 2; connector_mode_name(option, i) != NULL; i++) {
+		bool last = connector_mode_name(option, i + 1) == NULL;
+		char *longer = xasprintf("%s%s'%s'", text, last ? " or " : ", ",
+					 connector_mode_name(option, i));
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static bool
+parse_mode(struct parse *p, struct server *server, enum connector_option option, const char *value,
+	   int location)
+{
+	unsigned mode = connector_mode_find(option, value);
+
+	if (server->connector.mode[option] != 0)
+		return parse_error(p, location, "option \"%s\" is given twice",
+				   connector_option_name(option));
+	server->connector.mode[option] = mode;
+	if (mode != 0)
+		return true;
+	char *modes = list_modes(option);
+	parse_error(p, location, "option \"%s\" must be %s, as the connector has it",
+		    connector_option_name(option), modes);
+	free(modes);
+	return false;
+}
+
+static bool
+parse_unavailable(struct parse *p, struct server *server, const char *value, int location)
+{
+	if (server->connector.unavailable != NULL)
+		return parse_error(p, location, "option \"%s\" is given twice",
+				   CONNECTOR_UNAVAILABLE);
+	if (value[0] == '\0')
+		return parse_error(p, location, "option \"%s\" is empty", CONNECTOR_UNAVAILABLE);
+	server->connector.unavailable = xstrdup(value);
+	return true;
+}
+
 /* One option of a debezium server; takes the value. */
 static bool
 debezium_option(struct parse *p, struct server *server, const char *name, char *value, int location)
 {
+	enum connector_option mode = connector_option_find(name);
 	bool good;
 
 	if (strcmp(name, "transaction_topic") == 0)
@@ -349,7 +398,11 @@ debezium_option(struct parse *p, struct server *server, const char *name, char *
 	if (strcmp(name, "heartbeat_topic") == 0)
 		return own_topic(p, &server->heartbeat_topic, &server->heartbeat_place, name, value,
 				 location);
-	if (strcmp(name, "start") == 0) {
+	if (strcmp(name, CONNECTOR_UNAVAILABLE) == 0) {
+		good = parse_unavailable(p, server, value, location);
+	} else if (mode != CONNECTOR_OPTIONS) {
+		good = parse_mode(p, server, mode, value, location);
+	} else if (strcmp(name, "start") == 0) {
 		good = server->start == START_CHECKED
 			   ? parse_start(p, server, value, location)
 			   : parse_error(p, location, "option \"start\" is given twice");

@@ -1,5 +1,6 @@
 /*
- * Golden test of the decoder: each NAME.case in a folder names a capture and declares a table; what
+ * Golden test of the decoder: each NAME.case in a folder names a capture, declares a table, and may give the
+ * connector's options in a third line; what
  * is decoded from it must be NAME.expected, byte for byte: the first changes one a line, then how
  * many there are and a hash over all their lines.
  *
@@ -30,8 +31,7 @@ print_row(FILE *out, const char *name, const struct table *t, const struct value
 		if (values[i].kind == VALUE_UNCHANGED)
 			text = "UNCHANGED";
 		else if (values[i].kind != VALUE_NULL &&
-			 value_print(t->columns[i].type, &values[i], buf, sizeof(buf)) <
-			     sizeof(buf))
+			 column_print(&t->columns[i], &values[i], buf, sizeof(buf)) < sizeof(buf))
 			text = buf;
 		fputs(i > 0 ? "|" : "", out);
 		for (; *text; text++) /* one change is one line */
@@ -93,12 +93,30 @@ hash_line(uint64_t hash, const char *line, size_t len)
 	return hash;
 }
 
+/* "name=mode name=mode" */
+static struct connector
+read_options(char *text)
+{
+	struct connector c = {0};
+
+	for (char *word = strsep(&text, " "); word && *word; word = strsep(&text, " ")) {
+		char *name = strsep(&word, "=");
+		enum connector_option option = connector_option_find(name);
+		if (option < CONNECTOR_OPTIONS && word)
+			c.mode[option] = connector_mode_find(option, word);
+		if (option == CONNECTOR_OPTIONS || c.mode[option] == 0)
+			abort(); /* a case with a misspelt option */
+	}
+	return c;
+}
+
 /* All of a capture as text; heap. */
 static char *
-print_capture(const char *path, const char *columns)
+print_capture(const char *path, const char *columns, char *options)
 {
 	struct table *t = truth_declare(columns);
 	struct decoder *d = decoder_new(t);
+	struct connector connector = read_options(options);
 	struct capture *c = capture_open(path);
 	uint64_t hash = UINT64_C(14695981039346656037), count = 0;
 	char *text = NULL, *line = NULL, error[512];
@@ -107,6 +125,7 @@ print_capture(const char *path, const char *columns)
 	struct message m;
 	struct event ev;
 
+	decoder_follow(d, &connector);
 	while (out && one && capture_next(c, &m)) {
 		rewind(one);
 		if (decoder_read(d, m.key, m.key_len, m.value, m.value_len, &ev, error,
@@ -163,11 +182,13 @@ run_case(const char *path, bool update)
 {
 	char *text = read_text(path), *rest = text;
 	const char *capture = strsep(&rest, "\n"), *columns = rest ? strsep(&rest, "\n") : NULL;
+	char *options = rest ? strsep(&rest, "\n") : NULL;
 	char *expected_path = xasprintf("%.*s.expected", (int)(strlen(path) - 5), path);
 	bool ok = columns != NULL;
 
 	if (ok) {
-		char *found = print_capture(capture, columns), *expected = read_text(expected_path);
+		char *found = print_capture(capture, columns, options),
+		     *expected = read_text(expected_path);
 		ok = update ? write_text(expected_path, found) : strcmp(found, expected) == 0;
 		if (!ok) {
 			size_t same = 0, line = 1;

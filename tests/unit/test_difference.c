@@ -86,6 +86,11 @@ Test(difference, each_change_and_its_cost)
 	     "restart of ingest/one: server \"one\" has another \"sasl.password\"\n", 0, 0, 1, 0},
 	    {"'b:2'", "'b:2', \"client.id\" 'me'",
 	     "restart of ingest/two: server \"two\" has another \"client.id\"\n", 0, 0, 0, 1},
+	    {"'b:2'",
+	     "'b:2', \"time.precision.mode\" 'connect', \"unavailable.value.placeholder\" '?'",
+	     "restart of ingest/two: server \"two\" has another time.precision.mode\n"
+	     "restart of ingest/two: server \"two\" has another unavailable.value.placeholder\n",
+	     0, 0, 0, 1},
 	    {"  \"sasl.password\" 'kafka-secret',", "",
 	     "restart of ingest/one: server \"one\" has another \"sasl.password\"\n", 0, 0, 1, 0},
 	    {", start 'latest'", "",

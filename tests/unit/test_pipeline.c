@@ -22,7 +22,8 @@ static const char *const sample =
     "CREATE SERVER one FOREIGN DATA WRAPPER debezium OPTIONS (\"bootstrap.servers\" 'a:1',\n"
     "  \"sasl.password\" 'kafka-secret', transaction_topic 'p.transaction', start 'latest',\n"
     "  heartbeat_topic 'hb.p', silence_warning_ms '5000');\n"
-    "CREATE SERVER two FOREIGN DATA WRAPPER debezium OPTIONS (\"bootstrap.servers\" 'b:2');\n"
+    "CREATE SERVER two FOREIGN DATA WRAPPER debezium OPTIONS (\"bootstrap.servers\" 'b:2',\n"
+    "  \"time.precision.mode\" 'connect', \"unavailable.value.placeholder\" '?');\n"
     "CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'h', password 'pg-secret');\n"
     "CREATE FOREIGN TABLE x (id bigint, part integer, amount numeric(12, 3), note text,\n"
     "  PRIMARY KEY (part, id)) SERVER one OPTIONS (topic 'p.public.x');\n"
@@ -283,6 +284,10 @@ Test(pipeline, ingest_gets_all_tables_and_its_options)
 	cr_assert_str_eq(back->servers[0].heartbeat_topic, "hb.p");
 	cr_assert_eq(back->servers[0].silence_warning_ms, 5000);
 	cr_assert_eq(back->servers[0].heartbeat_place.line, 5);
+	cr_assert_eq(back->servers[1].connector.mode[CONNECTOR_TIME], TIME_CONNECT);
+	cr_assert_eq(back->servers[1].connector.mode[CONNECTOR_BINARY], 0);
+	cr_assert_str_eq(back->servers[1].connector.unavailable, "?");
+	cr_assert_null(back->servers[0].connector.unavailable);
 	pipeline_free(back);
 	pipeline_free(p);
 }

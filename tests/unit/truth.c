@@ -1,6 +1,7 @@
 #include "tests/unit/truth.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,28 @@ truth_type(const char *word)
 		const char *word;
 		enum type type;
 	} types[] = {
-	    {"integer", TYPE_INTEGER},         {"bigint", TYPE_BIGINT},
-	    {"numeric", TYPE_NUMERIC},         {"text", TYPE_TEXT},
-	    {"boolean", TYPE_BOOLEAN},         {"timestamp", TYPE_TIMESTAMP},
+	    {"smallint", TYPE_SMALLINT},
+	    {"integer", TYPE_INTEGER},
+	    {"bigint", TYPE_BIGINT},
+	    {"numeric", TYPE_NUMERIC},
+	    {"real", TYPE_REAL},
+	    {"double", TYPE_DOUBLE},
+	    {"money", TYPE_MONEY},
+	    {"text", TYPE_TEXT},
+	    {"varchar", TYPE_VARCHAR},
+	    {"char", TYPE_CHAR},
+	    {"bytea", TYPE_BYTEA},
+	    {"uuid", TYPE_UUID},
+	    {"boolean", TYPE_BOOLEAN},
+	    {"date", TYPE_DATE},
+	    {"time", TYPE_TIME},
+	    {"timestamp", TYPE_TIMESTAMP},
 	    {"timestamptz", TYPE_TIMESTAMPTZ},
+	    {"interval", TYPE_INTERVAL},
+	    {"json", TYPE_JSON},
+	    {"jsonb", TYPE_JSONB},
+	    {"inet", TYPE_INET},
+	    {"enum", TYPE_ENUM},
 	};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -33,6 +52,23 @@ truth_type(const char *word)
 		    strlen(word) == strlen(types[i].word))
 			return types[i].type;
 	truth_fail(word, "no such type");
+}
+
+/* "(10,2)", "(3)", or the labels of an enum; what stands before the closing parenthesis. */
+static void
+truth_modifiers(struct column *c, char *text)
+{
+	if (c->element != TYPE_ENUM) {
+		if (sscanf(text, "%d,%d", &c->precision, &c->scale) < 1)
+			truth_fail(c->name, "type(p) or type(p,s) is expected");
+		return;
+	}
+	struct enumeration *e = xcalloc(1, sizeof(*e));
+	e->name = xstrdup("labels");
+	e->labels = xcalloc(strlen(text) + 1, sizeof(*e->labels));
+	for (char *label = strsep(&text, ","); label; label = strsep(&text, ","))
+		e->labels[e->label_count++] = xstrdup(label);
+	c->enumeration = e;
 }
 
 static void
@@ -44,13 +80,18 @@ truth_declare_column(struct table *t, char *text)
 	if (!name || !type)
 		truth_fail(text, "a column is name:type");
 	*c = (struct column){.name = xstrdup(name), .precision = -1, .scale = -1};
+	size_t len = strlen(type);
+	bool array = len > 2 && strcmp(type + len - 2, "[]") == 0;
 	char *open = strchr(type, '(');
-	if (open) {
+	type[array ? len - 2 : len] = '\0';
+	if (open)
 		*open = '\0';
-		if (sscanf(open + 1, "%d,%d)", &c->precision, &c->scale) != 2)
-			truth_fail(name, "numeric(p,s) is expected");
+	c->element = truth_type(type);
+	c->type = array ? TYPE_ARRAY : c->element;
+	if (open) {
+		open[strcspn(open + 1, ")") + 1] = '\0';
+		truth_modifiers(c, open + 1);
 	}
-	c->type = truth_type(type);
 	for (char *flag = strsep(&rest, ":"); flag; flag = strsep(&rest, ":")) {
 		c->not_null = true;
 		if (strcmp(flag, "key") == 0)
@@ -80,8 +121,17 @@ truth_declare(const char *columns)
 void
 truth_free_table(struct table *t)
 {
-	for (unsigned i = 0; i < t->column_count; i++)
+	for (unsigned i = 0; i < t->column_count; i++) {
+		const struct enumeration *e = t->columns[i].enumeration;
+		for (unsigned n = 0; e && n < e->label_count; n++)
+			free(e->labels[n]);
+		if (e) {
+			free(e->labels);
+			free(e->name);
+			free((void *)(uintptr_t)e);
+		}
 		free(t->columns[i].name);
+	}
 	free(t->columns);
 	free(t->key);
 	free(t->name);
@@ -122,7 +172,7 @@ truth_line(const struct table *t, const struct value *values)
 		}
 		if (values[i].kind == VALUE_UNCHANGED)
 			truth_fail(t->columns[i].name, "an unchanged value was printed");
-		size_t n = value_print(t->columns[i].type, &values[i], buf, sizeof(buf));
+		size_t n = column_print(&t->columns[i], &values[i], buf, sizeof(buf));
 		if (n >= sizeof(buf))
 			truth_fail(t->columns[i].name, "the value is too long");
 		truth_append(&line, buf, n);

@@ -1,7 +1,8 @@
 /*
  * truth.h - folds changes to a table's final rows, and reads the true ones from a CSV file.
  *
- * A table is declared as "order_id:integer:key price:numeric(10,2) note:text:notnull". Rows are
+ * A table is declared as "order_id:integer:key price:numeric(10,2) note:text:notnull tags:text[]
+ * mood:enum(sad,ok)". Rows are
  * compared as lines of PostgreSQL's text forms between tabs, NULL as \N. What cannot be read or
  * folded aborts the test with one line.
  */
