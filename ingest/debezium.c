@@ -115,15 +115,23 @@ decoder_schemas_skipped(const struct decoder *d)
 	return d->row.schema.skipped + d->key.schema.skipped;
 }
 
-/* For all that one message may hold; it grows with the largest message. */
+/* Begin a message of so many bytes: the room for all that it may hold grows with the largest. */
 static void
-decoder_reserve(struct decoder *d, size_t bytes)
+decoder_begin(struct decoder *d, size_t bytes, char *error, size_t error_size)
 {
 	room_clear(&d->room);
 	if (d->text_size < bytes) {
 		d->text = xreallocarray(d->text, bytes, 1);
 		d->text_size = bytes;
 	}
+	d->convert = (struct convert){
+	    .unavailable = &d->unavailable,
+	    .room = &d->room,
+	    .text = d->text,
+	    .text_size = d->text_size,
+	    .error = error,
+	    .error_size = error_size,
+	};
 }
 
 static void
@@ -701,15 +709,7 @@ decoder_read(struct decoder *d, const char *key, size_t key_len, const char *val
 	bool ok = true;
 
 	*ev = (struct event){.before = d->before, .after = d->row.values, .key = d->key.values};
-	decoder_reserve(d, (key ? key_len : 0) + (value ? value_len : 0));
-	d->convert = (struct convert){
-	    .unavailable = &d->unavailable,
-	    .room = &d->room,
-	    .text = d->text,
-	    .text_size = d->text_size,
-	    .error = error,
-	    .error_size = error_size,
-	};
+	decoder_begin(d, (key ? key_len : 0) + (value ? value_len : 0), error, error_size);
 	if (FAULT("ingest.decode"))
 		ok = convert_fail(&d->convert, "the message is refused by a fault point");
 	else if (value)
@@ -741,7 +741,7 @@ salvage_envelope(struct decoder *d, struct slice text, struct envelope *e, struc
 	if (!schema)
 		e->whole_before = e->read_after = false;
 	/* Nothing else tells a repeat. */
-	return e->has_source && (p->has_lsn || p->snapshot == SNAPSHOT_INCREMENTAL);
+	return e->has_source && !e->missing && (p->has_lsn || p->snapshot == SNAPSHOT_INCREMENTAL);
 }
 
 /* Which halves of a keyless table's change count. */
@@ -766,8 +766,7 @@ decoder_salvage(struct decoder *d, const char *key, size_t key_len, const char *
 
 	*ev = (struct event){
 	    .before = d->before, .after = d->row.values, .key = d->key.values, .bad = true};
-	d->convert = (struct convert){
-	    .room = d->room, .size = d->room_size, .error = error, .error_size = sizeof(error)};
+	decoder_begin(d, (key ? key_len : 0) + (value ? value_len : 0), error, sizeof(error));
 	d->salvaging = true;
 	bool placed =
 	    value != NULL && salvage_envelope(d, (struct slice){value, value_len}, &e, &ev->place);
