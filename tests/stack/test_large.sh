@@ -11,7 +11,7 @@ event() # VALUE [MORE]: an event with column v, and others
 {
 	number=$((number + 1))
 	printf '{"before":null,"after":{"v":%s%s},"source":{"ts_ms":1,"snapshot":"false","sequence":"[null,\\"%d\\"]","lsn":%d},"op":"c"}\n' \
-	    "$1" "$2" "$number" "$number"
+	    "$1" "${2-}" "$number" "$number"
 }
 text() # BYTES
 {
@@ -31,7 +31,7 @@ table() # NAME TYPE
 declare_view()
 {
 	pipeline "start 'earliest'${4+, $4}" <<-END
-		CREATE FOREIGN TABLE t (v $2) SERVER kafka OPTIONS (topic '$1');
+		CREATE FOREIGN TABLE t (v $2) SERVER kafka OPTIONS (topic '$NAME.$1');
 		CREATE MATERIALIZED VIEW $1 AS SELECT $3 AS n FROM t;
 	END
 	sed -i "s/^SET pipeline = .*/SET pipeline = '$1';/" "$WORK/pipeline.sql"
@@ -44,7 +44,7 @@ table skipped bigint
 	event 1
 	event 2 ",\"big\":\"$(text 5000000)\""
 	event 4
-} | topic skipped
+} | topic "$NAME.skipped"
 declare_view skipped integer 'sum(v)'
 tallyd_start skipped
 comes_equal '5 MB in a column that is skipped' skipped n 'SELECT 7::bigint'
@@ -57,8 +57,8 @@ sql 'CREATE TABLE longest (k text, n bigint, time bigint, diff integer)'
 	event "\"$(text 1900000)\""
 	event "\"$(text 5000000)\""
 	event '"b"'
-} | topic used
-declared="CREATE FOREIGN TABLE t (v text) SERVER kafka OPTIONS (topic 'used');
+} | topic "$NAME.used"
+declared="CREATE FOREIGN TABLE t (v text) SERVER kafka OPTIONS (topic '$NAME.used');
     CREATE MATERIALIZED VIEW longest AS SELECT v AS k, count(*) AS n FROM t GROUP BY v;"
 pipeline "start 'earliest'" <<<"$declared"
 tallyd_run_to_end 30
@@ -95,7 +95,7 @@ bad()
 	local name=$1 type=$2 text=$3 word json
 	shift 3
 	table "$name" bigint
-	topic "$name"
+	topic "$NAME.$name"
 	declare_view "$name" "$type" 'count(v)'
 	tallyd_run_to_end 30 '' "$name"
 	is "$text: ends with 65" "$status" 65
@@ -122,7 +122,7 @@ json_lines() # FILE: how many of its lines PostgreSQL reads as JSON with a messa
 { event 1; event 2 ",\"other\":$(deep 70)"; } | bad deep integer '70 arrays in a column that is skipped' nested
 { event 1; event "$(deep 70)"; } | bad deep_used integer '70 arrays in a column that is used' nested
 table shallow bigint
-{ event 1; event 2 ",\"other\":$(deep 50)"; event '"x"'; } | topic shallow
+{ event 1; event 2 ",\"other\":$(deep 50)"; event '"x"'; } | topic "$NAME.shallow"
 declare_view shallow integer 'sum(v)'
 tallyd_run_to_end 30 '' shallow
 is '50 arrays in a column that is skipped are skipped' "$(sql "$(live shallow n)")" 3
