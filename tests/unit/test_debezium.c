@@ -582,7 +582,8 @@ Test(debezium, a_keyless_table_needs_whole_old_rows)
 		      "{\"before\":{\"a\":1,\"b\":0},\"after\":{\"a\":1,\"b\":2},\"source\":{},"
 		      "\"op\":\"u\"}",
 		      "UPDATE on table \"t\", which declares no PRIMARY KEY");
-	check_refused(columns, NULL, DELETE_OF("{\"a\":1}"), "no column \"b\" of table \"t\"; it has: a");
+	check_refused(columns, NULL, DELETE_OF("{\"a\":1}"),
+		      "no column \"b\" of table \"t\"; it has: a");
 }
 
 Test(debezium, a_truncate_has_a_place_and_no_row)
