@@ -185,13 +185,11 @@ pipeline_go_on(const struct pipeline *p, const struct table *table)
 	fputs("to go on without it: on_error 'skip' (or 'dead_letter') in the OPTIONS of CREATE "
 	      "FOREIGN TABLE ",
 	      out);
-	print_table_name(out, table->name);
+	sql_qualified(out, table->name);
 	fprintf(out, ", %s:%u", p->file != NULL ? p->file : "FILE", table->place.line);
 	fclose(out);
 	return text;
 }
-
-/* --- the parts of a pipeline --- */
 
 /* --- options --- */
 

@@ -31,32 +31,32 @@ print_text(FILE *out, const char *s, size_t len)
 }
 
 static void
-print_value(FILE *out, enum type type, const struct value *v)
+print_value(FILE *out, const struct column *column, const struct value *v)
 {
-	char text[64];
+	char local[64], *text = local;
+	size_t len;
 
-	switch (v->kind) {
-	case VALUE_TEXT:
-		print_text(out, v->s, v->len);
-		break;
-	case VALUE_DECIMAL:
-		fprintf(out, "%.*s", (int)v->len, v->s);
-		break;
-	case VALUE_BOOL:
-		fputs(v->i != 0 ? "true" : "false", out);
-		break;
-	case VALUE_INT:
-		value_print(type, v, text, sizeof(text));
-		if (type_is_number(type))
-			fputs(text, out);
-		else
-			print_text(out, text, strlen(text));
-		break;
-	case VALUE_NULL:
-	case VALUE_UNCHANGED:
+	if (v->kind == VALUE_NULL) {
 		fputs("null", out);
-		break;
+		return;
 	}
+	if (v->kind == VALUE_BOOL) {
+		fputs(v->i != 0 ? "true" : "false", out);
+		return;
+	}
+	len = column_print(column, v, local, sizeof(local));
+	if (len >= sizeof(local)) {
+		text = xcalloc(1, len + 1);
+		len = column_print(column, v, text, len + 1);
+	}
+	/* NaN and the infinities are no JSON numbers. */
+	if (type_is_number(column->type) && memchr(text, 'n', len) == NULL &&
+	    memchr(text, 'N', len) == NULL)
+		fwrite(text, 1, len, out);
+	else
+		print_text(out, text, len);
+	if (text != local)
+		free(text);
 }
 
 char *
@@ -76,7 +76,7 @@ core_print_row(const struct table *table, const struct value *values, bool key_o
 		fputs(before, out);
 		print_text(out, table->columns[column].name, strlen(table->columns[column].name));
 		fputs(": ", out);
-		print_value(out, table->columns[column].type, &values[column]);
+		print_value(out, &table->columns[column], &values[column]);
 		before = ", ";
 	}
 	fputs(before[0] == '{' ? "{}" : "}", out);
