@@ -92,7 +92,7 @@ static const char *const uuids[] = {"00000000-0000-0000-0000-000000000000",
 				    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", NULL};
 static const char *const bools[] = {"t", "f", NULL};
 static const char *const dates[] = {
-    "1970-01-01",    "2000-01-01", "1999-12-31", "0001-12-31 BC", "4713-11-24 BC",
+    "1970-01-01",   "2000-01-01", "1999-12-31", "0001-12-31 BC", "4713-11-24 BC",
     "294277-12-31", "infinity",   "-infinity",  "2024-02-29",    NULL};
 static const char *const times[] = {"00:00:00", "24:00:00", "23:59:59.999999", "12:34:56.785",
 				    NULL};
