@@ -300,6 +300,8 @@ schema_take(struct schema *s, struct convert *c, struct json *j)
 	struct slice row;
 	if (!schema_find_row(s, c, top.fields, &row))
 		return false;
+	/* A column that the block does not describe is not read as if there were none. */
+	memset(s->shapes, 0, s->count * sizeof(*s->shapes));
 	if (row.s && !schema_read_columns(s, c, row)) {
 		schema_reset_shapes(s);
 		return false;

@@ -16,7 +16,8 @@ letter_is_due(const struct entry *e, unsigned table)
 {
 	if (e->place.kind == EVENT_UNREADABLE)
 		return true;
-	return e->attempt < 0 && e->op != 0 && e->unit % 4 == 0 && (table == 1 || e->op == 'd');
+	return e->attempt < 0 && e->op != 0 && e->op != 't' && e->unit % 4 == 0 &&
+	       (table == 1 || e->op == 'd');
 }
 
 void

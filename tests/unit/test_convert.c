@@ -102,7 +102,9 @@ read_row(const char *columns, const char *options, const char *row)
 		cr_assert_gt(connector.mode[option], 0, "%s", word);
 	}
 	decoder_follow(d, &connector);
-	char *value = xasprintf("{\"after\":%s,\"source\":{},\"op\":\"u\"}", row);
+	char *value = xasprintf("{\"after\":%s,\"source\":{\"lsn\":7,\"txId\":8,\"ts_ms\":9,"
+				"\"snapshot\":\"false\"},\"op\":\"u\"}",
+				row);
 	bool keyed = t->key_count > 0;
 	int result = decoder_read(d, keyed ? "{\"k\":1}" : NULL, keyed ? 7 : 0, value,
 				  strlen(value), &ev, error, sizeof(error));

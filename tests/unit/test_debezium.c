@@ -367,7 +367,6 @@ Test(debezium, timestamps_as_bare_json)
 	check_row("a:timestamp", "{\"a\":9223372036854775806}", "294247-01-10 04:00:54.775806\t");
 	check_row("a:timestamp", "{\"a\":-210866803200000000}", "4714-11-24 00:00:00 BC\t");
 	check_row_refused("a:timestamp", "{\"a\":-210866803200000001}", "-2108668");
-	check_row_refused("a:timestamp", "{\"a\":9223372036854775807}", "92233720");
 	check_row_refused("a:timestamptz", "{\"a\":\"294277-01-01T00:00:00Z\"}", "294277");
 }
 
@@ -579,8 +578,8 @@ Test(debezium, a_keyless_table_needs_whole_old_rows)
 	check_refused(columns, "{\"a\":1}", DELETE_OF("{\"a\":1,\"b\":null}"),
 		      "declare the PRIMARY KEY");
 	check_refused(columns, "{\"a\":1}",
-		      "{\"before\":{\"a\":1,\"b\":0},\"after\":{\"a\":1,\"b\":2},\"source\":{},"
-		      "\"op\":\"u\"}",
+		      "{\"before\":{\"a\":1,\"b\":0},\"after\":{\"a\":1,\"b\":2}," SOME_SOURCE
+		      ",\"op\":\"u\"}",
 		      "UPDATE on table \"t\", which declares no PRIMARY KEY");
 	check_refused(columns, NULL, DELETE_OF("{\"a\":1}"),
 		      "no column \"b\" of table \"t\"; it has: a");
@@ -589,7 +588,7 @@ Test(debezium, a_keyless_table_needs_whole_old_rows)
 Test(debezium, a_truncate_has_a_place_and_no_row)
 {
 	static const char *const text = "{\"before\":null,\"after\":null,\"source\":{\"lsn\":7,"
-					"\"snapshot\":\"last\"},\"op\":\"t\"}";
+					"\"ts_ms\":9,\"snapshot\":\"last\"},\"op\":\"t\"}";
 	static const char *const columns[] = {"a:integer:key", "a:integer"};
 
 	for (unsigned i = 0; i < 2; i++) {

@@ -188,6 +188,7 @@ Test(ingest_bad, nobody_goes_on_without_a_truncate)
 {
 	static struct world w;
 	open_world(&w, KEYED, ON_ERROR_SKIP);
+	w.table->truncate = TRUNCATE_REFUSE;
 	w.key = NULL;
 	world_write(&w, 10, 't', "null", "null");
 	cr_assert_not(world_take(&w, 0));

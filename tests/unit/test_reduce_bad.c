@@ -284,8 +284,10 @@ Test(reduce_bad, a_value_that_nobody_has_becomes_a_letter)
 	cr_assert_eq(seen.letters, 1);
 	cr_assert_eq(seen.first, 41);
 	cr_assert_str_eq(seen.key, "{\"id\": 7}");
-	cr_assert_str_eq(seen.value, "{\"id\": 7, \"amount\": null, \"qty\": null, \"big\": null, "
-				     "\"flag\": true, \"price\": 1.50}");
+	cr_assert_str_eq(seen.value,
+			 "{\"id\": 7, \"amount\": null, \"qty\": null, \"big\": null, "
+			 "\"flag\": true, \"price\": 1.50, \"ratio\": null, \"span\": null, "
+			 "\"note\": null}");
 	cr_assert(strstr(seen.reason, "left out column \"status\"") != NULL);
 	cr_assert_eq(core_counters(s.core).letters, 1);
 	reduce_sim_fini(&s);
