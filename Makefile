@@ -97,6 +97,7 @@ INGEST := \
 	ingest/ingest.c \
 	ingest/kafka.c \
 	ingest/kafka_config.c \
+	ingest/kafka_options.c \
 	ingest/order.c \
 	ingest/order_head.c \
 	ingest/order_snapshot.c \

@@ -15,7 +15,7 @@
 #include "common/pack.h"
 #include "common/ring.h"
 
-#define PIPELINE_VERSION  4
+#define PIPELINE_VERSION  5
 #define PIPELINE_LIST_MAX 65535u
 
 /* --- memory --- */

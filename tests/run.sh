@@ -24,7 +24,7 @@ suite_style()
 	done
 	# One place each speaks to a library (ARCHITECTURE.md).
 	local rule
-	for rule in 'ingest/kafka.c ingest/kafka_config.c librdkafka/rdkafka.h' 'egress/postgres.c libpq-fe.h' \
+	for rule in 'ingest/kafka.c ingest/kafka_config.c ingest/kafka_options.c librdkafka/rdkafka.h' 'egress/postgres.c libpq-fe.h' \
 	    'common/pack.c msgpack.h' 'common/decimal.c gmp.h'; do
 		if [[ $(git grep -l "#include <${rule##* }>" -- common ingest reduce egress \
 		    supervisor | paste -sd' ') == "${rule% *}" ]]; then
