@@ -499,26 +499,38 @@ print_timestamp(enum type type, int64_t us, char *buf, size_t size)
 				type == TYPE_TIMESTAMPTZ ? "+00" : "", year <= 0 ? " BC" : "");
 }
 
+/* Whether "d.ddde-dd" is this number itself, not only near it. */
+static bool
+is_exactly(const char *text, long double number)
+{
+	char exact[80];
+	const char *e = strchr(text, 'e');
+	size_t digits = (size_t)(e - text);
+
+	(void)snprintf(exact, sizeof(exact), "%.60Le", number);
+	const char *rest = exact + digits, *end = strchr(exact, 'e');
+	if (memcmp(exact, text, digits) != 0 || strcmp(end, e) != 0)
+		return false;
+	rest += strspn(rest, ".0");
+	return rest == end;
+}
+
 /* As in PostgreSQL, a text half-way between two floats is not taken for one of them. */
 static bool
 reads_back(const char *text, double d, bool single)
 {
-	if (single) {
-		float f = (float)d;
-		double read = strtod(text, NULL);
+	double found = single ? (double)strtof(text, NULL) : strtod(text, NULL);
 
-		return !(strtof(text, NULL) < f) && !(strtof(text, NULL) > f) &&
-		       fabs(read - d) <
-			   fabs((double)nextafterf(f, read > d ? INFINITY : -INFINITY) - d) / 2;
+	if (found < d || found > d)
+		return false;
+	for (int up = 0; up <= 1; up++) {
+		double to = up ? (double)INFINITY : (double)-INFINITY;
+		double next = single ? (double)nextafterf((float)d, (float)to) : nextafter(d, to);
+
+		if (is_exactly(text, ((long double)d + (long double)next) / 2))
+			return false;
 	}
-	long double read = strtold(text, NULL);
-	double found = strtod(text, NULL);
-
-	return !(found < d) && !(found > d) &&
-	       fabsl(read - (long double)d) <
-		   fabsl((long double)nextafter(d, read > (long double)d ? INFINITY : -INFINITY) -
-			 (long double)d) /
-		       2;
+	return true;
 }
 
 /* One more in the last place of "d.ddde-dd"; false when all are nines. */
