@@ -95,12 +95,14 @@ REDUCE := \
 	reduce/book.c \
 	reduce/checkpoint.c \
 	reduce/core.c \
+	reduce/core_bad.c \
 	reduce/core_check.c \
 	reduce/core_emit.c \
 	reduce/core_load.c \
 	reduce/group.c \
 	reduce/group_store.c \
 	reduce/hash.c \
+	reduce/letters.c \
 	reduce/load.c \
 	reduce/part.c \
 	reduce/reduce.c \
@@ -110,6 +112,7 @@ EGRESS := \
 	egress/check.c \
 	egress/commit.c \
 	egress/ddl.c \
+	egress/dead_letter.c \
 	egress/egress.c \
 	egress/encode.c \
 	egress/handover.c \

@@ -81,7 +81,7 @@ record_whole(const struct unpack *u)
 	return !u->bad && u->at == u->end;
 }
 
-/* CHANGE: [table, kind, snapshot, [values...]] */
+/* CHANGE: [table, kind, snapshot, partition, offset, [values...]] */
 int
 batch_put_change(struct ring *r, const struct change *c)
 {
@@ -89,10 +89,12 @@ batch_put_change(struct ring *r, const struct change *c)
 
 	if (record_open(r, &p, batch_change_bound(c->values, c->count)) == -1)
 		return -1;
-	pack_array(&p, 4);
+	pack_array(&p, 6);
 	pack_uint(&p, c->table);
 	pack_uint(&p, c->kind);
 	pack_bool(&p, c->snapshot);
+	pack_int(&p, c->partition);
+	pack_int(&p, c->offset);
 	row_pack(&p, c->values, c->count);
 	return record_close(r, &p, RECORD_CHANGE);
 }
@@ -102,18 +104,106 @@ batch_get_change(const struct ring_record *record, struct change *c)
 {
 	struct unpack u;
 	uint64_t table, kind;
+	int64_t partition;
 
-	if (!record_read(record, &u, 4))
+	if (!record_read(record, &u, 6))
 		return false;
 	table = unpack_uint(&u);
 	kind = unpack_uint(&u);
 	c->snapshot = unpack_bool(&u);
+	partition = unpack_int(&u);
+	c->offset = unpack_int(&u);
 	c->row = unpack_span(&u, &c->row_len);
 	c->table = (uint16_t)table;
 	c->kind = (enum change_kind)kind;
+	c->partition = (int32_t)partition;
 	c->values = NULL;
 	c->count = 0;
-	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_SUBTRACT;
+	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_SUBTRACT &&
+	       partition >= 0 && partition <= INT32_MAX;
+}
+
+size_t
+letter_bound(const struct letter *l)
+{
+	return 2 * HEAD_MAX + (size_t)l->key_len + l->value_len + l->reason_len;
+}
+
+static void
+pack_bytes(struct pack *p, const uint8_t *bytes, uint32_t len)
+{
+	if (bytes == NULL)
+		pack_nil(p);
+	else
+		pack_bin(p, bytes, len);
+}
+
+static const uint8_t *
+unpack_bytes(struct unpack *u, uint32_t *len)
+{
+	*len = 0;
+	return unpack_nil(u) ? NULL : unpack_bin(u, len);
+}
+
+/* BAD: [table, partition, offset, source_ms, key, key_bytes, value, value_bytes, reason] */
+void
+letter_pack(struct pack *p, const struct letter *l)
+{
+	pack_array(p, 9);
+	pack_uint(p, l->table);
+	pack_int(p, l->partition);
+	pack_int(p, l->offset);
+	pack_int(p, l->source_ms);
+	pack_bytes(p, l->key, l->key_len);
+	pack_int(p, l->key_bytes);
+	pack_bytes(p, l->value, l->value_len);
+	pack_int(p, l->value_bytes);
+	pack_str(p, l->reason, l->reason_len);
+}
+
+int
+batch_put_letter(struct ring *r, const struct letter *l)
+{
+	struct pack p;
+
+	if (record_open(r, &p, letter_bound(l)) == -1)
+		return -1;
+	letter_pack(&p, l);
+	return record_close(r, &p, RECORD_BAD);
+}
+
+int
+batch_put_packed_letter(struct ring *r, const uint8_t *bytes, size_t len)
+{
+	struct pack p;
+
+	if (record_open(r, &p, len) == -1)
+		return -1;
+	pack_raw(&p, bytes, len);
+	return record_close(r, &p, RECORD_BAD);
+}
+
+bool
+batch_get_letter(const struct ring_record *record, struct letter *l)
+{
+	struct unpack u;
+	uint64_t table;
+	int64_t partition;
+
+	if (!record_read(record, &u, 9))
+		return false;
+	table = unpack_uint(&u);
+	partition = unpack_int(&u);
+	l->offset = unpack_int(&u);
+	l->source_ms = unpack_int(&u);
+	l->key = unpack_bytes(&u, &l->key_len);
+	l->key_bytes = unpack_int(&u);
+	l->value = unpack_bytes(&u, &l->value_len);
+	l->value_bytes = unpack_int(&u);
+	l->reason = unpack_str(&u, &l->reason_len);
+	l->table = (uint16_t)table;
+	l->partition = (int32_t)partition;
+	return record_whole(&u) && table <= UINT16_MAX && partition >= 0 && partition <= INT32_MAX;
 }
 
 /* SNAPSHOT: [table, phase] */
@@ -278,7 +368,7 @@ batch_get_checkpoint(const struct ring_record *record, struct checkpoint *c)
 	       c->number > 0 && c->number <= INT64_MAX;
 }
 
-/* BATCH: [number, rows, source_ms, clean_stop, str position] */
+/* BATCH: [number, rows, letters, source_ms, clean_stop, str position] */
 int
 batch_put_batch(struct ring *r, const struct batch *b)
 {
@@ -286,9 +376,10 @@ batch_put_batch(struct ring *r, const struct batch *b)
 
 	if (record_open(r, &p, HEAD_MAX + (size_t)b->position_len) == -1)
 		return -1;
-	pack_array(&p, 5);
+	pack_array(&p, 6);
 	pack_uint(&p, b->number);
 	pack_uint(&p, b->rows);
+	pack_uint(&p, b->letters);
 	pack_int(&p, b->source_ms);
 	pack_bool(&p, b->clean_stop);
 	pack_str(&p, b->position, b->position_len);
@@ -300,10 +391,11 @@ batch_get_batch(const struct ring_record *record, struct batch *b)
 {
 	struct unpack u;
 
-	if (!record_read(record, &u, 5))
+	if (!record_read(record, &u, 6))
 		return false;
 	b->number = unpack_uint(&u);
 	b->rows = unpack_uint(&u);
+	b->letters = unpack_uint(&u);
 	b->source_ms = unpack_int(&u);
 	b->clean_stop = unpack_bool(&u);
 	b->position = unpack_str(&u, &b->position_len);

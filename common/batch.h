@@ -2,9 +2,10 @@
  * batch.h - the records that travel in the rings.
  *
  *   ingest -> reduce   CHANGE..., SNAPSHOT, then END after a whole source transaction; CUT once
- *                      when a replay has reached the durable position; BAD (reserved)
- *   reduce -> egress   VIEW..., ROW... view by view, CHECKPOINT..., then BATCH: one batch is one
- *                      commit in the target
+ *                      when a replay has reached the durable position; BAD: a message for the
+ *                      dead-letter table, within its transaction
+ *   reduce -> egress   VIEW..., ROW... view by view, BAD..., CHECKPOINT..., then BATCH: one batch
+ *                      is one commit in the target
  *
  * Writers put one record into the ring (visible at ring_commit()); they return 0, or -1 with errno
  * EAGAIN (no room now: commit, wait, call again) or EMSGSIZE (never fits: "SET ring_bytes").
@@ -26,7 +27,7 @@ enum record_kind {
 	RECORD_SNAPSHOT,
 	RECORD_END,
 	RECORD_CUT,
-	RECORD_BAD, /* reserved: a message for the dead-letter table */
+	RECORD_BAD,
 	RECORD_ROW,
 	RECORD_BATCH,
 	RECORD_CHECKPOINT,
@@ -43,7 +44,9 @@ enum change_kind {
 struct change {
 	uint16_t table;
 	enum change_kind kind;
-	bool snapshot;              /* read by a snapshot: belongs to its open attempt */
+	bool snapshot;     /* read by a snapshot: belongs to its open attempt */
+	int32_t partition; /* where its message stands */
+	int64_t offset;
 	const struct value *values; /* writer */
 	unsigned count;             /* writer */
 	const uint8_t
@@ -61,6 +64,26 @@ bool batch_get_change(const struct ring_record *, struct change *);
 void row_pack(struct pack *, const struct value *values, unsigned count);
 bool row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned count,
 		struct value *values);
+
+struct letter { /* a message that could not be used, for the dead-letter table */
+	uint16_t table;
+	int32_t partition;
+	int64_t offset;
+	int64_t source_ms;          /* ms since 1970, 0: not known */
+	const uint8_t *key, *value; /* NULL: null, or left out. What stands here of them ... */
+	uint32_t key_len, value_len;
+	int64_t key_bytes, value_bytes; /* ... and how long they were; -1: null */
+	const char *reason;
+	uint32_t reason_len;
+};
+
+int batch_put_letter(struct ring *, const struct letter *);
+bool batch_get_letter(const struct ring_record *, struct letter *);
+
+/* The payload alone, to be kept and put later as it is; and the most bytes that it can need. */
+void letter_pack(struct pack *, const struct letter *);
+size_t letter_bound(const struct letter *);
+int batch_put_packed_letter(struct ring *, const uint8_t *, size_t len);
 
 enum snapshot_phase {
 	SNAPSHOT_BEGIN,   /* a new attempt; an open one is discarded */
@@ -120,6 +143,7 @@ bool batch_get_checkpoint(const struct ring_record *, struct checkpoint *);
 struct batch {                /* closes the records before it */
 	uint64_t number;      /* durable batch + 1, + 2, ... */
 	uint64_t rows;        /* how many ROWs it has: checked by the reader */
+	uint64_t letters;     /* how many BADs, likewise */
 	int64_t source_ms;    /* as in END */
 	bool clean_stop;      /* the last one before reduce ends */
 	const char *position; /* JSON text, all servers */

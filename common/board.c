@@ -13,7 +13,7 @@
 #include "common/log.h"
 
 #define BOARD_MAGIC   UINT64_C(0x4452414f424c4c54) /* "TLLBOARD" */
-#define BOARD_VERSION 2u
+#define BOARD_VERSION 3u
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
 _Static_assert(sizeof(struct board_stage) % 128 == 0, "stages must not share cache lines");
@@ -44,6 +44,9 @@ static const char *const counter_names[] = {
     [COUNTER_CHECKPOINT_US] = "checkpoint_us",
     [COUNTER_LOADED] = "loaded",
     [COUNTER_REBUILT] = "rebuilt_rows",
+    [COUNTER_SKIPPED] = "bad_skipped",
+    [COUNTER_LETTERS] = "dead_letters",
+    [COUNTER_EVALUATIONS] = "evaluation_errors",
 };
 _Static_assert(sizeof(counter_names) / sizeof(counter_names[0]) == COUNTER_MAX, "every counter");
 

@@ -46,6 +46,9 @@ enum board_counter {
 	COUNTER_CHECKPOINT_US,    /* reduce: the longest copying of one, microseconds */
 	COUNTER_LOADED,           /* reduce: entries loaded from the checkpoint */
 	COUNTER_REBUILT,          /* egress: rows that rebuilds have written */
+	COUNTER_SKIPPED,          /* ingest, reduce: messages skipped by on_error 'skip' */
+	COUNTER_LETTERS,          /* ingest, reduce: sent to tallyd.dead_letter; egress: written */
+	COUNTER_EVALUATIONS, /* reduce: rows that a view could not evaluate, in skipped ones too */
 	COUNTER_MAX
 };
 

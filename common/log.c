@@ -15,6 +15,9 @@ enum {
 	REPEAT_WINDOW_MS = 10000,
 };
 
+#define LOG_BURST_LINES 20u /* in LOG_BURST_MS */
+#define LOG_BURST_MS    1000
+
 static const char *log_stage = "tallyd";
 static bool log_debug_on;
 
@@ -33,6 +36,25 @@ log_init(const char *stage)
 {
 	log_stage = stage;
 	log_debug_on = getenv("TALLYD_LOG_DEBUG") != NULL;
+}
+
+bool
+log_burst_allows(struct log_burst *burst, unsigned *untold)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - burst->since_ms >= LOG_BURST_MS) {
+		burst->since_ms = now_ms;
+		burst->lines = 0;
+	}
+	if (burst->lines >= LOG_BURST_LINES) {
+		burst->untold++;
+		return false;
+	}
+	burst->lines++;
+	*untold = burst->untold;
+	burst->untold = 0;
+	return true;
 }
 
 int64_t

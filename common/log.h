@@ -37,6 +37,16 @@ void log_line(enum log_level, const char *event, const char *fmt, ...)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
+/*
+ * For lines of which there may be any number: true when one more may be printed now, and then *untold
+ * says how many before it were not. One burst for each kind of line; zeroed at the beginning.
+ */
+struct log_burst {
+	int64_t since_ms;
+	unsigned lines, untold;
+};
+bool log_burst_allows(struct log_burst *, unsigned *untold);
+
 /* Milliseconds: since 1970 (wall), and of a clock that never steps (monotonic). */
 int64_t clock_wall_ms(void);
 int64_t clock_monotonic_ms(void);

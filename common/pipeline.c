@@ -184,7 +184,7 @@ put_column(struct pack *out, const struct pipeline *p, const struct column *colu
 static void
 put_table(struct pack *out, const struct pipeline *p, const struct table *table)
 {
-	pack_array(out, 8);
+	pack_array(out, 9);
 	pack_cstr(out, table->name);
 	pack_cstr(out, table->source);
 	pack_cstr(out, table->topic);
@@ -193,6 +193,7 @@ put_table(struct pack *out, const struct pipeline *p, const struct table *table)
 	for (unsigned i = 0; i < table->column_count; i++)
 		put_column(out, p, &table->columns[i]);
 	put_indices(out, table->key, table->key_count);
+	pack_uint(out, table->on_error);
 	put_place(out, table->place);
 	put_place(out, table->topic_place);
 }
@@ -412,7 +413,7 @@ take_column(struct unpack *in, struct column *column, const struct pipeline *p)
 static void
 take_table(struct unpack *in, struct table *table, const struct pipeline *p)
 {
-	take_fields(in, 8);
+	take_fields(in, 9);
 	table->name = take_string(in);
 	table->source = take_string(in);
 	table->topic = take_string(in);
@@ -422,6 +423,7 @@ take_table(struct unpack *in, struct table *table, const struct pipeline *p)
 	for (unsigned i = 0; i < table->column_count && !in->bad; i++)
 		take_column(in, &table->columns[i], p);
 	table->key = take_indices(in, &table->key_count, table->column_count);
+	table->on_error = (enum on_error)take_below(in, ON_ERROR_DEAD_LETTER + 1);
 	table->place = take_place(in);
 	table->topic_place = take_place(in);
 }

@@ -93,6 +93,12 @@ char *column_type_name(const struct column *);
 /* Whether two columns have the same type, with the same modifiers and labels. */
 bool column_same_type(const struct column *, const struct column *);
 
+enum on_error { /* what becomes of a message that cannot be used; table option "on_error" */
+		ON_ERROR_STOP, /* default: the pipeline */
+		ON_ERROR_SKIP,
+		ON_ERROR_DEAD_LETTER, /* skipped, and written into tallyd.dead_letter */
+};
+
 struct table {
 	char *name;   /* as the views call it */
 	char *source; /* "schema.table" in Debezium's transaction metadata */
@@ -102,6 +108,7 @@ struct table {
 	unsigned column_count;
 	unsigned *key;      /* column indices of the PRIMARY KEY, in its order */
 	unsigned key_count; /* 0: keyless */
+	enum on_error on_error;
 	struct place place, topic_place;
 };
 
@@ -222,5 +229,14 @@ char *view_name(const struct view *);
  * where a view is given. Heap.
  */
 char *pipeline_command(const struct pipeline *, const char *verb, const struct view *);
+
+/*
+ * What lets a pipeline go on that a message of this table has stopped: the option, and where in the
+ * pipeline file it belongs. Heap.
+ */
+char *pipeline_go_on(const struct pipeline *, const struct table *);
+
+const char *on_error_name(enum on_error);                /* as the option's value. Static. */
+bool pipeline_has_dead_letters(const struct pipeline *); /* some table has that option */
 
 #endif

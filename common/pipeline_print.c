@@ -137,8 +137,6 @@ pipeline_command(const struct pipeline *p, const char *verb, const struct view *
 	return command;
 }
 
-/* --- the parts of a pipeline --- */
-
 /* A table's name: "schema.name" is two identifiers. */
 void
 sql_qualified(FILE *out, const char *name)
@@ -155,6 +153,45 @@ sql_qualified(FILE *out, const char *name)
 	}
 	sql_identifier(out, name);
 }
+
+const char *
+on_error_name(enum on_error on_error)
+{
+	static const char *const names[] = {
+	    [ON_ERROR_STOP] = "stop",
+	    [ON_ERROR_SKIP] = "skip",
+	    [ON_ERROR_DEAD_LETTER] = "dead_letter",
+	};
+
+	return names[on_error];
+}
+
+bool
+pipeline_has_dead_letters(const struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->table_count; i++)
+		if (p->tables[i].on_error == ON_ERROR_DEAD_LETTER)
+			return true;
+	return false;
+}
+
+char *
+pipeline_go_on(const struct pipeline *p, const struct table *table)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = xmemstream(&text, &len);
+
+	fputs("to go on without it: on_error 'skip' (or 'dead_letter') in the OPTIONS of CREATE "
+	      "FOREIGN TABLE ",
+	      out);
+	print_table_name(out, table->name);
+	fprintf(out, ", %s:%u", p->file != NULL ? p->file : "FILE", table->place.line);
+	fclose(out);
+	return text;
+}
+
+/* --- the parts of a pipeline --- */
 
 /* --- options --- */
 
@@ -315,6 +352,8 @@ print_table(FILE *out, const struct pipeline *p, const struct table *table)
 	sql_identifier(out, p->servers[table->server].name);
 	print_option(out, " OPTIONS (", "topic", table->topic);
 	print_option(out, ",", "table", table->source);
+	if (table->on_error != ON_ERROR_STOP)
+		print_option(out, ",", "on_error", on_error_name(table->on_error));
 	fputs("\n);\n", out);
 }
 

@@ -108,15 +108,20 @@ static const char *const check_schema_sql[] = {
     [DDL_ABSENT] = "SELECT coalesce((SELECT has_schema_privilege(n.oid, 'CREATE')"
 		   " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tallyd'),"
 		   " has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
-    [DDL_EARLIER] = "SELECT bool_and(pg_has_role(c.relowner, 'USAGE')) FROM pg_catalog.pg_class c"
+    [DDL_EARLIER] = "SELECT bool_and(pg_has_role(c.relowner, 'USAGE')"
+		    " AND has_schema_privilege(n.oid, 'CREATE')) FROM pg_catalog.pg_class c"
 		    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		    " WHERE n.nspname = 'tallyd'"
 		    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status')",
-    [DDL_PRESENT] = "SELECT has_schema_privilege('tallyd', 'USAGE') AND"
-		    " (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"
-		    " pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"
-		    " 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"
-		    " AND c.relname IN ('pipeline', 'view', 'checkpoint'))",
+    [DDL_PRESENT] =
+	"SELECT has_schema_privilege('tallyd', 'USAGE') AND"
+	" (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"
+	" pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"
+	" 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"
+	" AND c.relname IN ('pipeline', 'view', 'checkpoint')) AND"
+	" coalesce((SELECT has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c"
+	" WHERE c.relnamespace = 'tallyd'::regnamespace AND c.relname = 'dead_letter'),"
+	" true)",
 };
 
 /* Schema tallyd is there and ours to use, or may be created. False: nothing is in it yet. */
@@ -132,7 +137,7 @@ check_schema(struct check *c)
 	char *hint;
 	int error;
 
-	found = ddl_look(pg, &error);
+	found = ddl_look(pg, c->stage->pipeline, &error);
 	if (error < 0 || postgres_query(pg, check_schema_sql[found], NULL) < 0)
 		check_result(c, INSPECT_LOST);
 	if (postgres_get(pg, 0, 0)[0] == 't') {
@@ -235,7 +240,7 @@ drop_rows(struct check *c)
 	struct postgres_params params = {.count = 1, .values = values};
 	struct postgres *pg = c->target.pg;
 	int error;
-	bool there = ddl_look(pg, &error) != DDL_ABSENT;
+	bool there = ddl_look(pg, c->stage->pipeline, &error) != DDL_ABSENT;
 
 	if (error < 0)
 		check_result(c, INSPECT_LOST);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
+#include "egress/dead_letter.h"
 #include "egress/postgres.h"
 #include "egress/store.h"
 #include "egress/stream.h"
@@ -20,6 +21,7 @@
 #define STATEMENTS 16
 #define NO_VIEW    UINT_MAX
 #define PARTS      (UINT_MAX - 1) /* as a view that is copied: parts of the checkpoint */
+#define LETTERS    (UINT_MAX - 2)
 
 /* The parameters that every commit has; the columns of the views come after them. */
 enum {
@@ -74,9 +76,9 @@ struct commit {
 	struct commit_view *views;
 	unsigned view_count;
 	struct value *values; /* of one row; as many as the widest view has */
-	uint64_t number, time, rows;
+	uint64_t number, time, rows, letters;
 	bool streaming;
-	unsigned copying; /* view whose COPY is open, PARTS, or NO_VIEW */
+	unsigned copying; /* view whose COPY is open, LETTERS, PARTS, or NO_VIEW */
 	struct stream stream;
 	struct store *store;
 	struct views *known; /* what the batch says of views */
@@ -171,7 +173,7 @@ commit_forget(struct commit *c)
 {
 	for (unsigned i = 0; i < c->view_count; i++)
 		c->views[i].rows = 0;
-	c->rows = 0;
+	c->rows = c->letters = 0;
 	c->copying = NO_VIEW;
 	store_begin(c->store);
 	views_restart(c->known);
@@ -205,6 +207,12 @@ uint64_t
 commit_rows(const struct commit *c)
 {
 	return c->rows;
+}
+
+uint64_t
+commit_letters(const struct commit *c)
+{
+	return c->letters;
 }
 
 bool
@@ -304,6 +312,14 @@ commit_stream_flush(struct commit *c)
 	return stream_flush(&c->stream);
 }
 
+static char *
+commit_into(struct commit *c, unsigned what)
+{
+	if (what == PARTS)
+		return xstrdup(STORE_INTO);
+	return what == LETTERS ? xstrdup(DEAD_LETTER_INTO) : views_into(c->known, what);
+}
+
 /* One after the other: the COPY before is closed by the next. */
 static int
 commit_copy_open(struct commit *c, unsigned what)
@@ -316,7 +332,7 @@ commit_copy_open(struct commit *c, unsigned what)
 	c->copying = NO_VIEW;
 	if (stream_close(&c->stream) < 0)
 		return -1;
-	into = what == PARTS ? xstrdup(STORE_INTO) : views_into(c->known, what);
+	into = commit_into(c, what);
 	if (into == NULL)
 		return -1;
 	done = stream_open(&c->stream, into);
@@ -357,6 +373,21 @@ commit_stream(struct commit *c, uint16_t view, int diff, const uint8_t *row, siz
 	if (stream_is_full(&c->stream))
 		*result =
 		    FAULT("egress.in_copy") ? stream_break(&c->stream) : stream_flush(&c->stream);
+	return true;
+}
+
+bool
+commit_letter(struct commit *c, const struct letter *l, int *result)
+{
+	*result = 0;
+	if (l->table >= c->target->stage->pipeline->table_count)
+		return false;
+	if ((*result = commit_copy_open(c, LETTERS)) < 0)
+		return true;
+	dead_letter_put(&c->stream, c->target->stage->pipeline, l, c->time);
+	c->letters++;
+	if (stream_is_full(&c->stream))
+		*result = stream_flush(&c->stream);
 	return true;
 }
 

@@ -2,8 +2,9 @@
  * commit.h - one batch into the target, in one transaction that also moves the pipeline's row.
  *
  * Two ways. A small batch is gathered in memory and becomes one statement: one round trip, and
- * the compare-and-set is a part of it. A large one, and one with parts of a checkpoint, is streamed:
- * BEGIN, binary COPY for each view and for the parts, compare-and-set, COMMIT. In both the
+ * the compare-and-set is a part of it. A large one, and one with letters or parts of a checkpoint, is
+ * streamed: BEGIN, binary COPY for each view, for the letters and for the parts, compare-and-set,
+ * COMMIT. In both the
  * compare-and-set fails, and with it the transaction, when the row is not as this writer left it
  * (I4).
  *
@@ -64,7 +65,14 @@ bool commit_stream(struct commit *, uint16_t view, int diff, const uint8_t *row,
 bool commit_checkpoint(struct commit *, const struct checkpoint *, int *result);
 bool commit_flips(const struct commit *);
 
-uint64_t commit_rows(const struct commit *); /* since commit_begin() or commit_stream_begin() */
+/*
+ * A message for tallyd.dead_letter, behind the rows of a batch that is streamed. As commit_stream().
+ */
+bool commit_letter(struct commit *, const struct letter *, int *result);
+
+/* Since commit_begin() or commit_stream_begin(). */
+uint64_t commit_rows(const struct commit *);
+uint64_t commit_letters(const struct commit *);
 
 /* Stream from here on: opens the transaction; rows gathered are dropped, give them again. */
 int commit_stream_begin(struct commit *);

@@ -12,7 +12,8 @@
  * page (HOT), where the next one prunes it, so it neither bloats nor needs an index entry. Parts of
  * checkpoints come and go by the megabyte: compressing them would cost more CPU than all else that
  * a commit does, and what is deleted must be found soon, or the table grows. What the first version
- * did not have stands in an ALTER of its own, harmless where it is there already.
+ * did not have stands in an ALTER of its own, harmless where it is there already. Letters have no key
+ * and outlive their pipeline: they are for people to read and to delete.
  */
 #define CREATE_SCHEMA "CREATE SCHEMA IF NOT EXISTS tallyd;\n"
 static const char ddl[] = CREATE_SCHEMA
@@ -58,6 +59,19 @@ static const char ddl[] = CREATE_SCHEMA
     "ALTER TABLE tallyd.checkpoint SET (autovacuum_vacuum_threshold = 64,\n"
     "    autovacuum_vacuum_scale_factor = 0.1, autovacuum_analyze_threshold = 1000,\n"
     "    toast.autovacuum_vacuum_threshold = 4096, toast.autovacuum_vacuum_scale_factor = 0.1);\n"
+    "CREATE TABLE IF NOT EXISTS tallyd.dead_letter (\n"
+    "    pipeline text NOT NULL,\n"
+    "    topic text NOT NULL,\n"
+    "    partition integer NOT NULL,\n"
+    "    \"offset\" bigint NOT NULL,\n"
+    "    key bytea,\n"
+    "    value bytea,\n"
+    "    reason text NOT NULL,\n"
+    "    \"time\" bigint NOT NULL,\n"
+    "    source_time bigint,\n"
+    "    key_bytes bigint,\n"
+    "    value_bytes bigint\n"
+    ");\n"
     "CREATE OR REPLACE VIEW tallyd.status AS\n"
     "    SELECT p.name, p.batch, p.\"time\", p.updated,\n"
     "        a.pid IS NOT NULL AS running, p.instance, p.epoch, p.owner, p.started,\n"
@@ -77,25 +91,30 @@ ddl_print(FILE *out, const char *user)
 }
 
 enum ddl_state
-ddl_look(struct postgres *pg, int *error)
+ddl_look(struct postgres *pg, const struct pipeline *p, int *error)
 {
-	const char *tables, *columns;
+	const char *tables, *columns, *letters;
 
 	/* From the catalog, for to_regclass() fails on a schema that may not be used. */
 	*error = postgres_query(
 	    pg,
-	    "SELECT count(DISTINCT c.oid), count(a.attname) FROM pg_catalog.pg_class c"
+	    "SELECT count(DISTINCT c.oid) FILTER (WHERE c.relname <> 'dead_letter'),"
+	    " count(a.attname), count(*) FILTER (WHERE c.relname = 'dead_letter')"
+	    " FROM pg_catalog.pg_class c"
 	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN"
 	    " pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped"
 	    " AND (c.relname, a.attname) IN (('pipeline', 'checkpoint_batch'),"
 	    " ('pipeline', 'checkpoint_position'), ('view', 'adopted'), ('view', 'filled'),"
 	    " ('status', 'checkpoint_batch')) WHERE n.nspname = 'tallyd'"
-	    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status')",
+	    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status', 'dead_letter')",
 	    NULL);
 	tables = *error == 0 ? postgres_get(pg, 0, 0) : NULL;
 	columns = *error == 0 ? postgres_get(pg, 0, 1) : NULL;
-	if (tables == NULL || columns == NULL || strcmp(tables, "4") != 0)
+	letters = *error == 0 ? postgres_get(pg, 0, 2) : NULL;
+	if (tables == NULL || columns == NULL || letters == NULL || strcmp(tables, "4") != 0)
 		return DDL_ABSENT;
+	if (pipeline_has_dead_letters(p) && strcmp(letters, "0") == 0)
+		return DDL_EARLIER;
 	return strcmp(columns, "5") == 0 ? DDL_PRESENT : DDL_EARLIER;
 }
 

@@ -18,8 +18,11 @@ enum ddl_state {
 	DDL_PRESENT, /* all of it */
 };
 
-/* What is there; -1 in *error on a failed statement. */
-enum ddl_state ddl_look(struct postgres *, int *error);
+/*
+ * What is there; -1 in *error on a failed statement. The table of dead letters counts only where the
+ * pipeline writes some.
+ */
+enum ddl_state ddl_look(struct postgres *, const struct pipeline *, int *error);
 
 /*
  * Create or add what is missing, in one transaction, under a lock that keeps two daemons apart.

@@ -162,7 +162,8 @@ egress_skip(struct egress *e)
 			break;
 		if (record.kind == RECORD_VIEW)
 			egress_note_view(e, &record);
-		else if (record.kind != RECORD_ROW && record.kind != RECORD_CHECKPOINT)
+		else if (record.kind != RECORD_ROW && record.kind != RECORD_CHECKPOINT &&
+			 record.kind != RECORD_BAD)
 			egress_corrupt(e, "a record of a kind that does not belong here");
 		if (++records % BEAT_ROWS == 0)
 			stage_poll(&e->stage, NULL, 0, 0);
@@ -250,6 +251,22 @@ egress_view(struct egress *e, const struct ring_record *record)
 	return EGRESS_DONE;
 }
 
+/* They are few: one way into the table is enough. */
+static enum egress_step
+egress_letter(struct egress *e, const struct ring_record *record)
+{
+	struct letter letter;
+	int result;
+
+	if (!commit_streams(e->commit))
+		return egress_stream(e);
+	if (!batch_get_letter(record, &letter) || !commit_letter(e->commit, &letter, &result))
+		egress_corrupt(e, "a malformed letter");
+	if (result < 0)
+		return EGRESS_AGAIN;
+	return egress_release(e);
+}
+
 static enum egress_step
 egress_checkpoint(struct egress *e, const struct ring_record *record)
 {
@@ -273,6 +290,7 @@ egress_count(struct egress *e, const struct batch *b, bool streamed)
 
 	board_count(self, COUNTER_COMMITS, 1);
 	board_count(self, COUNTER_OUTPUT, b->rows);
+	board_count(self, COUNTER_LETTERS, b->letters);
 	board_count(self, COUNTER_REBUILT, commit_rebuilt(e->commit));
 	if (streamed)
 		board_count(self, COUNTER_COPIES, 1);
@@ -291,7 +309,8 @@ egress_close_batch(struct egress *e, const struct ring_record *record)
 
 	if (!batch_get_batch(record, &b))
 		egress_corrupt(e, "a malformed end of a batch");
-	if (b.number != e->done + 1 || b.rows != commit_rows(e->commit))
+	if (b.number != e->done + 1 || b.rows != commit_rows(e->commit) ||
+	    b.letters != commit_letters(e->commit))
 		egress_corrupt(e, "a batch out of turn, or not all of its rows");
 	if (b.position_len > BOARD_POSITION_MAX)
 		egress_corrupt(e, "a position that is too long");
@@ -339,6 +358,8 @@ egress_batch(struct egress *e)
 			return egress_close_batch(e, &record);
 		if (record.kind == RECORD_ROW)
 			step = egress_row(e, &record);
+		else if (record.kind == RECORD_BAD)
+			step = egress_letter(e, &record);
 		else if (record.kind == RECORD_CHECKPOINT)
 			step = egress_checkpoint(e, &record);
 		else if (record.kind == RECORD_VIEW)

@@ -538,7 +538,7 @@ static enum target_step
 target_create_schema(struct target *t)
 {
 	int error;
-	enum ddl_state found = ddl_look(t->pg, &error);
+	enum ddl_state found = ddl_look(t->pg, t->stage->pipeline, &error);
 	char *hint;
 
 	if (error < 0)

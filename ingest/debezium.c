@@ -27,6 +27,7 @@ struct decoder {
 	struct convert convert;
 	char *room;
 	size_t room_size;
+	bool salvaging; /* what cannot be read is passed over */
 };
 
 enum member { /* members of a message that is no envelope, by which it is known */
@@ -40,7 +41,7 @@ enum member { /* members of a message that is no envelope, by which it is known 
 
 struct envelope {
 	char op; /* '\0': none */
-	bool has_before, has_after, whole_before, has_source;
+	bool has_before, has_after, whole_before, read_after, has_source;
 	unsigned members;
 	int64_t time_ms;
 };
@@ -320,6 +321,21 @@ debezium_read_transaction(struct json *j, struct event_place *p)
 	}
 }
 
+/* False when the message is refused. *read: all of the row is there. */
+static bool
+decoder_try_row(struct decoder *d, struct json *j, struct value *values, bool *read)
+{
+	struct json start = *j;
+
+	*read = decoder_read_row(d, j, values);
+	if (*read || !d->salvaging)
+		return *read;
+	d->convert.failed = false;
+	*j = start;
+	json_skip(j);
+	return true;
+}
+
 static bool
 debezium_read_op(struct convert *c, struct json *j, struct envelope *e)
 {
@@ -351,10 +367,9 @@ decoder_read_before(struct decoder *d, struct json *j, struct envelope *e)
 		json_skip(j);
 		return true;
 	}
-	if (!decoder_read_row(d, j, d->before))
+	if (!decoder_try_row(d, j, d->before, &e->whole_before))
 		return false;
-	e->whole_before = true;
-	for (unsigned i = 0; i < d->row.count; i++)
+	for (unsigned i = 0; e->whole_before && i < d->row.count; i++)
 		if (d->before[i].kind == VALUE_NULL && d->row.columns[i]->not_null)
 			e->whole_before = false;
 	return true;
@@ -366,7 +381,7 @@ decoder_read_after(struct decoder *d, struct json *j, struct envelope *e)
 	if (json_null(j))
 		return true;
 	e->has_after = true;
-	return decoder_read_row(d, j, d->row.values);
+	return decoder_try_row(d, j, d->row.values, &e->read_after);
 }
 
 static void
@@ -405,7 +420,7 @@ decoder_read_envelope(struct decoder *d, struct json *j, struct envelope *e, str
 		} else if (KEY_IS(key, "transaction")) {
 			debezium_read_transaction(j, p);
 		} else if (KEY_IS(key, "op")) {
-			ok = debezium_read_op(&d->convert, j, e);
+			ok = debezium_read_op(&d->convert, j, e) || d->salvaging;
 		} else if (KEY_IS(key, "ts_ms")) {
 			envelope_int(j, &e->time_ms);
 			e->members |= MEMBER_TIME;
@@ -622,4 +637,71 @@ decoder_read(struct decoder *d, const char *key, size_t key_len, const char *val
 	if (ok && d->table->key_count > 0 && ev->place.kind != EVENT_NOTHING)
 		ok = decoder_take_key(d, (struct slice){key, key_len}, ev);
 	return ok ? 0 : -1;
+}
+
+/* ---- what can be used of a message that was refused -------------------------------------------- */
+
+/* The envelope, tolerantly. False when nothing in it can be relied on. */
+static bool
+salvage_envelope(struct decoder *d, struct slice text, struct envelope *e, struct event_place *p)
+{
+	struct json j;
+	bool wrapped, schema;
+
+	schema = envelope_open(&d->row.schema, &d->convert, &j, text.s, text.len, &wrapped);
+	d->convert.failed = false;
+	if (!schema && !envelope_open(NULL, &d->convert, &j, text.s, text.len, &wrapped))
+		return false;
+	if (json_peek(&j) != JSON_OBJECT || !decoder_read_envelope(d, &j, e, p) ||
+	    !envelope_close(&j, wrapped))
+		return false;
+	/* How the values are written is not known. */
+	if (!schema)
+		e->whole_before = e->read_after = false;
+	/* Nothing else tells a repeat. */
+	return e->has_source && (p->has_lsn || p->snapshot == SNAPSHOT_INCREMENTAL);
+}
+
+/* Which halves of a keyless table's change count. */
+static void
+salvage_rows(struct decoder *d, const struct envelope *e, bool has_key, struct event *ev)
+{
+	bool adds = e->op == 'c' || e->op == 'r' || e->op == 'u';
+	bool takes = e->op == 'u' || e->op == 'd';
+
+	ev->has_after =
+	    adds && e->read_after && (!takes || e->has_before) && decoder_judge_unchanged(d, e->op);
+	d->convert.failed = false;
+	ev->has_before = takes && e->whole_before && decoder_judge_before(d, e, has_key);
+}
+
+bool
+decoder_salvage(struct decoder *d, const char *key, size_t key_len, const char *value,
+		size_t value_len, struct event *ev)
+{
+	struct envelope e = {0};
+	char error[256];
+
+	*ev = (struct event){
+	    .before = d->before, .after = d->row.values, .key = d->key.values, .bad = true};
+	d->convert = (struct convert){
+	    .room = d->room, .size = d->room_size, .error = error, .error_size = sizeof(error)};
+	d->salvaging = true;
+	bool placed =
+	    value != NULL && salvage_envelope(d, (struct slice){value, value_len}, &e, &ev->place);
+	d->salvaging = false;
+	d->convert.failed = false;
+	if (!placed) {
+		ev->place = (struct event_place){.kind = EVENT_UNREADABLE};
+		return true;
+	}
+	ev->place.kind = EVENT_CHANGE;
+	ev->op = e.op;
+	if (e.op != 'r')
+		ev->place.snapshot = SNAPSHOT_FALSE;
+	if (d->table->key_count == 0)
+		salvage_rows(d, &e, key != NULL, ev);
+	else
+		ev->has_key = decoder_take_key(d, (struct slice){key, key_len}, ev);
+	return e.op != 't';
 }

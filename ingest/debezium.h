@@ -23,8 +23,9 @@
 
 enum event_kind {
 	EVENT_CHANGE,
-	EVENT_TOMBSTONE, /* null value after a delete: nothing to do */
-	EVENT_NOTHING,   /* heartbeat, schema change, 'm': moves the position only */
+	EVENT_TOMBSTONE,  /* null value after a delete: nothing to do */
+	EVENT_NOTHING,    /* heartbeat, schema change, 'm': moves the position only */
+	EVENT_UNREADABLE, /* decoder_salvage(): not even its place can be told */
 };
 
 /* source.snapshot */
@@ -54,8 +55,10 @@ struct event_place {
 
 struct event {
 	struct event_place place;
-	char op; /* 'c', 'u', 'd', 'r'; 't' and others are refused with their reason */
+	char op;  /* 'c', 'u', 'd', 'r'; 't' and others are refused with their reason */
+	bool bad; /* decoder_salvage(): only what is said to be there may be used */
 	bool has_before, has_after; /* true only for a whole row that may be trusted */
+	bool has_key;               /* of a bad one: the key could be read */
 	/* table->column_count values each; borrow message or decoder */
 	struct value *before, *after;
 	/* table->key_count values in key order (keyed tables; also for tombstones) */
@@ -75,6 +78,17 @@ void decoder_free(struct decoder *);
  */
 int decoder_read(struct decoder *, const char *key, size_t key_len, const char *value,
 		 size_t value_len, struct event *, char *error, size_t error_size);
+
+/*
+ * After decoder_read() has refused a message: what can be used of it all the same, for a table whose
+ * on_error is not to stop. Its place, or EVENT_UNREADABLE where that cannot be told, and then
+ * nothing else. Of a keyed table the key, if that can be read: its row is what nobody knows any more. Of
+ * a keyless one each half for itself, but nothing of an UPDATE without "before", which would be counted
+ * twice, or of a DELETE whose old row may be made up.
+ * False when nobody can go on without it: a TRUNCATE, for what it emptied would be counted for ever.
+ */
+bool decoder_salvage(struct decoder *, const char *key, size_t key_len, const char *value,
+		     size_t value_len, struct event *);
 
 /* How many schema blocks were recognised by their bytes and skipped. */
 uint64_t decoder_schemas_skipped(const struct decoder *);

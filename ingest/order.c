@@ -79,10 +79,27 @@ order_end_plain(void)
 	return (struct todo){.deed = DO_END_PLAIN, .partition = -1};
 }
 
+/* Whether all that the pending END lacks may be messages that could not be read. */
+static bool
+end_lacks_unread(const struct order *o)
+{
+	for (unsigned t = 0; o->unread > 0 && t < o->table_room; t++) {
+		uint64_t found = o->tables[t].taken;
+		for (unsigned i = 0; i < o->count; i++)
+			if (o->partitions[i].at.table == t)
+				found += o->partitions[i].unread;
+		if (o->tables[t].partitions > 0 && t < TRANSACTION_TABLES_MAX &&
+		    found < o->end.count[t])
+			return false;
+	}
+	return o->unread > 0;
+}
+
 /* Whether the pending END may close; all heads before it have been taken. */
 bool
 order_end_done(struct order *o, struct todo *todo)
 {
+	bool counted = o->end_usable && !end_lacks_unread(o);
 	*todo = (struct todo){.deed = DO_END, .partition = -1};
 	if (o->end_ms < 0)
 		o->end_ms = o->now_ms;
@@ -90,21 +107,19 @@ order_end_done(struct order *o, struct todo *todo)
 		return true;
 	/* All partitions have gone on beyond it: what it counted and did not come never will. */
 	if (o->head_count == o->count) {
-		todo->shortage = o->end_usable ? SHORTAGE_GAP : SHORTAGE_NONE;
+		todo->shortage = counted ? SHORTAGE_GAP : SHORTAGE_NONE;
 		return true;
 	}
 	/* Counted, and the source is silent too: its connector may just be away, and bring the rest. */
-	if (o->end_usable && o->alive_ms < 0 && o->head_count == 0) {
+	if (counted && o->alive_ms < 0 && o->head_count == 0) {
 		*todo = order_wait(ORDER_NEVER);
 		return false;
 	}
-	if (o->end_usable && o->alive_ms < 0)
+	if (counted && o->alive_ms < 0)
 		o->alive_ms = o->now_ms;
-	int64_t since = o->end_usable && o->alive_ms > o->end_ms ? o->alive_ms : o->end_ms;
-	int64_t need = o->end_usable ? ORDER_GAP_MS : ORDER_TORN_MS, deadline;
-	todo->shortage = o->end_usable   ? SHORTAGE_GAP
-			 : o->begins > 1 ? SHORTAGE_TORN
-					 : SHORTAGE_UNKNOWN;
+	int64_t since = counted && o->alive_ms > o->end_ms ? o->alive_ms : o->end_ms;
+	int64_t need = counted ? ORDER_GAP_MS : ORDER_TORN_MS, deadline;
+	todo->shortage = counted ? SHORTAGE_GAP : o->begins > 1 ? SHORTAGE_TORN : SHORTAGE_UNKNOWN;
 	if (order_is_silent(o, since, need, &deadline))
 		return true;
 	*todo = order_wait(deadline);
@@ -391,6 +406,18 @@ end_goes_on(struct order *o)
 }
 
 static void
+head_pass_unread(struct order *o, struct order_partition *p)
+{
+	p->unread++;
+	p->unread_ended = false;
+	o->unread++;
+	/* What is said of it is whole, and closed at once where nothing else is open. */
+	if (o->cut && !o->txn)
+		o->loose = true;
+	end_goes_on(o);
+}
+
+static void
 head_drop(struct order *o, struct order_partition *p)
 {
 	if (p->kind == HEAD_REPEAT) {
@@ -400,6 +427,8 @@ head_drop(struct order *o, struct order_partition *p)
 		end_goes_on(o);
 	} else if (p->head.kind == EVENT_TOMBSTONE) {
 		o->counters.tombstones++;
+	} else if (p->head.kind == EVENT_UNREADABLE) {
+		head_pass_unread(o, p);
 	}
 	order_head_remove(o, p);
 }
@@ -429,6 +458,7 @@ head_apply(struct order *o, struct order_partition *p, bool loose)
 		p->at.mark = p->at.seen = p->place;
 		p->at.before = (struct watermark){.set = false};
 		p->at.seen_order = p->head.order;
+		p->unread_ended = p->unread > 0;
 		/* The greatest: commits of one moment may have their times the other way round. */
 		if (p->head.source_ms > p->at.mark_ms)
 			p->at.mark_ms = p->head.source_ms;
@@ -457,9 +487,24 @@ changed_forget(struct order *o)
 	o->tx_changed = false;
 }
 
+/* What lies behind them is closed: no later END counts them. */
+static void
+unread_forget(struct order *o)
+{
+	for (unsigned i = 0; i < o->count && o->unread > 0; i++) {
+		struct order_partition *p = &o->partitions[i];
+		if (!p->unread_ended)
+			continue;
+		o->unread -= p->unread;
+		p->unread = 0;
+		p->unread_ended = false;
+	}
+}
+
 void
 order_consume_end(struct order *o, enum shortage shortage)
 {
+	unread_forget(o);
 	o->tx = order_transaction_after(o);
 	o->tx_changed = true;
 	o->end_pending = false;

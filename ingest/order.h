@@ -60,6 +60,14 @@ struct order_action {
 	    [256]; /* REFUSE; END: not empty when it closed without its events, to be logged */
 };
 
+/*
+ * Messages that cannot be read (debezium.h): one with a place is an event like any other. One without
+ * (EVENT_UNREADABLE) is passed over at once (DROP), in the transaction that is open, or else in one of
+ * its own. The END of the transaction that it belongs to may count it, and nobody knows which that is:
+ * so the counts are not believed of an END that lacks no more than was passed over in its tables, until
+ * an event behind it was closed.
+ */
+
 struct order_counters {
 	uint64_t repeats, late, torn, gaps, snapshots, tombstones, transactions;
 };

@@ -35,9 +35,11 @@ struct order_partition {
 	struct partition_position at, durable;
 	bool has_durable, arrived; /* replay */
 	bool keyless;
-	bool changed;   /* since the last END or CUT */
-	bool rows;      /* gave rows to the open attempt of its table */
-	bool caught_up; /* has been at the end of its log, or begins there */
+	bool changed;      /* since the last END or CUT */
+	bool rows;         /* gave rows to the open attempt of its table */
+	bool caught_up;    /* has been at the end of its log, or begins there */
+	uint64_t unread;   /* messages without a place that an END yet to come may count */
+	bool unread_ended; /* a transaction behind them has begun */
 	bool idle;
 	int64_t idle_ms; /* when it was last reported */
 	enum head_kind kind;
@@ -118,6 +120,7 @@ struct order {
 	bool end_pending, end_usable;
 	struct transaction_event end;
 	uint64_t outstanding; /* counted by END and not applied yet */
+	uint64_t unread;      /* of all partitions */
 	int64_t end_ms;       /* since when nothing before it has come, -1: not yet looked at */
 	int64_t alive_ms;     /* when the source was first seen to go on after it, -1: not yet */
 	uint64_t taken_xid;

@@ -4,10 +4,10 @@
 #include "common/pack.h"
 #include "ingest/order_state.h"
 
-#define TOKEN_VERSION    3
+#define TOKEN_VERSION    4
 #define TOKEN_FIELDS     15
 #define TABLE_FIELDS     8
-#define PARTITION_FIELDS 6
+#define PARTITION_FIELDS 8
 
 /* --- position entries --- */
 
@@ -71,6 +71,8 @@ partition_save(const struct order *o, const struct order_partition *p, struct pa
 	pack_bool(pack, p->rows);
 	pack_bool(pack, p->changed);
 	pack_bool(pack, p->arrived);
+	pack_uint(pack, p->unread);
+	pack_bool(pack, p->unread_ended);
 	if (o->cut || !p->has_durable)
 		pack_nil(pack);
 	else
@@ -137,12 +139,15 @@ partition_load(struct order *o, struct unpack *u)
 	p.rows = unpack_bool(u);
 	bool changed = unpack_bool(u);
 	bool arrived = unpack_bool(u);
+	p.unread = unpack_uint(u);
+	p.unread_ended = unpack_bool(u);
 	p.has_durable = !unpack_nil(u);
 	if (p.has_durable)
 		position_unpack_partition(u, &p.durable);
 	if (u->bad)
 		return;
 	int number = order_insert(o, &p);
+	o->unread += p.unread;
 	struct order_partition *at = &o->partitions[number];
 	if (changed)
 		order_mark_changed(o, at);

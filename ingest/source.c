@@ -137,6 +137,12 @@ source_same_sequence(const struct kafka_message *m, const struct watermark *befo
 	       memcmp(at, text, (size_t)len) == 0;
 }
 
+static const struct table *
+source_table(const struct source *s, unsigned p)
+{
+	return &s->stage->pipeline->tables[s->partitions[p].table];
+}
+
 static void
 source_poison(struct source *s, unsigned queue, const struct kafka_message *m, const char *reason)
 {
@@ -144,9 +150,13 @@ source_poison(struct source *s, unsigned queue, const struct kafka_message *m, c
 	if (queue < s->count)
 		s->poison.same =
 		    source_same_sequence(m, &order_partition(s->order, (int)queue)->mark);
-	snprintf(s->poison.text, sizeof(s->poison.text), "%s [%d] offset %lld: %s",
+	/* Without the transaction topic nobody could go on. */
+	char *advice = queue < s->count ? pipeline_go_on(s->stage->pipeline, source_table(s, queue))
+					: xstrdup("");
+	snprintf(s->poison.text, sizeof(s->poison.text), "%s [%d] offset %lld: %s%s%s",
 		 source_topic(s, queue), queue < s->count ? s->partitions[queue].partition : 0,
-		 (long long)m->offset, reason);
+		 (long long)m->offset, reason, advice[0] != '\0' ? "; " : "", advice);
+	free(advice);
 	if (queue < s->count && order_is_history(s->order, (int)queue, m->offset))
 		stage_fail(s->stage, EXIT_DATA, "ingest.malformed", "%s", s->poison.text);
 	log_warn("ingest.malformed", "%s; finishing what came before it", s->poison.text);
@@ -221,16 +231,26 @@ source_check_sequences(struct source *s, struct partition *part)
 	s->mode = ORDER_NONE;
 }
 
-/* Returns false, and sets poison, when the message cannot be read. */
+/* Whether the pipeline goes on behind a message that cannot be read. */
+static bool
+source_salvage(struct source *s, unsigned p, const struct kafka_message *m, struct event *event)
+{
+	struct partition *part = &s->partitions[p];
+	part->bad = *m;
+	return source_table(s, p)->on_error != ON_ERROR_STOP &&
+	       decoder_salvage(part->decoder, m->key, m->key_len, m->value, m->value_len, event);
+}
+
+/* Returns false, and sets poison, when the message cannot be read and nobody is to go on. */
 static bool
 source_decode(struct source *s, unsigned p, const struct kafka_message *m, uint64_t hash)
 {
 	struct partition *part = &s->partitions[p];
 	struct event event;
-	char error[512];
-	if (decoder_read(part->decoder, m->key, m->key_len, m->value, m->value_len, &event, error,
-			 sizeof(error)) != 0) {
-		source_poison(s, p, m, error);
+	if (decoder_read(part->decoder, m->key, m->key_len, m->value, m->value_len, &event,
+			 part->reason, sizeof(part->reason)) != 0 &&
+	    !source_salvage(s, p, m, &event)) {
+		source_poison(s, p, m, part->reason);
 		return false;
 	}
 	event.place.offset = m->offset;

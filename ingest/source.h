@@ -30,6 +30,9 @@ struct partition { /* same numbers as in order and as queues of kafka */
 	struct record_check before;  /* the record before the first that is offered */
 	struct record_check durable; /* the record before the target's position */
 	size_t message_bytes;        /* of the head */
+	/* A head that cannot be read, of a table whose on_error is not to stop. */
+	struct kafka_message bad;
+	char reason[512];
 };
 
 struct poison { /* a message that cannot be read: nothing after it is */
@@ -37,7 +40,7 @@ struct poison { /* a message that cannot be read: nothing after it is */
 	int queue; /* number of the partition; source->count: the transaction topic */
 	int64_t offset;
 	bool same; /* it belongs to the open transaction of its partition */
-	char text[768];
+	char text[1024];
 };
 
 struct source {
@@ -75,8 +78,9 @@ bool source_prove(struct source *);
 
 /*
  * Offer what order wants from partition p, or from all and the transaction topic. Never blocks.
- * Returns how many were offered. A message that cannot be read sets `poison`; within a replay it
- * ends the process, for nothing of what comes before it can be shown anew.
+ * Returns how many were offered. A message that cannot be read sets `poison` where the table's
+ * on_error is to stop; within a replay it ends the process, for nothing of what comes before it can be
+ * shown anew. Elsewhere what can be used of it is offered (decoder_salvage()).
  */
 unsigned source_fetch(struct source *, unsigned p, int64_t now_ms);
 unsigned source_fetch_all(struct source *, int64_t now_ms);

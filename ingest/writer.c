@@ -17,6 +17,7 @@
 #define WRITER_RECORDS 256u
 #define WRITER_BYTES   (64u * 1024)
 #define WRITER_RECORD  96u /* all of a record but its values */
+#define WRITER_LETTER  (1024u * 1024)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -68,7 +69,9 @@ writer_count(struct writer *w)
 		writer_tell(w, COUNTER_SCHEMA_SKIPPED,
 			    decoder_schemas_skipped(s->partitions[p].decoder), &w->told_schemas[p]);
 	board_count(w->stage->self, COUNTER_CHANGES, w->changes);
-	w->changes = 0;
+	board_count(w->stage->self, COUNTER_SKIPPED, w->skipped);
+	board_count(w->stage->self, COUNTER_LETTERS, w->letters);
+	w->changes = w->skipped = w->letters = 0;
 	if (w->source_ms > 0)
 		board_gauge(w->stage->self, COUNTER_SOURCE_MS, (uint64_t)w->source_ms);
 }
@@ -152,6 +155,8 @@ writer_put(struct writer *w, const struct order_action *a, enum change_kind kind
 	    .table = w->source->partitions[a->partition].table,
 	    .kind = kind,
 	    .snapshot = a->snapshot,
+	    .partition = w->source->partitions[a->partition].partition,
+	    .offset = w->source->partitions[a->partition].event.place.offset,
 	    .values = values,
 	    .count = count,
 	};
@@ -205,6 +210,98 @@ writer_apply_keyless(struct writer *w, const struct order_action *a, const struc
 		writer_put(w, a, CHANGE_ADD, e->after, t->column_count);
 }
 
+/* ---- messages that could not be read --------------------------------------------------------- */
+
+/* What a letter holds of the message: a ring may be far smaller than one. */
+static struct letter
+writer_letter(const struct writer *w, const struct partition *part)
+{
+	const struct kafka_message *m = &part->bad;
+	size_t value = w->stage->pipeline->ring_bytes / 8;
+	value = value < WRITER_LETTER ? value : WRITER_LETTER;
+	size_t key = value / 8;
+	return (struct letter){
+	    .table = part->table,
+	    .partition = part->partition,
+	    .offset = m->offset,
+	    .source_ms = part->event.place.source_ms,
+	    .key = (const uint8_t *)m->key,
+	    .key_len = (uint32_t)(m->key_len < key ? m->key_len : key),
+	    .key_bytes = m->key != NULL ? (int64_t)m->key_len : -1,
+	    .value = (const uint8_t *)m->value,
+	    .value_len = (uint32_t)(m->value_len < value ? m->value_len : value),
+	    .value_bytes = m->value != NULL ? (int64_t)m->value_len : -1,
+	    .reason = part->reason,
+	    .reason_len = (uint32_t)strlen(part->reason),
+	};
+}
+
+/* One line for each, but not a flood of them. */
+static void
+writer_tell_bad(struct writer *w, const struct partition *part, const struct table *t)
+{
+	unsigned untold;
+	if (log_burst_allows(&w->bad, &untold))
+		log_warn(
+		    "ingest.bad_message",
+		    "%s [%d] offset %lld: %s; on_error is '%s' (%u more since the line before)",
+		    t->topic, part->partition, (long long)part->bad.offset, part->reason,
+		    on_error_name(t->on_error), untold);
+}
+
+static size_t
+writer_bound_bad(const struct table *t, const struct event *e)
+{
+	size_t bytes = 0;
+	if (e->has_key)
+		bytes += batch_change_bound(e->key, t->key_count);
+	if (e->has_before)
+		bytes += batch_change_bound(e->before, t->column_count);
+	if (e->has_after)
+		bytes += batch_change_bound(e->after, t->column_count);
+	return bytes;
+}
+
+/*
+ * What a bad message has, and a letter about it, all under one token. In a replay it was told and
+ * written before.
+ */
+static void
+writer_apply_bad(struct writer *w, const struct order_action *a)
+{
+	const struct partition *part = &w->source->partitions[a->partition];
+	const struct table *t = &w->stage->pipeline->tables[part->table];
+	const struct event *e = &part->event;
+	bool told = !order_is_replaying(w->source->order);
+	bool writes = told && t->on_error == ON_ERROR_DEAD_LETTER;
+	struct letter letter = writer_letter(w, part);
+	size_t rows = writer_bound_bad(t, e), bytes = rows + (writes ? letter_bound(&letter) : 0);
+	while (bytes > 0 && ring_reserve(&w->ring, bytes) == NULL) {
+		if (errno == EMSGSIZE && writes && letter.key_len + letter.value_len > 0) {
+			letter.key_len = letter.value_len = 0;
+			bytes = rows + letter_bound(&letter);
+			continue;
+		}
+		writer_refused(w, a->partition, bytes);
+	}
+	while (writes && batch_put_letter(&w->ring, &letter) != 0)
+		writer_refused(w, a->partition, bytes);
+	(void)FAULT("ingest.between_records");
+	if (e->has_key)
+		writer_put(w, a, CHANGE_DELETE, e->key, t->key_count);
+	if (e->has_before)
+		writer_put(w, a, CHANGE_SUBTRACT, e->before, t->column_count);
+	if (e->has_after)
+		writer_put(w, a, CHANGE_ADD, e->after, t->column_count);
+	if (!told)
+		return;
+	writer_tell_bad(w, part, t);
+	if (writes)
+		w->letters++;
+	else
+		w->skipped++;
+}
+
 static void
 writer_apply(struct writer *w, const struct order_action *a)
 {
@@ -212,7 +309,9 @@ writer_apply(struct writer *w, const struct order_action *a)
 	const struct table *t = &w->stage->pipeline->tables[part->table];
 	const struct event *e = &part->event;
 	(void)FAULT("ingest.before_change");
-	if (t->key_count > 0)
+	if (e->bad)
+		writer_apply_bad(w, a);
+	else if (t->key_count > 0)
 		writer_apply_keyed(w, a, t, e);
 	else
 		writer_apply_keyless(w, a, t, e);
@@ -272,6 +371,9 @@ writer_act(struct writer *w, const struct order_action *a)
 		writer_end(w, a);
 		break;
 	case ORDER_DROP:
+		if (w->source->partitions[a->partition].event.place.kind == EVENT_UNREADABLE)
+			writer_apply_bad(w, a);
+		break;
 	case ORDER_REFUSE:
 	case ORDER_WAIT:
 		break;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/log.h"
 #include "common/ring.h"
 #include "ingest/order.h"
 
@@ -24,6 +25,8 @@ struct writer {
 	bool told_all;              /* an END or CUT of this life has carried the whole position */
 	unsigned records;           /* since the last commit */
 	uint64_t changes;           /* since the last commit */
+	uint64_t skipped, letters;  /* bad messages, likewise */
+	struct log_burst bad;       /* lines on them */
 	int64_t source_ms;          /* of the newest event applied */
 	struct order_counters told; /* to the board */
 	uint64_t told_events, told_bytes;

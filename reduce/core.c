@@ -28,7 +28,7 @@ core_fail(struct core *core, int code, const char *event, const char *fmt, ...)
 	return CORE_FAILED;
 }
 
-static enum core_result
+enum core_result
 core_corrupt(struct core *core, unsigned input, const char *what)
 {
 	return core_fail(
@@ -145,6 +145,7 @@ core_new(const struct pipeline *pipeline)
 	for (unsigned i = 0; i < pipeline->view_count; i++)
 		core->views[i].known = true;
 	core_open_state(core);
+	letters_init(&core->letters);
 	core->position = position_new(pipeline);
 	core->position_text = xcalloc(1, BOARD_POSITION_MAX);
 	return core;
@@ -162,6 +163,7 @@ core_free(struct core *core)
 	if (core == NULL)
 		return;
 	core_close_state(core);
+	letters_clear(&core->letters);
 	for (unsigned i = 0; i < core->pipeline->table_count; i++)
 		core_table_fini(&core->tables[i]);
 	position_free(core->position);
@@ -182,19 +184,42 @@ core_wants(const struct core *core, unsigned input)
 		return false;
 	if (core->open != NO_INPUT)
 		return core->open == input;
+	/* They are due: first they must go. */
+	if (core->letters.bytes >= LETTERS_BYTES)
+		return false;
 	return core->live || !core->cut[input];
 }
 
-/* What was streamed while a snapshot is open is older than it, and not in its fresh groups. */
-static void
+/*
+ * A row of this change comes (diff 1) or goes; NULL: it only goes, with a snapshot's end or by a newer
+ * one. What was streamed while a snapshot is open is older than it, and not in its fresh groups.
+ */
+static enum core_result
 views_apply(struct core *core, const struct core_table *t, const struct value *row, int diff,
-	    bool snapshot)
+	    const struct change *change)
 {
+	bool snapshot = change != NULL && change->snapshot;
+	char error[300], what[96];
+
 	for (unsigned i = 0; i < t->view_count; i++) {
 		struct core_view *view = &core->views[t->views[i]];
-		groups_apply(snapshot && view->fresh != NULL ? view->fresh : view->groups, row,
-			     diff);
+		struct groups *groups =
+		    snapshot && view->fresh != NULL ? view->fresh : view->groups;
+		const struct value *computed = groups_compute(groups, row, error, sizeof(error));
+		if (computed != NULL) {
+			groups_apply(groups, computed, diff);
+			continue;
+		}
+		/* That it was not added is told already. */
+		if (diff < 0)
+			continue;
+		core->counters.evaluations += core->live;
+		(void)snprintf(what, sizeof(what),
+			       "view \"%.63s\": ", core->pipeline->views[t->views[i]].name);
+		if (core_bad_row(core, t, change, row, what, error) == CORE_FAILED)
+			return CORE_FAILED;
 	}
+	return CORE_OK;
 }
 
 /*
@@ -233,6 +258,21 @@ row_repack(struct core *core, const struct core_table *t, size_t bound, size_t *
 }
 
 static enum core_result
+core_unchanged(struct core *core, const struct core_table *t, const struct change *change,
+	       const char *column)
+{
+	char reason[300];
+
+	(void)snprintf(
+	    reason, sizeof(reason),
+	    "an update left out column \"%.63s\" (a large value that did not change), and "
+	    "no earlier row with its key is known: set REPLICA IDENTITY FULL, or start "
+	    "from a snapshot",
+	    column);
+	return core_bad_row(core, t, change, t->after, "", reason);
+}
+
+static enum core_result
 core_upsert(struct core *core, unsigned input, struct core_table *t, const struct change *change)
 {
 	const struct table *table = t->table;
@@ -252,12 +292,7 @@ core_upsert(struct core *core, unsigned input, struct core_table *t, const struc
 	}
 	const char *missing = row_fill(t, row != NULL, &filled);
 	if (missing != NULL)
-		return core_fail(
-		    core, EXIT_DATA, "reduce.unchanged",
-		    "table \"%s\": an update left out column \"%s\" (a large value that did not "
-		    "change), and no earlier row with its key is known: set REPLICA IDENTITY FULL, "
-		    "or start from a snapshot",
-		    table->name, missing);
+		return core_unchanged(core, t, change, missing);
 	if (filled)
 		bytes = row_repack(core, t, len + old_len, &len);
 	if (row != NULL && len == old_len && memcmp(bytes, old_bytes, len) == 0) {
@@ -266,9 +301,10 @@ core_upsert(struct core *core, unsigned input, struct core_table *t, const struc
 		return CORE_OK;
 	}
 	/* First the new one: a value that stays in its group then never leaves its multiset. */
-	views_apply(core, t, t->after, 1, change->snapshot);
+	if (views_apply(core, t, t->after, 1, change) == CORE_FAILED)
+		return CORE_FAILED;
 	if (row != NULL)
-		views_apply(core, t, t->before, -1, false);
+		(void)views_apply(core, t, t->before, -1, NULL);
 	if (change->snapshot)
 		rows_put(t->rows, row, hash, bytes, len);
 	else
@@ -280,7 +316,7 @@ static void
 core_remove(struct core *core, struct core_table *t, struct row *row)
 {
 	rows_read(t->rows, row, t->before);
-	views_apply(core, t, t->before, -1, false);
+	(void)views_apply(core, t, t->before, -1, NULL);
 	rows_remove(t->rows, row);
 }
 
@@ -312,12 +348,11 @@ core_add(struct core *core, unsigned input, struct core_table *t, const struct c
 			    "table \"%s\" has no PRIMARY KEY here, and a change left out its "
 			    "column \"%s\": declare the key, or set REPLICA IDENTITY FULL",
 			    table->name, table->columns[i].name);
-	views_apply(core, t, t->after, diff, change->snapshot);
-	return CORE_OK;
+	return views_apply(core, t, t->after, diff, change);
 }
 
 /* The table of a record, or NULL when this input may not speak of it. */
-static struct core_table *
+struct core_table *
 core_table(struct core *core, unsigned input, uint16_t index)
 {
 	if (index >= core->pipeline->table_count || core->pipeline->tables[index].server != input)
@@ -458,6 +493,9 @@ core_take(struct core *core, unsigned input, const struct ring_record *record, i
 	case RECORD_SNAPSHOT:
 		core->open = input;
 		return core_snapshot(core, input, record);
+	case RECORD_BAD:
+		core->open = input;
+		return core_letter(core, input, record);
 	case RECORD_END:
 	case RECORD_CUT:
 		return core_end(core, input, record, now_ms);

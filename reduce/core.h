@@ -2,7 +2,7 @@
  * core.h - records in, records out: what the reduce stage does, without clock, I/O or threads.
  *
  * Time (ms of a clock that never steps) and the durable batch are handed in, so it can be
- * simulated. It absorbs CHANGE, SNAPSHOT, END and CUT of several input rings, keeps rows and
+ * simulated. It absorbs CHANGE, SNAPSHOT, BAD, END and CUT of several input rings, keeps rows and
  * groups, and closes batches:
  *
  *     while core_wants(input): core_take(record)     a ring with an open transaction is read on
@@ -10,6 +10,10 @@
  *
  * Until every input has sent its CUT nothing is shown; an input that has sent it waits for the
  * others, for what comes after it is new. The rings' commits are the caller's.
+ *
+ * A row that a view cannot compute is not in that view (group.h), and what becomes of the pipeline is
+ * for the table's on_error to say. Until all are live nothing is told of such rows, nor of messages
+ * that come as BAD: it was told before. Afterwards letters go with the batch of their transaction.
  *
  * Checkpoints of its state go beside the batches (checkpoint.h): a batch may be due for no other
  * reason than that one is unfinished. core_load() begins from what the target has stored.
@@ -39,11 +43,12 @@ void core_free(struct core *);
 
 /*
  * Optional: `beat` is called now and then in long work; `clock_us` (microseconds, never steps back)
- * only measures how long the copying for a checkpoint takes.
+ * only measures how long the copying for a checkpoint takes; `warn` is to log a row that was not used.
  */
 struct core_hooks {
 	void (*beat)(void *arg);
 	int64_t (*clock_us)(void *arg);
+	void (*warn)(void *arg, const char *event, const char *text);
 	void *arg;
 };
 
@@ -93,7 +98,8 @@ enum core_result core_live(struct core *, uint64_t durable);
  * tables, whose views are the old ones at their index, perhaps dropped, and new ones behind them.
  * A new view over a keyed table is filled from the kept rows (a pause) and is shown by the next
  * batch, which is due at once, as is one that says what was dropped. The old pipeline is borrowed no
- * more. CORE_FAILED: it cannot be done without a replay (see core_error()), and nothing has changed.
+ * more. CORE_FAILED: it cannot be done without a replay (see core_error()), or a new view cannot
+ * compute a kept row: the core is then good for core_free() only.
  */
 enum core_result core_views(struct core *, const struct pipeline *);
 bool core_is_live(const struct core *);
@@ -126,7 +132,9 @@ bool core_is_settled(const struct core *, uint64_t durable);
 
 struct core_counters {
 	uint64_t changes, transactions, batches, output;
-	uint64_t absent; /* deletes of keys that were not there */
+	uint64_t absent;           /* deletes of keys that were not there */
+	uint64_t evaluations;      /* rows that a view could not compute */
+	uint64_t skipped, letters; /* rows that were not used, by on_error */
 	uint64_t rows, groups;
 	uint64_t batch;            /* number of the newest batch that was closed */
 	uint64_t checkpoints;      /* begun */
@@ -143,7 +151,7 @@ struct core_counters core_counters(const struct core *);
 struct core_error {
 	int code;
 	const char *event;
-	char text[400];
+	char text[1200];
 };
 
 const struct core_error *core_error(const struct core *);

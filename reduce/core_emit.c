@@ -31,6 +31,14 @@ core_touched(const struct core *core)
 }
 
 static bool
+letters_wait(const struct core *core)
+{
+	size_t len;
+
+	return letters_first(&core->letters, &len) != NULL;
+}
+
+static bool
 checkpoint_is_possible(const struct core *core, uint64_t durable)
 {
 	const struct checkpoints *c = &core->checkpoints;
@@ -96,7 +104,7 @@ core_deadline(const struct core *core, uint64_t durable)
 		return INT64_MIN;
 	if (core->closed_once && !core->finishing)
 		earliest = core->closed_ms + core->pipeline->commit_interval_ms;
-	if (core_touched(core))
+	if (core_touched(core) || letters_wait(core))
 		return earliest;
 	if (checkpoint_is_unfinished(core, durable))
 		return INT64_MIN;
@@ -213,6 +221,21 @@ emit_views(struct core *core, struct ring *out)
 	return CORE_OK;
 }
 
+static enum core_result
+emit_letters(struct core *core, struct ring *out)
+{
+	const uint8_t *packed;
+	size_t len;
+
+	while ((packed = letters_first(&core->letters, &len)) != NULL) {
+		if (batch_put_packed_letter(out, packed, len) != 0)
+			return emit_refused(core, "a letter on a message", len);
+		letters_done(&core->letters);
+		core->emit_letters++;
+	}
+	return CORE_OK;
+}
+
 bool
 core_print_position(struct core *core)
 {
@@ -302,6 +325,7 @@ emit_batch(struct core *core, struct ring *out)
 	struct batch batch = {
 	    .number = core->counters.batch + 1,
 	    .rows = core->emit_rows,
+	    .letters = core->emit_letters,
 	    .source_ms = core->source_ms,
 	    .clean_stop = core->finishing && c->phase != CHECKPOINTS_PARTS &&
 			  !core->checkpoint_moved && checkpoints_dirty(c) == 0,
@@ -320,8 +344,8 @@ emit_batch(struct core *core, struct ring *out)
 static bool
 emit_needs_batch(const struct core *core, uint64_t durable, int64_t now_ms)
 {
-	if (core->emit_rows > 0 || core->announce_due || checkpoint_is_unfinished(core, durable) ||
-	    checkpoint_due_ms(core, durable) <= now_ms)
+	if (core->emit_rows > 0 || letters_wait(core) || core->announce_due ||
+	    checkpoint_is_unfinished(core, durable) || checkpoint_due_ms(core, durable) <= now_ms)
 		return true;
 	return core->position_changed &&
 	       (core->finishing || now_ms - core->position_changed_ms >= CORE_SAVE_MS);
@@ -340,6 +364,9 @@ emit_close(struct core *core, struct ring *out, uint64_t durable, int64_t now_ms
 				 "the position has %zu bytes, more than %u: the pipeline has too "
 				 "many partitions",
 				 core->position_len, BOARD_POSITION_MAX);
+	result = emit_letters(core, out);
+	if (result != CORE_OK)
+		return result;
 	if (!core->emit_begun)
 		emit_begin_checkpoint(core, durable, now_ms);
 	result = emit_parts(core, out);
@@ -354,7 +381,7 @@ emit_begin(struct core *core)
 	INVARIANT(core->live && core->open == NO_INPUT);
 	core->emitting = true;
 	core->emit_view = core->emit_announced = core->emit_forgets = 0;
-	core->emit_rows = core->emit_parts_bytes = 0;
+	core->emit_rows = core->emit_letters = core->emit_parts_bytes = 0;
 	core->emit_closing = core->emit_begun = false;
 }
 
@@ -409,8 +436,8 @@ bool
 core_is_settled(const struct core *core, uint64_t durable)
 {
 	bool pending = core->live && core->open == NO_INPUT &&
-		       (core_touched(core) || core->position_changed || core->announce_due ||
-			checkpoint_is_unfinished(core, durable) ||
+		       (core_touched(core) || letters_wait(core) || core->position_changed ||
+			core->announce_due || checkpoint_is_unfinished(core, durable) ||
 			(core->finishing && checkpoint_due_ms(core, durable) == INT64_MIN));
 
 	return !core->emitting && !pending && core->counters.batch <= durable;

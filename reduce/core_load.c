@@ -1,6 +1,7 @@
 /*
  * core_load.c - the state that the target has stored, and views that come and go.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,20 +14,65 @@
 
 #define BEAT_ROWS 65536
 
-void
+/* Of a kept row: where its message stands is forgotten. */
+static enum core_result
+build_refused(struct core *core, unsigned view, const char *reason)
+{
+	const struct core_table *t = &core->tables[core->pipeline->views[view].table];
+
+	if (t->table->on_error != ON_ERROR_STOP)
+		return CORE_OK;
+	char *key = core_print_row(t->table, t->before, true);
+	char *advice = pipeline_go_on(core->pipeline, t->table);
+	(void)core_fail(core, EXIT_DATA, "reduce.evaluation",
+			"view \"%s\": the row of table \"%s\" with the key %.300s: %s; %s",
+			core->pipeline->views[view].name, t->table->name, key, reason, advice);
+	free(key);
+	free(advice);
+	return CORE_FAILED;
+}
+
+/* Of a view that is loaded it was told when the row came. */
+static void
+build_tell(struct core *core, unsigned view, uint64_t refused, const char *reason)
+{
+	char text[500];
+
+	if (refused == 0 || !core->live)
+		return;
+	core->counters.evaluations += refused;
+	(void)snprintf(text, sizeof(text),
+		       "view \"%s\" begins without %" PRIu64 " kept rows, the last one for: %s",
+		       core->pipeline->views[view].name, refused, reason);
+	if (core->hooks.warn != NULL)
+		core->hooks.warn(core->hooks.arg, "reduce.evaluation", text);
+}
+
+enum core_result
 core_build_view(struct core *core, unsigned view)
 {
 	struct core_table *t = &core->tables[core->pipeline->views[view].table];
+	struct groups *groups = core->views[view].groups;
 	struct rows_cursor cursor = {.started = false};
 	struct row *row;
-	uint64_t n = 0;
+	uint64_t n = 0, refused = 0;
+	char error[300];
 
 	while ((row = rows_next(t->rows, &cursor)) != NULL) {
 		rows_read(t->rows, row, t->before);
-		groups_apply(core->views[view].groups, t->before, 1);
+		const struct value *computed =
+		    groups_compute(groups, t->before, error, sizeof(error));
+		if (computed != NULL)
+			groups_apply(groups, computed, 1);
+		else if (build_refused(core, view, error) == CORE_FAILED)
+			return CORE_FAILED;
+		else
+			refused++;
 		if (++n % BEAT_ROWS == 0 && core->hooks.beat != NULL)
 			core->hooks.beat(core->hooks.arg);
 	}
+	build_tell(core, view, refused, error);
+	return CORE_OK;
 }
 
 /* --- loading --- */
@@ -73,6 +119,18 @@ load_position(struct core *core, const struct image_record *checkpoint)
 	return false;
 }
 
+/* False when there is an error. */
+static bool
+load_views(struct core *core)
+{
+	for (unsigned i = 0; i < core->pipeline->view_count; i++)
+		if (core->views[i].groups != NULL &&
+		    core->pipeline->tables[core->pipeline->views[i].table].key_count > 0 &&
+		    core_build_view(core, i) == CORE_FAILED)
+			return false;
+	return true;
+}
+
 static bool
 load_state(struct core *core, struct image *image, const struct image_record *checkpoint)
 {
@@ -84,10 +142,6 @@ load_state(struct core *core, struct image *image, const struct image_record *ch
 			      sizeof(core->refusal)) ||
 	    !load_position(core, checkpoint))
 		return false;
-	for (unsigned i = 0; i < core->pipeline->view_count; i++)
-		if (core->views[i].groups != NULL &&
-		    core->pipeline->tables[core->pipeline->views[i].table].key_count > 0)
-			core_build_view(core, i);
 	core->origin = xstrndup(checkpoint->data, checkpoint->len);
 	if (core_print_position(core))
 		core->origin_text = xstrdup(core->position_text);
@@ -103,8 +157,10 @@ core_load(struct core *core, struct image *image)
 	if (!image_survey(core, image, &checkpoint))
 		return image_is_broken(core);
 	core->loaded = true;
-	if (checkpoint.number == 0 || load_state(core, image, &checkpoint))
+	if (checkpoint.number == 0)
 		return CORE_OK;
+	if (load_state(core, image, &checkpoint))
+		return load_views(core) ? CORE_OK : CORE_FAILED;
 	core_close_state(core);
 	core_open_state(core);
 	position_free(core->position);
@@ -256,7 +312,7 @@ view_drop(struct core *core, unsigned index)
 	core->announce_due = true;
 }
 
-static void
+static enum core_result
 view_add(struct core *core, unsigned index)
 {
 	struct core_view *view = &core->views[index];
@@ -264,13 +320,15 @@ view_add(struct core *core, unsigned index)
 
 	*view = (struct core_view){.known = false};
 	if (of->dropped)
-		return;
+		return CORE_OK;
 	view->groups = groups_new(of, &core->pipeline->tables[of->table]);
-	core_build_view(core, index);
+	if (core_build_view(core, index) == CORE_FAILED)
+		return CORE_FAILED;
 	if (!core->live)
-		return;
+		return CORE_OK;
 	view_announce(view, VIEW_FILL);
 	core->announce_due = true;
+	return CORE_OK;
 }
 
 enum core_result
@@ -294,12 +352,14 @@ core_views(struct core *core, const struct pipeline *now)
 	}
 	for (unsigned i = 0; i < now->view_count; i++) {
 		const struct view *view = &now->views[i];
-		if (i >= old_count)
-			view_add(core, i);
-		else if (view->dropped && core->views[i].groups != NULL)
+		if (i >= old_count) {
+			if (view_add(core, i) == CORE_FAILED)
+				return CORE_FAILED;
+		} else if (view->dropped && core->views[i].groups != NULL) {
 			view_drop(core, i);
-		else if (core->views[i].groups != NULL)
+		} else if (core->views[i].groups != NULL) {
 			groups_rebind(core->views[i].groups, view, &now->tables[view->table]);
+		}
 		if (i < old_count && core->views[i].fresh != NULL)
 			groups_rebind(core->views[i].fresh, view, &now->tables[view->table]);
 	}

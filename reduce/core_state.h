@@ -8,6 +8,7 @@
 #include "reduce/checkpoint.h"
 #include "reduce/core.h"
 #include "reduce/group.h"
+#include "reduce/letters.h"
 #include "reduce/rows.h"
 
 #define NO_INPUT UINT32_MAX
@@ -61,6 +62,9 @@ struct core {
 	bool closed_once;
 	int64_t closed_ms;
 
+	struct letters letters; /* of transactions that are whole, and of the open one */
+	uint64_t emit_letters;
+
 	struct checkpoints checkpoints;
 	bool loaded;                 /* core_load() was called */
 	char *origin;                /* position of the loaded state */
@@ -78,6 +82,8 @@ struct core {
 };
 
 /* core.c */
+enum core_result core_corrupt(struct core *, unsigned input, const char *what);
+struct core_table *core_table(struct core *, unsigned input, uint16_t index);
 enum core_result core_fail(struct core *, int code, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void core_open_state(struct core *);
@@ -85,7 +91,20 @@ void core_close_state(struct core *);
 void core_list_views(struct core *, unsigned table);
 
 /* core_load.c: a view over a keyed table, from the kept rows. */
-void core_build_view(struct core *, unsigned view);
+enum core_result core_build_view(struct core *, unsigned view);
+
+/* core_bad.c: a BAD record, which is for the next batch. */
+enum core_result core_letter(struct core *, unsigned input, const struct ring_record *);
+
+/*
+ * The row of a change, `values`, cannot be used: what its table's on_error says. `what` comes before
+ * the reason. CORE_OK: go on without it.
+ */
+enum core_result core_bad_row(struct core *, const struct core_table *, const struct change *,
+			      const struct value *values, const char *what, const char *reason);
+
+/* {"column": value, ...} of all columns, or of the key alone. Heap. */
+char *core_print_row(const struct table *, const struct value *values, bool key_only);
 
 /* core_emit.c */
 bool core_print_position(struct core *);

@@ -1,5 +1,6 @@
 #include "reduce/group.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -300,6 +301,37 @@ group_touch(struct groups *groups, struct group *group)
 	else
 		groups->first = group;
 	groups->last = group;
+}
+
+#ifdef TALLYD_FAULTS
+/* TALLYD_REFUSED_ROWS=VIEW:NUMBER, only in a build for tests: rows that have it in some column. */
+static bool
+compute_is_refused(const struct groups *groups, const struct value *row)
+{
+	const char *refused = getenv("TALLYD_REFUSED_ROWS"), *colon;
+
+	if (refused == NULL || (colon = strchr(refused, ':')) == NULL ||
+	    strlen(groups->view->name) != (size_t)(colon - refused) ||
+	    strncmp(refused, groups->view->name, (size_t)(colon - refused)) != 0)
+		return false;
+	for (unsigned i = 0; i < groups->table->column_count; i++)
+		if (row[i].kind == VALUE_INT && row[i].i == strtoll(colon + 1, NULL, 10))
+			return true;
+	return false;
+}
+#else
+#define compute_is_refused(groups, row) false
+#endif
+
+const struct value *
+groups_compute(struct groups *groups, const struct value *row, char *error, size_t error_size)
+{
+	(void)groups;
+	if (compute_is_refused(groups, row)) {
+		snprintf(error, error_size, "the row is refused by a test");
+		return NULL;
+	}
+	return row;
 }
 
 void

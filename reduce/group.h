@@ -33,6 +33,14 @@ size_t groups_count(const struct groups *);
 size_t groups_shown_count(const struct groups *); /* rows that the target shows */
 void groups_rebind(struct groups *, const struct view *, const struct table *);
 
+/*
+ * What the view computes from a row, to be given to groups_apply(): it borrows the row and `groups`,
+ * until the next call. NULL when that fails, with a sentence in error[]: then the row contributes
+ * nothing to this view, neither when it comes nor when it goes.
+ */
+const struct value *groups_compute(struct groups *, const struct value *row, char *error,
+				   size_t error_size);
+
 /* Add (diff 1) or take away (diff -1) one row of the table, if the view's WHERE holds for it. */
 void groups_apply(struct groups *, const struct value *row, int diff);
 

@@ -30,6 +30,7 @@ struct reduce {
 	struct ring in[BOARD_STAGES_MAX];
 	uint64_t ends[BOARD_STAGES_MAX]; /* draining: whole transactions still in the ring */
 	unsigned ins, turn;
+	struct log_burst bad; /* lines on rows that were not used */
 	bool draining;
 	int64_t drain_deadline_ms;
 };
@@ -54,7 +55,9 @@ reduce_corrupt(struct reduce *r, unsigned input)
 static void
 reduce_beat(void *arg)
 {
-	stage_beat(arg);
+	struct reduce *r = arg;
+
+	stage_beat(&r->stage);
 }
 
 static int64_t
@@ -65,6 +68,16 @@ reduce_clock_us(void *arg)
 	(void)arg;
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void
+reduce_warn(void *arg, const char *event, const char *text)
+{
+	struct reduce *r = arg;
+	unsigned untold;
+
+	if (log_burst_allows(&r->bad, &untold))
+		log_warn(event, "%s (%u more since the line before)", text, untold);
 }
 
 /* The state that the target has stored, and from where history is to be read. */
@@ -140,6 +153,9 @@ reduce_count(struct reduce *r)
 	board_gauge(self, COUNTER_CHECKPOINT_BYTES, counters.checkpoint_bytes);
 	board_gauge(self, COUNTER_CHECKPOINT_US, counters.checkpoint_us);
 	board_gauge(self, COUNTER_LOADED, counters.loaded);
+	board_gauge(self, COUNTER_SKIPPED, counters.skipped);
+	board_gauge(self, COUNTER_LETTERS, counters.letters);
+	board_gauge(self, COUNTER_EVALUATIONS, counters.evaluations);
 }
 
 static void
@@ -395,7 +411,7 @@ main(int argc, char **argv)
 	if (s->check)
 		return EXIT_OK;
 	const struct core_hooks hooks = {
-	    .beat = reduce_beat, .clock_us = reduce_clock_us, .arg = s};
+	    .beat = reduce_beat, .clock_us = reduce_clock_us, .warn = reduce_warn, .arg = &reduce};
 	reduce.core = core_new(s->pipeline);
 	core_set_hooks(reduce.core, &hooks);
 	reduce_open(&reduce);

@@ -181,6 +181,18 @@ compare_columns(struct differences *d, const struct table *a, const struct table
 		    a->column_count, b->column_count);
 }
 
+/* Who judges messages: ingest those that cannot be read, reduce the rows; egress makes the table. */
+static void
+compare_on_error(struct differences *d, const struct table *a, const struct table *b)
+{
+	if (a->on_error == b->on_error)
+		return;
+	add(d, EFFECT_INGEST, b->server, "table \"%s\" has on_error '%s'", b->name,
+	    on_error_name(b->on_error));
+	d->ingests[b->server] = d->reduce = true;
+	d->egress = d->egress || b->on_error == ON_ERROR_DEAD_LETTER;
+}
+
 /* By name: columns may stand in another order. */
 static bool
 is_same_key(const struct table *a, const struct table *b)
@@ -221,13 +233,15 @@ compare_tables(struct differences *d, const struct pipeline *running, const stru
 {
 	for (unsigned i = 0; i < new->table_count; i++) {
 		const struct table *b = &new->tables[i], *a = find_table(running, b->name);
-		if (a)
+		if (a) {
 			compare_table(d, running, a, new, b);
-		else
+			compare_on_error(d, a, b);
+		} else {
 			add(d, EFFECT_REFUSED, 0,
 			    "table \"%s\" is new: what its topic has held so far is not "
 			    "counted" ANOTHER,
 			    b->name);
+		}
 	}
 	for (unsigned i = 0; i < file->table_count; i++)
 		if (!find_table(new, file->tables[i].name))
@@ -387,6 +401,19 @@ merge_settings(struct pipeline *p, struct pipeline *new)
 		EXCHANGE(struct server, p->servers[i], new->servers[i]);
 }
 
+/* All that is live of a table; what runs may have more of them. */
+static void
+merge_tables(struct pipeline *p, const struct pipeline *new)
+{
+	for (unsigned i = 0; i < p->table_count; i++) {
+		const struct table *t = find_table(new, p->tables[i].name);
+		if (!t)
+			continue;
+		p->tables[i].on_error = t->on_error;
+		p->tables[i].place = t->place;
+	}
+}
+
 static unsigned
 table_index(const struct pipeline *p, const char *name)
 {
@@ -424,6 +451,7 @@ differences_merge(const struct pipeline *running, struct pipeline *new)
 	struct pipeline *p = copy_pipeline(running);
 	if (p) {
 		merge_settings(p, new);
+		merge_tables(p, new);
 		merge_views(p, new);
 	}
 	pipeline_free(new);

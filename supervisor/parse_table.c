@@ -171,40 +171,71 @@ parse_elements(struct parse *p, struct table *table, const PgQuery__CreateStmt *
 
 /* --- topic and source --- */
 
+/* Where an option's text belongs; NULL: it is unknown. */
+static char **
+table_option(struct table *table, const char *name, char **on_error)
+{
+	if (strcmp(name, "topic") == 0)
+		return &table->topic;
+	if (strcmp(name, "table") == 0)
+		return &table->source;
+	return strcmp(name, "on_error") == 0 ? on_error : NULL;
+}
+
+static bool
+parse_on_error(struct parse *p, struct table *table, const char *text, int location)
+{
+	for (enum on_error i = ON_ERROR_STOP; i <= ON_ERROR_DEAD_LETTER; i++) {
+		if (strcmp(text, on_error_name(i)) != 0)
+			continue;
+		table->on_error = i;
+		return true;
+	}
+	return parse_error(p, location,
+			   "option \"on_error\" says what becomes of a message that cannot be "
+			   "used: 'stop', 'skip' or 'dead_letter'");
+}
+
+static bool
+parse_table_option(struct parse *p, struct table *table, const PgQuery__Node *node, char **on_error)
+{
+	const char *name, *what;
+	char *value, **member;
+	int location;
+
+	if (!parse_option(p, node, &name, &value, &location))
+		return false;
+	member = table_option(table, name, on_error);
+	if (member == NULL || *member != NULL || value[0] == '\0') {
+		what = member == NULL    ? "is unknown: a foreign table has the options topic, "
+					   "\"table\" and on_error"
+		       : *member != NULL ? "is given twice"
+					 : "is empty";
+		free(value);
+		return parse_error(p, location, "option \"%s\" %s", name, what);
+	}
+	*member = value;
+	if (member == on_error)
+		return parse_on_error(p, table, value, location);
+	if (member == &table->topic)
+		table->topic_place = parse_place(p, location);
+	return member != &table->topic || parse_topic(p, name, value, location);
+}
+
 static bool
 parse_table_options(struct parse *p, struct table *table,
 		    const PgQuery__CreateForeignTableStmt *stmt)
 {
-	for (size_t i = 0; i < stmt->n_options; i++) {
-		const char *name;
-		char *value, **member;
-		int location;
+	char *on_error = NULL;
+	bool good = true;
 
-		if (!parse_option(p, stmt->options[i], &name, &value, &location))
-			return false;
-		member = strcmp(name, "topic") == 0   ? &table->topic
-			 : strcmp(name, "table") == 0 ? &table->source
-						      : NULL;
-		if (member == NULL || *member != NULL || value[0] == '\0') {
-			const char *what =
-			    member == NULL
-				? "is unknown: a foreign table has the options topic and \"table\""
-			    : *member != NULL ? "is given twice"
-					      : "is empty";
-
-			free(value);
-			return parse_error(p, location, "option \"%s\" %s", name, what);
-		}
-		*member = value;
-		if (member == &table->topic)
-			table->topic_place = parse_place(p, location);
-		if (member == &table->topic && !parse_topic(p, name, value, location))
-			return false;
-	}
-	if (table->topic == NULL)
+	for (size_t i = 0; good && i < stmt->n_options; i++)
+		good = parse_table_option(p, table, stmt->options[i], &on_error);
+	free(on_error);
+	if (good && table->topic == NULL)
 		return parse_error(p, stmt->base_stmt->relation->location,
 				   "foreign table \"%s\" needs the option topic", table->name);
-	return true;
+	return good;
 }
 
 /* The last two parts of the topic, as Debezium names topics: prefix.schema.table. */

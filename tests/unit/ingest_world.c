@@ -176,6 +176,16 @@ print_change(const struct world *w, FILE *out, const struct ring_record *record)
 	fputc('\n', out);
 }
 
+static void
+print_letter(FILE *out, const struct ring_record *record)
+{
+	struct letter l;
+	cr_assert(batch_get_letter(record, &l));
+	fprintf(out, "BAD %lld %d %lld %u/%lld %u/%lld\n", (long long)l.offset, l.partition,
+		(long long)l.source_ms, l.key_len, (long long)l.key_bytes, l.value_len,
+		(long long)l.value_bytes);
+}
+
 const char *
 world_read(struct world *w)
 {
@@ -187,6 +197,8 @@ world_read(struct world *w)
 	while (ring_next(&w->in, &record) == 1) {
 		if (record.kind == RECORD_CHANGE)
 			print_change(w, out, &record);
+		else if (record.kind == RECORD_BAD)
+			print_letter(out, &record);
 		else
 			fprintf(out, "%s\n", record.kind == RECORD_END ? "END" : "CUT");
 	}

@@ -47,7 +47,10 @@ bool world_take_text(struct world *, int64_t offset, const char *text);
 /* Nothing more in the log, for longer than autocommit_duration_ms. */
 void world_silence(struct world *, int64_t end);
 
-/* What is in the ring now, as lines "ADD 1 abc", "END", "CUT", ...; values as PostgreSQL's text. */
+/*
+ * What is in the ring now, as lines "ADD 1 abc", "END", "CUT", ...; values as PostgreSQL's text. A
+ * letter is "BAD OFFSET PARTITION SOURCE_MS KEY/BYTES VALUE/BYTES", what it holds and how long it was.
+ */
 const char *world_read(struct world *);
 
 /* Fails the test unless body() ends the process with this code, saying all these words. */

@@ -53,8 +53,13 @@ static const enum type types[] = {TYPE_BIGINT,  TYPE_INTEGER, TYPE_TEXT,
 /* msgpack-c's own unpacker reads what we wrote, field by field. */
 Test(batch, change_agrees_with_msgpack_c)
 {
-	struct change c = {
-	    .table = 3, .kind = CHANGE_ADD, .snapshot = true, .values = values, .count = N};
+	struct change c = {.table = 3,
+			   .kind = CHANGE_ADD,
+			   .snapshot = true,
+			   .partition = 2,
+			   .offset = 5000000000,
+			   .values = values,
+			   .count = N};
 	struct ring_record r;
 	msgpack_unpacked m;
 	size_t off = 0;
@@ -67,13 +72,15 @@ Test(batch, change_agrees_with_msgpack_c)
 		     MSGPACK_UNPACK_SUCCESS);
 	cr_assert_eq(off, r.len);
 	cr_assert_eq(m.data.type, MSGPACK_OBJECT_ARRAY);
-	cr_assert_eq(m.data.via.array.size, 4);
+	cr_assert_eq(m.data.via.array.size, 6);
 	msgpack_object *f = m.data.via.array.ptr;
 	cr_assert_eq(f[0].via.u64, 3);
 	cr_assert_eq(f[1].via.u64, CHANGE_ADD);
 	cr_assert(f[2].via.boolean);
-	cr_assert_eq(f[3].via.array.size, N);
-	f = f[3].via.array.ptr;
+	cr_assert_eq(f[3].via.u64, 2);
+	cr_assert_eq(f[4].via.i64, 5000000000);
+	cr_assert_eq(f[5].via.array.size, N);
+	f = f[5].via.array.ptr;
 	cr_assert_eq(f[0].via.i64, -5000000000);
 	cr_assert_eq(f[1].type, MSGPACK_OBJECT_NIL);
 	cr_assert_eq(memcmp(f[2].via.str.ptr, "häuser", 7), 0);
@@ -113,6 +120,7 @@ Test(batch, the_other_records_come_back)
 {
 	struct batch b = {.number = 12,
 			  .rows = 3,
+			  .letters = 2,
 			  .source_ms = 1700000000000,
 			  .clean_stop = true,
 			  .position = "{\"k\":1}",
@@ -152,10 +160,75 @@ Test(batch, the_other_records_come_back)
 	cr_assert(batch_get_batch(&r, &got));
 	cr_assert_eq(got.number, 12);
 	cr_assert_eq(got.rows, 3);
+	cr_assert_eq(got.letters, 2);
 	cr_assert_eq(got.source_ms, 1700000000000);
 	cr_assert(got.clean_stop);
 	cr_assert_eq(got.position_len, 7);
 	cr_assert_eq(memcmp(got.position, "{\"k\":1}", 7), 0);
+}
+
+static void
+letters_are_equal(const struct letter *a, const struct letter *b)
+{
+	cr_assert_eq(a->table, b->table);
+	cr_assert_eq(a->partition, b->partition);
+	cr_assert_eq(a->offset, b->offset);
+	cr_assert_eq(a->source_ms, b->source_ms);
+	cr_assert_eq(a->key_bytes, b->key_bytes);
+	cr_assert_eq(a->value_bytes, b->value_bytes);
+	cr_assert_eq(a->key == NULL, b->key == NULL);
+	cr_assert_eq(a->value == NULL, b->value == NULL);
+	cr_assert_eq(a->key_len, b->key_len);
+	cr_assert_eq(a->value_len, b->value_len);
+	cr_assert(a->key == NULL || memcmp(a->key, b->key, a->key_len) == 0);
+	cr_assert(a->value == NULL || memcmp(a->value, b->value, a->value_len) == 0);
+	cr_assert_eq(a->reason_len, b->reason_len);
+	cr_assert_eq(memcmp(a->reason, b->reason, a->reason_len), 0);
+}
+
+Test(batch, letters_come_back)
+{
+	static const struct letter letters[] = {
+	    {.table = 7,
+	     .partition = 3,
+	     .offset = INT64_MAX,
+	     .source_ms = 1700000000000,
+	     .key = (const uint8_t *)"k\0y",
+	     .key_len = 3,
+	     .key_bytes = 3,
+	     .value = (const uint8_t *)"\377\376",
+	     .value_len = 2,
+	     .value_bytes = 5000000000,
+	     .reason = "why",
+	     .reason_len = 3},
+	    {.key_bytes = -1, .value_bytes = -1, .reason = "", .reason_len = 0},
+	    {.key = (const uint8_t *)"",
+	     .value = (const uint8_t *)"",
+	     .reason = "",
+	     .reason_len = 0},
+	};
+	uint8_t packed[256];
+	struct letter got;
+	struct pack pack;
+	struct ring_record r;
+
+	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
+		cr_assert_eq(batch_put_letter(&producer, &letters[i]), 0);
+		r = next();
+		cr_assert_eq(r.kind, RECORD_BAD);
+		cr_assert_leq(r.len, letter_bound(&letters[i]));
+		cr_assert(batch_get_letter(&r, &got));
+		letters_are_equal(&got, &letters[i]);
+		for (uint32_t cut = 0; cut < r.len; cut++)
+			cr_assert_not(batch_get_letter(
+			    &(struct ring_record){.data = r.data, .len = cut}, &got));
+		pack_init(&pack, packed, sizeof(packed));
+		letter_pack(&pack, &letters[i]);
+		cr_assert_eq(batch_put_packed_letter(&producer, packed, pack_len(&pack)), 0);
+		r = next();
+		cr_assert(batch_get_letter(&r, &got));
+		letters_are_equal(&got, &letters[i]);
+	}
 }
 
 Test(batch, no_room_and_too_large_are_told_apart)

@@ -111,6 +111,11 @@ Test(difference, each_change_and_its_cost)
 	     "is "
 	     "read again\nlive: view \"v2\" is gone: its table stays as it is\n",
 	     1, 1, 0, 0},
+	    {"(topic 'p.public.x')", "(topic 'p.public.x', on_error 'skip')",
+	     "restart of ingest/one: table \"x\" has on_error 'skip'\n", 0, 1, 1, 0},
+	    {"\"table\" 'z.y'", "\"table\" 'z.y', on_error 'dead_letter'",
+	     "restart of ingest/two: table \"y\" has on_error 'dead_letter'\n", 1, 1, 0, 1},
+	    {"\"table\" 'z.y'", "\"table\" 'z.y', on_error 'stop'", "no change\n", 0, 0, 0, 0},
 	    {"w integer", "w bigint", "replay: table \"y\": column \"w\" is declared differently\n",
 	     0, 0, 0, 0},
 	    {"note text,", "note text, more text,",
@@ -230,7 +235,7 @@ Test(difference, a_merge_keeps_indices)
 	    "CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host 'i');"
 	    "CREATE FOREIGN TABLE y (v integer NOT NULL, w integer) SERVER two OPTIONS (topic "
 	    "'q.s.y',"
-	    "  \"table\" 'z.y');"
+	    "  \"table\" 'z.y', on_error 'skip');"
 	    "CREATE FOREIGN TABLE x (id bigint, part integer, amount numeric(12, 3), note text,"
 	    "  PRIMARY KEY (part, id)) SERVER one OPTIONS (topic 'p.public.x');" V3
 	    "CREATE MATERIALIZED VIEW v2 AS SELECT max(v) FROM y;");
@@ -246,6 +251,8 @@ Test(difference, a_merge_keeps_indices)
 	cr_assert_str_eq(merged->servers[0].options[0].value, "a:3");
 	cr_assert_str_eq(merged->servers[1].options[0].value, "b:4");
 	cr_assert_str_eq(merged->tables[0].name, "x");
+	cr_assert_eq(merged->tables[0].on_error, ON_ERROR_STOP);
+	cr_assert_eq(merged->tables[1].on_error, ON_ERROR_SKIP);
 	cr_assert_not_null(merged->views[0].where, "the old one is whole");
 
 	/* Added again: another view, behind the others, and the first stays dropped. */
