@@ -34,6 +34,7 @@ COMMON := \
 	common/calendar.c \
 	common/column.c \
 	common/decimal.c \
+	common/decimal_arith.c \
 	common/decimal_text.c \
 	common/expr.c \
 	common/fault.c \
@@ -49,6 +50,7 @@ COMMON := \
 	common/pipeline_print.c \
 	common/position.c \
 	common/ring.c \
+	common/scalar.c \
 	common/stage.c \
 	common/value.c \
 	common/value_text.c
@@ -61,6 +63,7 @@ SUPERVISOR := \
 	supervisor/main.c \
 	supervisor/parse.c \
 	supervisor/parse_declare.c \
+	supervisor/parse_scalar.c \
 	supervisor/parse_source.c \
 	supervisor/parse_table.c \
 	supervisor/parse_type.c \
