@@ -146,9 +146,9 @@ nullif_result(enum type a, enum type b, enum type *result)
 	if (!type_is_number(a) || !type_is_number(b))
 		return a != TYPE_ENUM && a != TYPE_ARRAY && type_is_comparable(a, b) &&
 		       type_has_equality(a);
-	if ((is_integer(a) && is_integer(b)) || (type_is_float(a) && type_is_float(b)))
+	if (type_is_float(a) || (is_integer(a) && is_integer(b)))
 		return true;
-	*result = type_is_float(a) || type_is_float(b) ? TYPE_DOUBLE : TYPE_NUMERIC;
+	*result = type_is_float(b) ? TYPE_DOUBLE : TYPE_NUMERIC;
 	return true;
 }
 
@@ -168,16 +168,19 @@ coalesce_result(const enum type *types, unsigned count, enum type *result)
 	return true;
 }
 
+/*
+ * Not where our text is not PostgreSQL's: of money it is the locale's, of jsonb and of what is in arrays we
+ * keep what is equal only. What value_parse() reads of bytea is half of what PostgreSQL reads.
+ */
 static bool
 is_castable(enum type from, enum type to)
 {
-	if (to == TYPE_CHAR || to == TYPE_ENUM || to == TYPE_ARRAY)
-		return false;
 	if (type_is_number(to) && type_is_number(from))
 		return true;
-	if (type_is_text(to))
-		return from != TYPE_MONEY;
-	return type_is_text(from);
+	if (to == TYPE_TEXT || to == TYPE_VARCHAR)
+		return from != TYPE_MONEY && from != TYPE_JSONB && from != TYPE_ARRAY;
+	return type_is_text(from) && to != TYPE_CHAR && to != TYPE_ENUM && to != TYPE_ARRAY &&
+	       to != TYPE_BYTEA && to != TYPE_MONEY;
 }
 
 bool
@@ -404,13 +407,25 @@ to_text(struct scalar_room *room, const struct column *from, const struct value 
 	return true;
 }
 
+/* A zero that is none: 1e-400. */
+static bool
+is_underflow(const struct value *text, const struct value *v)
+{
+	if (v->kind != VALUE_FLOAT || v->d != 0)
+		return false;
+	for (uint32_t i = 0; i < text->len && (text->s[i] | ' ') != 'e'; i++)
+		if (text->s[i] >= '1' && text->s[i] <= '9')
+			return true;
+	return false;
+}
+
 static bool
 from_text(struct scalar_room *room, enum type to, const struct value *v, struct value *out)
 {
 	size_t size = (size_t)v->len + DECIMAL_TEXT_MAX;
 	char *bytes = room_take(room, size);
 
-	if (!value_parse(to, v->s, v->len, bytes, size, out))
+	if (!value_parse(to, v->s, v->len, bytes, size, out) || is_underflow(v, out))
 		return fail_cast(room, v, to);
 	if (value_has_bytes(out) && out->s == bytes)
 		room_keep(room, out->len);

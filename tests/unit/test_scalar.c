@@ -145,7 +145,7 @@ check_answer(char **field)
 Test(scalar, computes_as_postgresql)
 {
 	failures = 0;
-	cr_assert_eq(answers_each("scalar.tsv", 4, check_answer), 4217);
+	cr_assert_eq(answers_each("scalar.tsv", 4, check_answer), 4186);
 	cr_assert_gt(failures, 500);
 }
 
