@@ -176,7 +176,7 @@ $(BUILD)/ring-threads: $(call objects,tests/stress/ring_threads.c) $(BUILD)/libc
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm -lpthread $(BSD)
 $(BUILD)/ring-kill: $(call objects,tests/stress/ring_kill.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
-$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c connect_test.c egress_test.c harness.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
+$(BUILD)/egress-test: $(call objects,$(addprefix tests/egress/,check_test.c checkpoint_test.c connect_test.c egress_test.c harness.c letters_test.c names_test.c types_test.c views_test.c)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 
 $(BUILD)/cut-proxy: $(call objects,tests/stack/cut_proxy.c)

@@ -103,6 +103,13 @@ check_tables(struct check *c)
 		check_note(c, EXIT_CONFIG);
 }
 
+#define CHECK_SCHEMA_PRESENT                                                                       \
+	"SELECT has_schema_privilege('tallyd', 'USAGE') AND"                                       \
+	" (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"                                    \
+	" pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"                       \
+	" 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"                              \
+	" AND c.relname IN ('pipeline', 'view', 'checkpoint'))"
+
 /* May we do with schema tallyd what is to be done: write, add what is missing, create it? */
 static const char *const check_schema_sql[] = {
     [DDL_ABSENT] = "SELECT coalesce((SELECT has_schema_privilege(n.oid, 'CREATE')"
@@ -113,15 +120,7 @@ static const char *const check_schema_sql[] = {
 		    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		    " WHERE n.nspname = 'tallyd'"
 		    " AND c.relname IN ('pipeline', 'view', 'checkpoint', 'status')",
-    [DDL_PRESENT] =
-	"SELECT has_schema_privilege('tallyd', 'USAGE') AND"
-	" (SELECT bool_and(has_table_privilege(c.oid, p)) FROM"
-	" pg_catalog.pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE',"
-	" 'DELETE']) p WHERE c.relnamespace = 'tallyd'::regnamespace"
-	" AND c.relname IN ('pipeline', 'view', 'checkpoint')) AND"
-	" coalesce((SELECT has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c"
-	" WHERE c.relnamespace = 'tallyd'::regnamespace AND c.relname = 'dead_letter'),"
-	" true)",
+    [DDL_PRESENT] = CHECK_SCHEMA_PRESENT,
 };
 
 /* Schema tallyd is there and ours to use, or may be created. False: nothing is in it yet. */
@@ -134,11 +133,16 @@ check_schema(struct check *c)
 	const struct place *place = &c->stage->pipeline->target_place;
 	struct postgres *pg = c->target.pg;
 	enum ddl_state found;
+	const char *sql;
 	char *hint;
 	int error;
 
 	found = ddl_look(pg, c->stage->pipeline, &error);
-	if (error < 0 || postgres_query(pg, check_schema_sql[found], NULL) < 0)
+	sql = check_schema_sql[found];
+	if (found == DDL_PRESENT && pipeline_has_dead_letters(c->stage->pipeline))
+		sql =
+		    CHECK_SCHEMA_PRESENT " AND has_table_privilege('tallyd.dead_letter', 'INSERT')";
+	if (error < 0 || postgres_query(pg, sql, NULL) < 0)
 		check_result(c, INSPECT_LOST);
 	if (postgres_get(pg, 0, 0)[0] == 't') {
 		if (found != DDL_PRESENT)

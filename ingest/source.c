@@ -143,16 +143,17 @@ source_table(const struct source *s, unsigned p)
 	return &s->stage->pipeline->tables[s->partitions[p].table];
 }
 
+/* usable: an on_error of its table could let the pipeline go on. */
 static void
-source_poison(struct source *s, unsigned queue, const struct kafka_message *m, const char *reason)
+source_poison(struct source *s, unsigned queue, const struct kafka_message *m, const char *reason,
+	      bool usable)
 {
 	s->poison = (struct poison){.set = true, .queue = (int)queue, .offset = m->offset};
 	if (queue < s->count)
 		s->poison.same =
 		    source_same_sequence(m, &order_partition(s->order, (int)queue)->mark);
-	/* Without the transaction topic nobody could go on. */
-	char *advice = queue < s->count ? pipeline_go_on(s->stage->pipeline, source_table(s, queue))
-					: xstrdup("");
+	char *advice =
+	    usable ? pipeline_go_on(s->stage->pipeline, source_table(s, queue)) : xstrdup("");
 	snprintf(s->poison.text, sizeof(s->poison.text), "%s [%d] offset %lld: %s%s%s",
 		 source_topic(s, queue), queue < s->count ? s->partitions[queue].partition : 0,
 		 (long long)m->offset, reason, advice[0] != '\0' ? "; " : "", advice);
@@ -231,14 +232,18 @@ source_check_sequences(struct source *s, struct partition *part)
 	s->mode = ORDER_NONE;
 }
 
-/* Whether the pipeline goes on behind a message that cannot be read. */
+/* A message that cannot be read: whether the pipeline goes on behind it. */
 static bool
 source_salvage(struct source *s, unsigned p, const struct kafka_message *m, struct event *event)
 {
 	struct partition *part = &s->partitions[p];
+	bool usable =
+	    decoder_salvage(part->decoder, m->key, m->key_len, m->value, m->value_len, event);
 	part->bad = *m;
-	return source_table(s, p)->on_error != ON_ERROR_STOP &&
-	       decoder_salvage(part->decoder, m->key, m->key_len, m->value, m->value_len, event);
+	if (usable && source_table(s, p)->on_error != ON_ERROR_STOP)
+		return true;
+	source_poison(s, p, m, part->reason, usable);
+	return false;
 }
 
 /* Returns false, and sets poison, when the message cannot be read and nobody is to go on. */
@@ -249,10 +254,8 @@ source_decode(struct source *s, unsigned p, const struct kafka_message *m, uint6
 	struct event event;
 	if (decoder_read(part->decoder, m->key, m->key_len, m->value, m->value_len, &event,
 			 part->reason, sizeof(part->reason)) != 0 &&
-	    !source_salvage(s, p, m, &event)) {
-		source_poison(s, p, m, part->reason);
+	    !source_salvage(s, p, m, &event))
 		return false;
-	}
 	event.place.offset = m->offset;
 	event.place.hash = hash;
 	part->event = event;
@@ -356,7 +359,7 @@ source_offer_transaction(struct source *s, const struct kafka_message *m)
 	char error[512];
 	if (transaction_read(s->stage->pipeline, s->stage->server, m->value, m->value_len, &event,
 			     error, sizeof(error)) != 0) {
-		source_poison(s, s->count, m, error);
+		source_poison(s, s->count, m, error, false);
 		return false;
 	}
 	event.offset = m->offset;

@@ -327,10 +327,26 @@ harness_checkpoint(struct harness *h, const struct checkpoint *c)
 }
 
 bool
+harness_letter(struct harness *h, const struct letter *l)
+{
+	while (batch_put_letter(&h->ring, l) < 0) {
+		if (errno != EAGAIN)
+			harness_die("letter");
+		if (!harness_wait_room(h))
+			return false;
+	}
+	h->letters++;
+	return true;
+}
+
+bool
 harness_end_batch(struct harness *h)
 {
 	char position[64];
-	struct batch b = {.number = h->next, .rows = h->rows, .source_ms = clock_wall_ms()};
+	struct batch b = {.number = h->next,
+			  .rows = h->rows,
+			  .letters = h->letters,
+			  .source_ms = clock_wall_ms()};
 
 	b.position_len = (uint32_t)snprintf(
 	    position, sizeof(position), "{\"kafka\": {\"batch\": %lu}}", (unsigned long)h->next);
@@ -340,7 +356,7 @@ harness_end_batch(struct harness *h)
 			return false;
 	ring_commit(&h->ring, NULL, 0);
 	h->next++;
-	h->rows = 0;
+	h->rows = h->letters = 0;
 	return true;
 }
 

@@ -27,6 +27,7 @@ struct harness {                   /* one tallyd, as far as egress can see it */
 	char said[16];    /* control bytes heard so far */
 	uint64_t next;    /* number of the batch being written */
 	uint64_t rows;    /* in it */
+	uint64_t letters; /* likewise */
 	char log[4096];   /* path of its log */
 	bool restart;     /* when it dies: start another, alone, unless it asks for a recovery */
 	int code;         /* as harness_exit(), of the last one that ended */
@@ -53,6 +54,8 @@ bool harness_end_batch(struct harness *);
 /* Likewise the other records of a batch: VIEW before its rows, CHECKPOINT after them. */
 bool harness_view(struct harness *, uint16_t view, enum view_step, uint64_t rows);
 bool harness_checkpoint(struct harness *, const struct checkpoint *);
+
+bool harness_letter(struct harness *, const struct letter *); /* after the rows */
 
 /* True when the log has this text. */
 bool harness_logged(const struct harness *, const char *text);

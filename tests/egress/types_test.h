@@ -34,6 +34,10 @@ void expect_durable(struct harness *, uint64_t batch);
 void expect_batches(const char *test, const unsigned *rows, unsigned count);
 
 void test_check(void);
+void test_letters(void);
+void test_letter_bytes(void);
+void test_letter_faults(void);
+void test_letter_table(void);
 void test_refusals(void);
 void test_privileges(void);
 void test_ddl(void);

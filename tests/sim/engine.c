@@ -2,6 +2,7 @@
  * engine.c - the real order, writer and core, called as ingest.c, origin.c and reduce.c call them.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,8 @@ engine_init(struct engine *e, struct board *board)
 		in->writer.stage = &in->stage;
 		in->writer.token = xcalloc(1, RING_TOKEN_MAX);
 		in->writer.entries = xcalloc(1, RING_TOKEN_MAX);
+		/* Nothing is logged. */
+		in->writer.bad = (struct log_burst){INT64_MAX / 2, UINT_MAX, 0};
 		for (unsigned l = 0; l < SIM_LOGS; l++)
 			in->partitions[l].decoder = idle_decoder();
 	}
@@ -193,8 +196,11 @@ event_load(struct ingest_fake *in, unsigned l, const struct entry *e, unsigned t
 		v[5] = (struct value){.kind = VALUE_UNCHANGED};
 	v[6] = v[0];
 	*event = (struct event){.place = e->place, .op = e->op};
+	event->bad = letter_is_due(e, table);
+	event->has_key = event->bad && table == 0 && e->op == 'd';
+	in->partitions[l].bad = (struct kafka_message){.offset = e->place.offset};
 	event->has_before = table == 1 && (e->op == 'u' || e->op == 'd');
-	event->has_after = e->op != 'd' && e->op != 0;
+	event->has_after = e->op != 'd' && e->op != 0; /* keyed: no UPDATE is bad */
 	event->before = v;
 	event->after = v + 3;
 	event->key = v + 6;

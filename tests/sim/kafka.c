@@ -396,10 +396,24 @@ send_transaction(struct maker *m, const struct unit *u, enum transaction_status 
 }
 
 static void
+send_garbage(struct maker *m, struct log *log)
+{
+	struct entry *e = &log->at[log->count];
+	INVARIANT(log->count < SIM_ENTRIES);
+	*e = (struct entry){.attempt = -1, .sent = m->k->sent++, .epoch = m->k->epoch};
+	e->place.kind = EVENT_UNREADABLE;
+	e->place.offset = log->count;
+	e->place.hash = 1 + (uint64_t)log->count * 31;
+	log->count++;
+}
+
+static void
 send_entry(struct maker *m, unsigned unit)
 {
 	const struct unit *u = &m->unit[unit];
 	struct log *log = &m->k->log[u->log];
+	if ((unit + m->k->sent) % 19 == 7)
+		send_garbage(m, log);
 	struct entry *e = &log->at[log->count];
 	INVARIANT(log->count < SIM_ENTRIES);
 	*e = u->entry;
@@ -492,7 +506,8 @@ neighbours_part(struct maker *m, unsigned flushed)
 		       (m->unit[next].log != l || m->unit[next].kind != UNIT_EVENT))
 			next++;
 		while (next < m->count && log->count > m->seen_at[flushed][l] &&
-		       log->at[log->count - 1].place.lsn == m->unit[next].entry.place.lsn)
+		       (log->at[log->count - 1].place.kind == EVENT_UNREADABLE ||
+			log->at[log->count - 1].place.lsn == m->unit[next].entry.place.lsn))
 			log->count--;
 	}
 }
@@ -712,7 +727,9 @@ static void
 entry_print(const struct log *log, const struct entry *e)
 {
 	printf("  t%u[%d] %3" PRId64 ": %c", log->table, log->partition, e->place.offset,
-	       e->op != 0 ? e->op : '-');
+	       e->place.kind == EVENT_UNREADABLE ? '?'
+	       : e->op != 0                      ? e->op
+						 : '-');
 	if (e->attempt >= 0)
 		printf(" attempt %d mark %u", e->attempt, e->place.snapshot);
 	else if (e->place.has_sequence)

@@ -228,9 +228,10 @@ totals_print(const struct totals *t)
 {
 	printf("commits %" PRIu64 " (%" PRIu64 " rows), full recoveries %" PRIu64
 	       ", replays looked into %" PRIu64 "\ncheckpoints %" PRIu64 ", loaded %" PRIu64
-	       "\nconnector: killed %" PRIu64 ", snapshots %" PRIu64 "; repeats dropped %" PRIu64
-	       ", torn %" PRIu64 ", late %" PRIu64 ", gaps %" PRIu64 "\n",
-	       t->commits, t->rows, t->recoveries, t->shadows, t->checkpoints, t->loads,
+	       "; letters %" PRIu64 "\nconnector: killed %" PRIu64 ", snapshots %" PRIu64
+	       "; repeats dropped %" PRIu64 ", torn %" PRIu64 ", late %" PRIu64 ", gaps %" PRIu64
+	       "\n",
+	       t->commits, t->rows, t->recoveries, t->shadows, t->checkpoints, t->loads, t->letters,
 	       t->connector_kills, t->snapshots, t->repeats, t->torn, t->late, t->gaps);
 	for (unsigned i = STEP_KILL_INGEST; i < STEP_KINDS; i++)
 		printf("%s%s %" PRIu64, i > STEP_KILL_INGEST ? ", " : "faults: ", plan_step_name(i),

@@ -40,6 +40,7 @@ enum {
 	SIM_COMMITS = 512,
 	SIM_POSITION = 4096,
 	SIM_EFFECTS = 256,
+	SIM_LETTERS = 1024,
 };
 
 /* --- plan.c: what a seed says --- */
@@ -130,7 +131,7 @@ void state_print(const struct shown *);
 
 struct entry {
 	struct event_place place;
-	char op; /* 0: a tombstone */
+	char op; /* 0: a tombstone, or garbage */
 	bool unchanged;
 	uint8_t id, group, value, old_group, old_value;
 	uint16_t unit;
@@ -199,8 +200,17 @@ struct store {
 	unsigned count, room;
 };
 
+struct sim_letter {
+	uint16_t table;
+	int32_t partition;
+	int64_t offset;
+	uint64_t batch;
+};
+
 struct target {
 	uint64_t batch, epoch, owner;
+	unsigned letters;
+	struct sim_letter letter[SIM_LETTERS];
 	struct commit at[SIM_COMMITS]; /* [batch]; [0]: empty */
 	struct store store;
 };
@@ -231,6 +241,8 @@ struct egress_fake {
 	struct shown shown; /* with the rows gathered */
 	uint64_t rows;
 	unsigned filled; /* views, a bit set */
+	unsigned letters;
+	struct sim_letter letter[SIM_EFFECTS]; /* of the batch that is read */
 	unsigned effects;
 	struct checkpoint effect[SIM_EFFECTS]; /* of the batch that is read; they borrow the ring */
 };
@@ -238,7 +250,7 @@ struct egress_fake {
 struct totals {
 	uint64_t commits, rows, recoveries, faults[STEP_KINDS], shadows, connector_kills, snapshots;
 	uint64_t repeats, torn, late, gaps;
-	uint64_t checkpoints, loads;
+	uint64_t checkpoints, loads, letters;
 };
 
 struct world {
@@ -301,6 +313,14 @@ bool target_apply_row(struct shown *, unsigned view, int diff, const uint8_t *ro
 bool target_shows(const struct world *, const struct commit *, unsigned server, unsigned prefix);
 void target_position(struct world *, const struct commit *, unsigned server,
 		     struct partition_position **, unsigned *count, struct transaction_position *);
+
+/* --- letters.c --- */
+
+bool letter_is_due(const struct entry *, unsigned table);
+void letters_take(struct egress_fake *, const struct ring_record *);
+void letters_commit(struct world *, const struct commit *, uint64_t batch);
+void letters_forget(struct target *, uint64_t batch);                 /* those of later batches */
+unsigned letters_check_server(const struct world *, unsigned server); /* how many it has */
 
 /* --- store.c --- */
 

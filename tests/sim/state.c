@@ -18,6 +18,7 @@ table_make(struct pipeline *p, unsigned index, unsigned server)
 	t->source = xasprintf("public.t%u", index);
 	t->topic = xasprintf("s.public.t%u", index);
 	t->server = server;
+	t->on_error = ON_ERROR_DEAD_LETTER;
 	t->column_count = 3;
 	t->columns = xcalloc(3, sizeof(*t->columns));
 	for (unsigned i = 0; i < 3; i++)

@@ -164,6 +164,7 @@ target_commit(struct world *w, const struct batch *b)
 	if (w->trace)
 		printf("  commit %" PRIu64 " (%" PRIu64 " rows) %.*s\n", b->number, b->rows,
 		       (int)c->len, c->position);
+	letters_commit(w, c, b->number);
 	check_commit(w, c);
 	return true;
 }
@@ -200,7 +201,7 @@ target_take_over(struct world *w, bool full)
 	e->skip = t->batch;
 	e->next = done + 1;
 	e->connected = true;
-	e->rows = e->effects = e->filled = 0;
+	e->rows = e->effects = e->letters = e->filled = 0;
 	e->shown = t->at[t->batch].shown;
 	egress_publish(w);
 }
@@ -212,6 +213,7 @@ target_rewind(struct world *w, uint64_t batches)
 	t->batch -= batches < t->batch ? batches : t->batch;
 	t->owner = t->at[t->batch].owner;
 	store_rewind(&t->store, t->batch);
+	letters_forget(t, t->batch);
 	t->epoch -= t->epoch > 1; /* comes back too */
 	w->egress.connected = false;
 }
@@ -225,6 +227,9 @@ egress_batch(struct world *w, const struct batch *b, enum death death)
 		sim_fail(FAILURE_BATCH, "batch %" PRIu64 " where %" PRIu64 " should be", b->number,
 			 e->next);
 	if (b->number > e->skip) {
+		if (b->letters != e->letters)
+			sim_fail(FAILURE_BATCH, "batch %" PRIu64 " says %" PRIu64 " letters of %u",
+				 b->number, b->letters, e->letters);
 		if (b->rows != e->rows)
 			sim_fail(FAILURE_BATCH,
 				 "batch %" PRIu64 " says %" PRIu64 " rows of %" PRIu64, b->number,
@@ -241,7 +246,7 @@ egress_batch(struct world *w, const struct batch *b, enum death death)
 		if (death == DEATH_AFTER_PUBLISH)
 			return false;
 	}
-	e->rows = e->effects = e->filled = 0;
+	e->rows = e->effects = e->letters = e->filled = 0;
 	e->next++;
 	egress_done(w, b->number);
 	return true;
@@ -304,6 +309,10 @@ egress_take(struct world *w, const struct ring_record *record, enum death death)
 	struct batch batch;
 	if (record->kind == RECORD_ROW) {
 		egress_row(w, record);
+		return true;
+	}
+	if (record->kind == RECORD_BAD) {
+		letters_take(&w->egress, record);
 		return true;
 	}
 	if (record->kind == RECORD_VIEW || record->kind == RECORD_CHECKPOINT) {

@@ -336,8 +336,14 @@ world_end(struct world *w)
 	(void)world_settle(w);
 	if (!core_is_settled(w->engine.core, world_durable(w)))
 		sim_fail(FAILURE_END, "reduce is not settled");
-	for (unsigned i = 0; i < w->plan.servers; i++)
+	unsigned letters = 0;
+	for (unsigned i = 0; i < w->plan.servers; i++) {
 		end_check_server(w, &w->target.at[w->target.batch], i);
+		letters += letters_check_server(w, i);
+	}
+	if (letters != w->target.letters)
+		sim_fail(FAILURE_END, "%u letters, %u of them on messages", w->target.letters,
+			 letters);
 	end_check_checkpoint(w);
 	world_shadow(w, w->plan.seed % 2);
 }
@@ -350,6 +356,7 @@ world_begin(struct world *w)
 	w->digest = 0xcbf29ce484222325u;
 	memset(&w->target.at[0], 0, sizeof(w->target.at[0]));
 	w->target.batch = w->target.epoch = w->target.owner = 0;
+	w->target.letters = 0;
 	store_clear(&w->target.store);
 	w->pipeline = state_pipeline(&w->plan);
 	for (unsigned i = 0; i < w->plan.servers; i++) {

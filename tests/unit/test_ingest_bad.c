@@ -192,6 +192,7 @@ Test(ingest_bad, nobody_goes_on_without_a_truncate)
 	world_write(&w, 10, 't', "null", "null");
 	cr_assert_not(world_take(&w, 0));
 	cr_assert(w.source.poison.set);
+	cr_assert(strstr(w.source.poison.text, "on_error") == NULL, "%s", w.source.poison.text);
 	world_close(&w);
 }
 
