@@ -96,7 +96,7 @@ evaluate(const struct pipeline *p, char **field)
 	const struct table *table = &p->tables[0];
 	const struct view *view = &p->views[0];
 	const struct column *column = view_column(view, table, view->outputs[0].column);
-	char values[256], *rest = values, buf[2][VALUE_ROOM];
+	char values[1024], *rest = values, buf[2][VALUE_ROOM];
 	struct scalar_room room;
 	struct value row[2] = {{.kind = VALUE_NULL}}, v;
 	bool good = true;
