@@ -43,6 +43,7 @@ COMMON := \
 	common/column.c \
 	common/connector.c \
 	common/decimal.c \
+	common/decimal_arith.c \
 	common/decimal_text.c \
 	common/expr.c \
 	common/fault.c \
@@ -58,6 +59,7 @@ COMMON := \
 	common/pipeline_print.c \
 	common/position.c \
 	common/ring.c \
+	common/scalar.c \
 	common/secret.c \
 	common/stage.c \
 	common/value.c \
@@ -72,6 +74,7 @@ SUPERVISOR := \
 	supervisor/main.c \
 	supervisor/parse.c \
 	supervisor/parse_declare.c \
+	supervisor/parse_scalar.c \
 	supervisor/parse_source.c \
 	supervisor/parse_table.c \
 	supervisor/parse_type.c \

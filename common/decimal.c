@@ -41,11 +41,7 @@ static const uint64_t powers[20] = {
     10000000000000000000u,
 };
 
-/*
- * Write digits * 10^-scale, without those zeros at its end that stand beyond `keep` digits after
- * the point. `digits` has no zero in front; zero itself has no digits. Returns as snprintf does.
- */
-static size_t
+size_t
 decimal_place(bool negative, const char *digits, size_t n, size_t scale, size_t keep, char *buf,
 	      size_t size)
 {
@@ -498,28 +494,36 @@ base_digit(const char *digits, size_t n, int scale, int *weight)
 	return digit;
 }
 
-/* select_div_scale(): how many digits after the point PostgreSQL gives sum / count. */
-static int
-average_scale(const struct decimal_sum *sum, int64_t count)
+int
+decimal_quotient_scale(const char *a, size_t an, int a_scale, const char *b, size_t bn, int b_scale,
+		       int least)
 {
-	char local[DECIMAL_TEXT_MAX], divisor[40];
-	size_t n;
-	bool negative;
-	int weight, count_weight, scale, least = decimal_sum_scale(sum);
-	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
-	int first = base_digit(digits, n, sum->scale, &weight);
+	int weight, divisor_weight, scale;
+	int first = base_digit(a, an, a_scale, &weight);
+	int divisor_first = base_digit(b, bn, b_scale, &divisor_weight);
 
-	if (digits != local)
-		free(digits);
-	n = digits_print((uint128)count, divisor);
-	int count_first = base_digit(divisor, n, 0, &count_weight);
-	weight -= count_weight;
-	if (first <= count_first)
+	weight -= divisor_weight;
+	if (first <= divisor_first)
 		weight--;
 	scale = MIN_SIGNIFICANT - weight * BASE_DIGITS;
 	scale = scale > least ? scale : least;
 	scale = scale > 0 ? scale : 0;
 	return scale < SCALE_MAX ? scale : SCALE_MAX;
+}
+
+static int
+average_scale(const struct decimal_sum *sum, int64_t count)
+{
+	char local[DECIMAL_TEXT_MAX], divisor[40];
+	size_t n, divisor_n = digits_print((uint128)count, divisor);
+	bool negative;
+	char *digits = sum_digits(sum, local, sizeof(local), &n, &negative);
+	int scale = decimal_quotient_scale(digits, n, sum->scale, divisor, divisor_n, 0,
+					   decimal_sum_scale(sum));
+
+	if (digits != local)
+		free(digits);
+	return scale;
 }
 
 /* Quotient rounded half away from zero; false when it needs more than 128 bits on the way. */

@@ -56,6 +56,20 @@ uint64_t decimal_hash(const char *text, size_t len, uint64_t seed);
 int decimal_scale(const char *text, size_t len);
 
 /*
+ * a op b (one of + - * / %) of canonical texts, with PostgreSQL's display scale of the result and its
+ * rules for special values. buf holds DECIMAL_TEXT_MAX bytes, no NUL is promised.
+ * Returns NULL, or a static sentence: division by zero, or more digits than a value may have.
+ */
+const char *decimal_operate(char op, const char *a, size_t alen, const char *b, size_t blen,
+			    char *buf, size_t *len);
+
+/* The same value with the other sign. */
+void decimal_negate(const char *text, size_t len, char *buf, size_t *out_len);
+
+/* Rounded half away from zero, or padded, to `scale` >= 0 digits after the point. As above. */
+const char *decimal_round(const char *text, size_t len, int scale, char *buf, size_t *out_len);
+
+/*
  * An exact running sum. 128-bit while that suffices, then a big integer: adding and taking away
  * never rounds, never overflows and does not depend on the order. It also knows the largest scale
  * among the numbers now in it, which is the display scale of PostgreSQL's own sum. Special values

@@ -39,6 +39,20 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+/*
+ * Write digits * 10^-scale, without those zeros at its end that stand beyond `keep` digits after
+ * the point. `digits` has no zero in front; zero itself has no digits. Returns as snprintf does.
+ */
+size_t decimal_place(bool negative, const char *digits, size_t n, size_t scale, size_t keep,
+		     char *buf, size_t size);
+
+/*
+ * select_div_scale(): how many digits after the point PostgreSQL gives a / b, both unscaled digits
+ * without zeros in front; `least` is the larger of their display scales.
+ */
+int decimal_quotient_scale(const char *a, size_t an, int a_scale, const char *b, size_t bn,
+			   int b_scale, int least);
+
 /* The part before the point as an integer; false when 64 bits do not hold it. */
 bool decimal_whole(const struct parts *, int64_t *out);
 

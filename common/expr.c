@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/decimal.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/pipeline.h"
+#include "common/scalar.h"
 
 void
 expr_init(struct expr *e, enum expr_op op, unsigned arg_count)
@@ -68,10 +70,15 @@ is_unknown(const struct value *v)
 	return v->kind == VALUE_NULL || v->kind == VALUE_UNCHANGED;
 }
 
-static const struct value *
-expr_operand(const struct expr *e, const struct value *row)
+/* False when it cannot be evaluated. */
+static bool
+expr_operand(const struct expr *e, const struct value *row, struct scalar_room *room,
+	     struct value *out)
 {
-	return e->op == EXPR_COLUMN ? &row[e->column] : &e->value;
+	if (expr_is_value(e))
+		return scalar_eval(e, row, room, out);
+	*out = e->op == EXPR_COLUMN ? row[e->column] : e->value;
+	return true;
 }
 
 static enum truth
@@ -85,20 +92,21 @@ truth_of(const struct value *v)
 static enum truth
 truth_not(enum truth t)
 {
-	return t == TRUTH_UNKNOWN ? t : t == TRUTH_TRUE ? TRUTH_FALSE : TRUTH_TRUE;
+	return t > TRUTH_TRUE ? t : t == TRUTH_TRUE ? TRUTH_FALSE : TRUTH_TRUE;
 }
 
 static enum truth
-eval_compare(const struct expr *e, const struct value *row)
+eval_compare(const struct expr *e, const struct value *row, struct scalar_room *room)
 {
-	const struct value *a = expr_operand(&e->args[0], row);
-	const struct value *b = expr_operand(&e->args[1], row);
+	struct value a, b;
 	int order;
 	bool result;
 
-	if (is_unknown(a) || is_unknown(b))
+	if (!expr_operand(&e->args[0], row, room, &a) || !expr_operand(&e->args[1], row, room, &b))
+		return TRUTH_FAILED;
+	if (is_unknown(&a) || is_unknown(&b))
 		return TRUTH_UNKNOWN;
-	order = value_compare(a, b);
+	order = value_compare(&a, &b);
 	switch (e->op) {
 	case EXPR_EQ:
 		result = order == 0;
@@ -123,17 +131,19 @@ eval_compare(const struct expr *e, const struct value *row)
 }
 
 static enum truth
-eval_in(const struct expr *e, const struct value *row)
+eval_in(const struct expr *e, const struct value *row, struct scalar_room *room)
 {
-	const struct value *a = expr_operand(&e->args[0], row);
 	enum truth result = TRUTH_FALSE;
+	struct value a;
 
-	if (is_unknown(a))
+	if (!expr_operand(&e->args[0], row, room, &a))
+		return TRUTH_FAILED;
+	if (is_unknown(&a))
 		return TRUTH_UNKNOWN;
 	for (unsigned i = 1; i < e->arg_count; i++) {
 		if (is_unknown(&e->args[i].value))
 			result = TRUTH_UNKNOWN;
-		else if (value_compare(a, &e->args[i].value) == 0)
+		else if (value_compare(&a, &e->args[i].value) == 0)
 			return TRUTH_TRUE;
 	}
 	return result;
@@ -141,46 +151,62 @@ eval_in(const struct expr *e, const struct value *row)
 
 /* AND and OR: the deciding value wins at once, UNKNOWN wins over the neutral one. */
 static enum truth
-eval_list(const struct expr *e, const struct value *row, enum truth deciding)
+eval_list(const struct expr *e, const struct value *row, struct scalar_room *room,
+	  enum truth deciding)
 {
 	enum truth result = truth_not(deciding);
 
 	for (unsigned i = 0; i < e->arg_count; i++) {
-		enum truth t = expr_eval(&e->args[i], row);
+		enum truth t = expr_eval(&e->args[i], row, room);
 
-		if (t == deciding)
-			return deciding;
+		if (t == deciding || t == TRUTH_FAILED)
+			return t;
 		if (t == TRUTH_UNKNOWN)
 			result = TRUTH_UNKNOWN;
 	}
 	return result;
 }
 
-enum truth
-expr_eval(const struct expr *e, const struct value *row)
+static enum truth
+eval_null(const struct expr *e, const struct value *row, struct scalar_room *room)
 {
+	struct value v;
+
+	if (!expr_operand(&e->args[0], row, room, &v))
+		return TRUTH_FAILED;
+	return is_unknown(&v) == (e->op == EXPR_IS_NULL) ? TRUTH_TRUE : TRUTH_FALSE;
+}
+
+enum truth
+expr_eval(const struct expr *e, const struct value *row, struct scalar_room *room)
+{
+	struct value v;
+
 	switch (e->op) {
 	case EXPR_AND:
-		return eval_list(e, row, TRUTH_FALSE);
+		return eval_list(e, row, room, TRUTH_FALSE);
 	case EXPR_OR:
-		return eval_list(e, row, TRUTH_TRUE);
+		return eval_list(e, row, room, TRUTH_TRUE);
 	case EXPR_NOT:
-		return truth_not(expr_eval(&e->args[0], row));
+		return truth_not(expr_eval(&e->args[0], row, room));
 	case EXPR_IN:
-		return eval_in(e, row);
+		return eval_in(e, row, room);
 	case EXPR_IS_NULL:
-		return is_unknown(expr_operand(&e->args[0], row)) ? TRUTH_TRUE : TRUTH_FALSE;
 	case EXPR_IS_NOT_NULL:
-		return is_unknown(expr_operand(&e->args[0], row)) ? TRUTH_FALSE : TRUTH_TRUE;
-	case EXPR_COLUMN:
-	case EXPR_CONSTANT:
-		return truth_of(expr_operand(e, row));
+		return eval_null(e, row, room);
+	case EXPR_EQ:
+	case EXPR_NE:
+	case EXPR_LT:
+	case EXPR_LE:
+	case EXPR_GT:
+	case EXPR_GE:
+		return eval_compare(e, row, room);
 	default:
-		return eval_compare(e, row);
+		return expr_operand(e, row, room, &v) ? truth_of(&v) : TRUTH_FAILED;
 	}
 }
 
-/* --- packing: [op, column] or [op, type, value] or [op, [args]] --- */
+/* --- packing: [op, column], [op, type, value], [op, [args]] or [op, [args], type, precision, scale] --- */
 
 void
 expr_pack(const struct expr *e, struct pack *p)
@@ -195,19 +221,23 @@ expr_pack(const struct expr *e, struct pack *p)
 		pack_uint(p, e->type);
 		value_pack(p, &e->value);
 	} else {
-		pack_array(p, 2);
+		pack_array(p, expr_is_value(e) ? 5 : 2);
 		pack_uint(p, e->op);
 		pack_array(p, e->arg_count);
 		for (unsigned i = 0; i < e->arg_count; i++)
 			expr_pack(&e->args[i], p);
+		if (!expr_is_value(e))
+			return;
+		pack_uint(p, e->type);
+		pack_uint(p, (unsigned)e->precision);
+		pack_uint(p, (unsigned)e->scale);
 	}
 }
 
-/* The type of an operand; false when it is no operand. */
-static bool
+bool
 expr_type(const struct expr *e, const struct table *table, enum type *type)
 {
-	if (e->op != EXPR_COLUMN && e->op != EXPR_CONSTANT)
+	if (e->op < EXPR_COLUMN)
 		return false;
 	*type = e->op == EXPR_COLUMN ? table->columns[e->column].type : e->type;
 	return true;
@@ -219,6 +249,13 @@ is_comparable(const struct expr *a, const struct expr *b, const struct table *ta
 	enum type ta, tb;
 
 	return expr_type(a, table, &ta) && expr_type(b, table, &tb) && type_is_comparable(ta, tb);
+}
+
+/* What a condition may be about. */
+static bool
+is_operand(const struct expr *e)
+{
+	return e->op == EXPR_COLUMN || expr_is_value(e);
 }
 
 /* Do the arguments suit the operator? */
@@ -237,7 +274,7 @@ expr_is_sound(const struct expr *e, const struct table *table)
 		}
 		return e->op == EXPR_NOT ? e->arg_count == 1 : e->arg_count >= 1;
 	case EXPR_IN:
-		if (e->arg_count < 2 || e->args[0].op != EXPR_COLUMN)
+		if (e->arg_count < 2 || !is_operand(&e->args[0]))
 			return false;
 		for (unsigned i = 1; i < e->arg_count; i++)
 			if (e->args[i].op != EXPR_CONSTANT ||
@@ -246,9 +283,16 @@ expr_is_sound(const struct expr *e, const struct table *table)
 		return true;
 	case EXPR_IS_NULL:
 	case EXPR_IS_NOT_NULL:
-		return e->arg_count == 1 && e->args[0].op == EXPR_COLUMN;
-	default:
+		return e->arg_count == 1 && is_operand(&e->args[0]);
+	case EXPR_EQ:
+	case EXPR_NE:
+	case EXPR_LT:
+	case EXPR_LE:
+	case EXPR_GT:
+	case EXPR_GE:
 		return e->arg_count == 2 && is_comparable(&e->args[0], &e->args[1], table);
+	default:
+		return scalar_is_sound(e, table);
 	}
 }
 
@@ -269,14 +313,44 @@ unpack_constant(struct expr *e, struct unpack *u)
 	expr_constant(e, &v);
 }
 
+static void unpack_node(struct expr *, struct unpack *, const struct table *, unsigned depth);
+
+static void
+unpack_args(struct expr *e, struct unpack *u, const struct table *table, unsigned depth)
+{
+	uint32_t count = unpack_array(u);
+
+	if (count > EXPR_ARGS_MAX)
+		u->bad = true;
+	if (u->bad)
+		return;
+	expr_init(e, e->op, count);
+	for (uint32_t i = 0; i < count && !u->bad; i++)
+		unpack_node(&e->args[i], u, table, depth + 1);
+	if (expr_is_value(e)) {
+		uint64_t type = unpack_uint(u), precision = unpack_uint(u), scale = unpack_uint(u);
+
+		if (type >= TYPE_COUNT || precision > DECIMAL_DIGITS_MAX ||
+		    scale > DECIMAL_DIGITS_MAX)
+			u->bad = true;
+		e->type = u->bad ? TYPE_TEXT : (enum type)type;
+		e->precision = (int)precision;
+		e->scale = (int)scale;
+	}
+	if (!u->bad && !expr_is_sound(e, table))
+		u->bad = true;
+}
+
 static void
 unpack_node(struct expr *e, struct unpack *u, const struct table *table, unsigned depth)
 {
 	uint32_t fields = unpack_array(u);
 	uint64_t op = unpack_uint(u);
 
-	if (depth >= EXPR_DEPTH_MAX || op > EXPR_CONSTANT ||
-	    fields != (op == EXPR_CONSTANT ? 3u : 2u))
+	if (depth >= EXPR_DEPTH_MAX || op >= EXPR_OP_COUNT ||
+	    fields != (op == EXPR_CONSTANT ? 3u
+		       : op >= EXPR_ADD    ? 5u
+					   : 2u))
 		u->bad = true;
 	if (u->bad)
 		return;
@@ -291,17 +365,7 @@ unpack_node(struct expr *e, struct unpack *u, const struct table *table, unsigne
 		else
 			e->column = (unsigned)column;
 	} else {
-		uint32_t count = unpack_array(u);
-
-		if (count > EXPR_ARGS_MAX)
-			u->bad = true;
-		if (u->bad)
-			return;
-		expr_init(e, e->op, count);
-		for (uint32_t i = 0; i < count && !u->bad; i++)
-			unpack_node(&e->args[i], u, table, depth + 1);
-		if (!u->bad && !expr_is_sound(e, table))
-			u->bad = true;
+		unpack_args(e, u, table, depth);
 	}
 }
 
@@ -313,6 +377,21 @@ expr_unpack(struct unpack *u, const struct table *table)
 
 	unpack_node(e, u, table, 0);
 	if (!u->bad && expr_type(e, table, &type) && type != TYPE_BOOLEAN)
+		u->bad = true;
+	if (u->bad) {
+		expr_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+struct expr *
+expr_unpack_value(struct unpack *u, const struct table *table)
+{
+	struct expr *e = expr_new(EXPR_AND, 0);
+
+	unpack_node(e, u, table, 0);
+	if (!u->bad && !expr_is_value(e))
 		u->bad = true;
 	if (u->bad) {
 		expr_free(e);
@@ -356,7 +435,80 @@ print_constant(FILE *out, const struct expr *e, const struct column *column)
 		free(text);
 }
 
+/* A constant among values: its type shows, for the result's depends on it. */
+static void
+print_typed(FILE *out, const struct expr *e)
+{
+	enum type natural = TYPE_NUMERIC;
+	char text[32];
+
+	if (e->value.kind == VALUE_INT && type_is_integer(e->type))
+		natural =
+		    e->value.i >= INT32_MIN && e->value.i <= INT32_MAX ? TYPE_INTEGER : TYPE_BIGINT;
+	/* What has no point and fits an integer would be one. */
+	if (e->value.kind == VALUE_DECIMAL && decimal_scale(e->value.s, e->value.len) == 0)
+		natural = TYPE_TEXT;
+	if (e->value.kind != VALUE_NULL && e->type == natural) {
+		print_constant(out, e, NULL);
+		return;
+	}
+	fputs("CAST(", out);
+	if (type_is_number(e->type) && e->value.kind != VALUE_NULL) {
+		size_t len = value_print(e->type, &e->value, text, sizeof(text));
+		if (len < sizeof(text))
+			sql_string(out, text, len);
+		else
+			fprintf(out, "'%.*s'", (int)e->value.len, e->value.s);
+	} else if (e->value.kind == VALUE_BOOL) {
+		fputs(e->value.i != 0 ? "'t'" : "'f'", out);
+	} else {
+		print_constant(out, e, NULL);
+	}
+	fprintf(out, " AS %s)", type_name(e->type));
+}
+
 static void print_node(FILE *, const struct expr *, const struct table *);
+
+static void
+print_argument(FILE *out, const struct expr *e, const struct table *table)
+{
+	if (e->op == EXPR_CONSTANT)
+		print_typed(out, e);
+	else
+		print_node(out, e, table);
+}
+
+static void
+print_value(FILE *out, const struct expr *e, const struct table *table)
+{
+	static const struct {
+		const char *before, *between, *after;
+	} forms[] = {
+	    [EXPR_ADD] = {"(", " + ", ")"},
+	    [EXPR_SUBTRACT] = {"(", " - ", ")"},
+	    [EXPR_MULTIPLY] = {"(", " * ", ")"},
+	    [EXPR_DIVIDE] = {"(", " / ", ")"},
+	    [EXPR_MODULO] = {"(", " % ", ")"},
+	    [EXPR_NEGATE] = {"(- ", "", ")"},
+	    [EXPR_ABS] = {"abs(", "", ")"},
+	    [EXPR_CAST] = {"CAST(", "", ""},
+	    [EXPR_COALESCE] = {"COALESCE(", ", ", ")"},
+	    [EXPR_NULLIF] = {"NULLIF(", ", ", ")"},
+	};
+
+	fputs(forms[e->op].before, out);
+	for (unsigned i = 0; i < e->arg_count; i++) {
+		fputs(i > 0 ? forms[e->op].between : "", out);
+		print_argument(out, &e->args[i], table);
+	}
+	fputs(forms[e->op].after, out);
+	if (e->op != EXPR_CAST)
+		return;
+	fprintf(out, " AS %s", type_name(e->type));
+	if (e->precision > 0)
+		fprintf(out, "(%d,%d)", e->precision, e->scale);
+	fputc(')', out);
+}
 
 static void
 print_list(FILE *out, const struct expr *e, unsigned from, const char *between,
@@ -367,7 +519,9 @@ print_list(FILE *out, const struct expr *e, unsigned from, const char *between,
 	for (unsigned i = from; i < e->arg_count; i++) {
 		if (i > from)
 			fputs(between, out);
-		if (e->args[i].op == EXPR_CONSTANT)
+		if (e->args[i].op == EXPR_CONSTANT && expr_is_value(&e->args[0]))
+			print_typed(out, &e->args[i]);
+		else if (e->args[i].op == EXPR_CONSTANT)
 			print_constant(out, &e->args[i],
 				       named ? &table->columns[e->args[0].column] : NULL);
 		else
@@ -389,6 +543,10 @@ print_node(FILE *out, const struct expr *e, const struct table *table)
 	}
 	if (e->op == EXPR_CONSTANT) {
 		print_constant(out, e, NULL);
+		return;
+	}
+	if (expr_is_value(e)) {
+		print_value(out, e, table);
 		return;
 	}
 	fputs(e->op == EXPR_NOT ? "(NOT " : "(", out);

@@ -14,8 +14,9 @@
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/ring.h"
+#include "common/scalar.h"
 
-#define PIPELINE_VERSION  5
+#define PIPELINE_VERSION  6
 #define PIPELINE_LIST_MAX 65535u
 
 /* --- memory --- */
@@ -74,6 +75,11 @@ view_fini(struct view *view)
 	free(view->group);
 	free(view->plan);
 	expr_free(view->where);
+	for (unsigned i = 0; i < view->computed_count; i++) {
+		expr_free(view->computed[i].expr);
+		free(view->computed[i].column.name);
+	}
+	free(view->computed);
 	for (unsigned i = 0; i < view->output_count; i++)
 		free(view->outputs[i].name);
 	free(view->outputs);
@@ -101,6 +107,28 @@ pipeline_free(struct pipeline *p)
 	free(p->name);
 	free(p->target_name);
 	free(p);
+}
+
+/* --- computed columns --- */
+
+const struct column *
+view_column(const struct view *view, const struct table *table, unsigned column)
+{
+	return column < table->column_count ? &table->columns[column]
+					    : &view->computed[column - table->column_count].column;
+}
+
+unsigned
+view_compute(struct view *view, const struct table *table, struct expr *expr)
+{
+	struct computed *computed;
+
+	view->computed =
+	    xreallocarray(view->computed, view->computed_count + 1, sizeof(*view->computed));
+	computed = &view->computed[view->computed_count++];
+	computed->expr = expr;
+	scalar_column(expr, table, &computed->column);
+	return table->column_count + view->computed_count - 1;
 }
 
 /* --- packing --- */
@@ -223,10 +251,13 @@ put_output(struct pack *out, const struct output *output)
 static void
 put_view(struct pack *out, const struct view *view)
 {
-	pack_array(out, 11);
+	pack_array(out, 12);
 	pack_cstr(out, view->schema);
 	pack_cstr(out, view->name);
 	pack_uint(out, view->table);
+	pack_array(out, view->computed_count);
+	for (unsigned i = 0; i < view->computed_count; i++)
+		expr_pack(view->computed[i].expr, out);
 	pack_array(out, view->output_count);
 	for (unsigned i = 0; i < view->output_count; i++)
 		put_output(out, &view->outputs[i]);
@@ -459,22 +490,37 @@ take_output(struct unpack *in, struct output *output, unsigned columns)
 }
 
 static void
+take_computed(struct unpack *in, struct view *view, const struct table *table)
+{
+	unsigned count = take_count(in);
+
+	for (unsigned i = 0; i < count && !in->bad; i++) {
+		struct expr *expr = expr_unpack_value(in, table);
+		if (expr != NULL)
+			(void)view_compute(view, table, expr);
+	}
+}
+
+static void
 take_view(struct unpack *in, struct view *view, const struct pipeline *p)
 {
 	const struct table *table;
+	unsigned columns;
 
-	take_fields(in, 11);
+	take_fields(in, 12);
 	view->schema = unpack_strdup(in);
 	view->name = take_string(in);
 	view->table = take_below(in, p->table_count);
 	if (in->bad)
 		return;
 	table = &p->tables[view->table];
+	take_computed(in, view, table);
+	columns = table->column_count + view->computed_count;
 	view->output_count = take_count(in);
 	view->outputs = xcalloc(view->output_count + 1, sizeof(*view->outputs));
 	for (unsigned i = 0; i < view->output_count && !in->bad; i++)
-		take_output(in, &view->outputs[i], table->column_count);
-	view->group = take_indices(in, &view->group_count, table->column_count);
+		take_output(in, &view->outputs[i], columns);
+	view->group = take_indices(in, &view->group_count, columns);
 	if (!unpack_nil(in) && !in->bad)
 		view->where = expr_unpack(in, table);
 	view->existing = (enum existing)take_below(in, EXISTING_TRUNCATE + 1);

@@ -150,6 +150,15 @@ enum existing { /* rows already in the target at a first start; view option "exi
 		EXISTING_TRUNCATE,
 };
 
+struct computed { /* an expression over a table's columns, as a column of a view */
+	struct expr *expr;
+	struct column column; /* its name is the expression's canonical text */
+};
+
+/*
+ * Where outputs, GROUP BY and the like name a column of a view, a number beyond those of its table's
+ * columns means a computed one.
+ */
 struct view {
 	char *schema; /* NULL: by the target's search_path */
 	char *name;   /* the target table */
@@ -159,6 +168,8 @@ struct view {
 	unsigned
 	    *group; /* column indices of GROUP BY, in its order; may hold columns not selected */
 	unsigned group_count;
+	struct computed *computed;
+	unsigned computed_count;
 	struct expr *where; /* NULL: all rows */
 	enum existing existing;
 	char *plan;   /* what its rows depend on: compared with the target's at each start */
@@ -166,6 +177,12 @@ struct view {
 	bool rebuild; /* its table is to be brought to what it should say, see VIEW_REBUILD */
 	struct place place;
 };
+
+/* A column of the view's table, or a computed one. */
+const struct column *view_column(const struct view *, const struct table *, unsigned column);
+
+/* Append a computed column; takes the expression, which is a value (expr.h). Returns its number. */
+unsigned view_compute(struct view *, const struct table *, struct expr *);
 
 struct pipeline {
 	char *file; /* as given on the command line */

@@ -382,7 +382,19 @@ print_table(FILE *out, const struct pipeline *p, const struct table *table)
 /* --- views --- */
 
 static void
-print_output(FILE *out, const struct output *output, const struct table *table)
+print_view_column(FILE *out, const struct view *view, const struct table *table, unsigned column)
+{
+	const char *name = view_column(view, table, column)->name;
+
+	if (column < table->column_count)
+		sql_identifier(out, name);
+	else
+		fputs(name, out);
+}
+
+static void
+print_output(FILE *out, const struct output *output, const struct view *view,
+	     const struct table *table)
 {
 	static const char *const functions[] = {
 	    [OUTPUT_COUNT] = "count", [OUTPUT_SUM] = "sum", [OUTPUT_MIN] = "min",
@@ -392,10 +404,10 @@ print_output(FILE *out, const struct output *output, const struct table *table)
 	if (output->kind == OUTPUT_COUNT_ROWS) {
 		fputs("count(*)", out);
 	} else if (output->kind == OUTPUT_GROUP) {
-		sql_identifier(out, table->columns[output->column].name);
+		print_view_column(out, view, table, output->column);
 	} else {
 		fprintf(out, "%s(", functions[output->kind]);
-		sql_identifier(out, table->columns[output->column].name);
+		print_view_column(out, view, table, output->column);
 		fputc(')', out);
 	}
 	fputs(" AS ", out);
@@ -408,7 +420,7 @@ print_select(FILE *out, const struct view *view, const struct table *table, cons
 	fputs("SELECT ", out);
 	for (unsigned i = 0; i < view->output_count; i++) {
 		fputs(i > 0 ? ", " : "", out);
-		print_output(out, &view->outputs[i], table);
+		print_output(out, &view->outputs[i], view, table);
 	}
 	fprintf(out, "%sFROM ", between);
 	sql_qualified(out, table->name);
@@ -423,7 +435,7 @@ print_select(FILE *out, const struct view *view, const struct table *table, cons
 			fprintf(out, "%sGROUP BY ", between);
 		else
 			fputs(", ", out);
-		sql_identifier(out, table->columns[view->group[i]].name);
+		print_view_column(out, view, table, view->group[i]);
 	}
 }
 
@@ -444,10 +456,14 @@ print_sources(FILE *out, const struct view *view, const struct table *table)
 	bool *used = xcalloc(table->column_count + 1, sizeof(*used));
 
 	for (unsigned i = 0; i < view->output_count; i++)
-		if (view->outputs[i].kind != OUTPUT_COUNT_ROWS)
+		if (view->outputs[i].kind != OUTPUT_COUNT_ROWS &&
+		    view->outputs[i].column < table->column_count)
 			used[view->outputs[i].column] = true;
 	for (unsigned i = 0; i < view->group_count; i++)
-		used[view->group[i]] = true;
+		if (view->group[i] < table->column_count)
+			used[view->group[i]] = true;
+	for (unsigned i = 0; i < view->computed_count; i++)
+		mark_columns(view->computed[i].expr, used);
 	for (unsigned i = 0; i < table->key_count; i++)
 		used[table->key[i]] = true;
 	if (view->where != NULL)

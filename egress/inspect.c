@@ -310,8 +310,8 @@ inspect_nullable(const struct inspect *in, const struct output *o)
 	if (in->view->table >= p->table_count)
 		return false;
 	t = &p->tables[in->view->table];
-	if (o->column >= t->column_count)
-		return false;
+	if (o->column >= t->column_count) /* computed */
+		return true;
 	for (unsigned i = 0; i < t->key_count; i++)
 		if (t->key[i] == o->column)
 			return false;

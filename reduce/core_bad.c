@@ -36,7 +36,7 @@ print_value(FILE *out, const struct column *column, const struct value *v)
 	char local[64], *text = local;
 	size_t len;
 
-	if (v->kind == VALUE_NULL) {
+	if (v->kind == VALUE_NULL || v->kind == VALUE_UNCHANGED) {
 		fputs("null", out);
 		return;
 	}

@@ -11,10 +11,10 @@ check_output(const struct table *table, const struct view *view, const struct ou
 
 	if (output->kind == OUTPUT_COUNT_ROWS)
 		return NULL;
-	if (output->column >= table->column_count)
+	if (output->column >= table->column_count + view->computed_count)
 		return xasprintf("column \"%s\" reads a column that table \"%s\" does not have",
 				 output->name, table->name);
-	const struct column *column = &table->columns[output->column];
+	const struct column *column = view_column(view, table, output->column);
 	if ((output->kind == OUTPUT_SUM || output->kind == OUTPUT_AVG) &&
 	    !type_is_number(column->type))
 		return xasprintf("column \"%s\": %s has no sum and no average", output->name,
@@ -34,7 +34,7 @@ check_view(const struct pipeline *pipeline, const struct view *view, struct plac
 		return xasprintf("view \"%s\" reads a table that is not there", view->name);
 	const struct table *table = &pipeline->tables[view->table];
 	for (unsigned i = 0; i < view->group_count; i++)
-		if (view->group[i] >= table->column_count)
+		if (view->group[i] >= table->column_count + view->computed_count)
 			return xasprintf("view \"%s\" groups by a column that is not there",
 					 view->name);
 	for (unsigned i = 0; i < view->output_count; i++) {

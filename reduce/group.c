@@ -23,7 +23,7 @@ argument_add(struct groups *groups, unsigned column, unsigned needs)
 	if (i == groups->argument_count) {
 		groups->arguments[i] = (struct argument){
 		    .column = column,
-		    .type = groups->table->columns[column].type,
+		    .type = view_column(groups->view, groups->table, column)->type,
 		};
 		groups->argument_count++;
 	}
@@ -66,7 +66,8 @@ groups_plan(struct groups *groups)
 				if (view->group[k] == output->column)
 					groups->output_key[i] = k;
 			INVARIANT(groups->output_key[i] != NOWHERE);
-			needs = group_column_needs(&groups->table->columns[output->column]);
+			needs =
+			    group_column_needs(view_column(view, groups->table, output->column));
 			if (needs == 0)
 				continue;
 		} else if (output->kind == OUTPUT_COUNT_ROWS) {
@@ -89,7 +90,10 @@ groups_new(const struct view *view, const struct table *table)
 	groups->key_types = xcalloc(view->group_count + 1, sizeof(*groups->key_types));
 	groups->key_values = xcalloc(view->group_count + 1, sizeof(*groups->key_values));
 	for (unsigned i = 0; i < view->group_count; i++)
-		groups->key_types[i] = table->columns[view->group[i]].type;
+		groups->key_types[i] = view_column(view, table, view->group[i])->type;
+	groups->extended =
+	    xcalloc(table->column_count + view->computed_count + 1, sizeof(*groups->extended));
+	scalar_room_init(&groups->room, table);
 	groups->key_room = groups->row_room = SCRATCH_MIN;
 	groups->key = xcalloc(1, groups->key_room);
 	groups->row = xcalloc(1, groups->row_room);
@@ -195,6 +199,8 @@ groups_free(struct groups *groups)
 	free(groups->output_key);
 	free(groups->key_types);
 	free(groups->key_values);
+	free(groups->extended);
+	scalar_room_fini(&groups->room);
 	free(groups->key);
 	free(groups->row);
 	free(groups);
@@ -216,7 +222,7 @@ void
 groups_rebind(struct groups *groups, const struct view *view, const struct table *table)
 {
 	groups->view = view;
-	groups->table = table;
+	groups->table = groups->room.table = table;
 }
 
 /* Pack the key of a row into the scratch buffer; its length. */
@@ -323,23 +329,50 @@ compute_is_refused(const struct groups *groups, const struct value *row)
 #define compute_is_refused(groups, row) false
 #endif
 
+/* The row, then each computed value; NULL: room.problem. */
+static const struct value *
+compute_values(struct groups *groups, const struct value *row)
+{
+	const struct view *view = groups->view;
+	unsigned count = groups->table->column_count;
+
+	if (view->computed_count == 0)
+		return row;
+	memcpy(groups->extended, row, count * sizeof(*row));
+	for (unsigned i = 0; i < view->computed_count; i++)
+		if (!scalar_eval(view->computed[i].expr, row, &groups->room,
+				 &groups->extended[count + i]))
+			return NULL;
+	return groups->extended;
+}
+
 const struct value *
 groups_compute(struct groups *groups, const struct value *row, char *error, size_t error_size)
 {
-	(void)groups;
+	const struct expr *where = groups->view->where;
+	enum truth truth = TRUTH_TRUE;
+	const struct value *computed = row;
+
 	if (compute_is_refused(groups, row)) {
-		snprintf(error, error_size, "the row is refused by a test");
+		(void)snprintf(error, error_size, "the row is refused by a test");
 		return NULL;
 	}
-	return row;
+	scalar_room_reset(&groups->room);
+	if (where != NULL)
+		truth = expr_eval(where, row, &groups->room);
+	groups->selected = truth == TRUTH_TRUE;
+	if (groups->selected)
+		computed = compute_values(groups, row);
+	if (truth != TRUTH_FAILED && computed != NULL)
+		return computed;
+	(void)snprintf(error, error_size, "%s", groups->room.problem);
+	return NULL;
 }
 
 void
 groups_apply(struct groups *groups, const struct value *row, int diff)
 {
-	const struct expr *where = groups->view->where;
-
-	if (where != NULL && expr_eval(where, row) != TRUTH_TRUE)
+	if (!groups->selected)
 		return;
 	size_t len = key_pack(groups, row);
 	struct group *group = group_get(groups, groups->key, len);
@@ -399,7 +432,9 @@ output_key(const struct groups *groups, const struct group *group, unsigned i, c
 	if (value->kind != VALUE_DECIMAL || decimal_is_special(value->s, value->len))
 		return;
 	if (argument == NOWHERE)
-		key_widen(value, groups->table->columns[groups->view->outputs[i].column].scale,
+		key_widen(value,
+			  view_column(groups->view, groups->table, groups->view->outputs[i].column)
+			      ->scale,
 			  text);
 	else if (group->aggregate[argument].decimal != NULL)
 		key_widen(value, decimal_sum_scale(group->aggregate[argument].decimal), text);

@@ -35,14 +35,18 @@ void groups_rebind(struct groups *, const struct view *, const struct table *);
 
 /*
  * What the view computes from a row, to be given to groups_apply(): it borrows the row and `groups`,
- * until the next call. NULL when that fails, with a sentence in error[]: then the row contributes
- * nothing to this view, neither when it comes nor when it goes.
+ * until the next call. As in PostgreSQL its WHERE is evaluated first, and nothing is computed from
+ * a row that it excludes. NULL when an evaluation fails, with a sentence in error[]: then the row
+ * contributes nothing to this view, neither when it comes nor when it goes.
  */
 const struct value *groups_compute(struct groups *, const struct value *row, char *error,
 				   size_t error_size);
 
-/* Add (diff 1) or take away (diff -1) one row of the table, if the view's WHERE holds for it. */
-void groups_apply(struct groups *, const struct value *row, int diff);
+/*
+ * Add (diff 1) or take away (diff -1) what groups_compute() has just given; does nothing when the
+ * view's WHERE excluded it.
+ */
+void groups_apply(struct groups *, const struct value *computed, int diff);
 
 /* The group touched first, or NULL. It stays first until groups_settle(). */
 struct group *groups_touched(const struct groups *);

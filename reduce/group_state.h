@@ -4,6 +4,7 @@
 #ifndef GROUP_STATE_H
 #define GROUP_STATE_H
 
+#include "common/scalar.h"
 #include "reduce/aggregate.h"
 #include "reduce/book.h"
 #include "reduce/group.h"
@@ -41,6 +42,9 @@ struct groups {
 	unsigned *output_key;      /* of each output: its place in the key, or NOWHERE */
 	enum type *key_types;
 	struct value *key_values; /* room for one key */
+	struct value *extended;   /* a row and what is computed from it */
+	struct scalar_room room;
+	bool selected; /* WHERE holds for the row that was computed last */
 	struct hash hash;
 	struct group *first, *last; /* touched */
 	uint8_t *key, *row;         /* scratch */

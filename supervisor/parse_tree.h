@@ -113,7 +113,28 @@ bool parse_column(struct parse *, const struct scope *, const PgQuery__ColumnRef
 /* The condition of WHERE, on the heap; NULL after printing why. */
 struct expr *parse_where(struct parse *, const struct scope *, const PgQuery__Node *);
 
-/* "declare it COLLATE ..." when a text column may not be ordered: then prints and returns false. */
+/* "declare it COLLATE ..." when a text may not be ordered: then prints and returns false. */
 bool parse_orderable(struct parse *, const struct column *, int location, const char *what);
+
+/* A text as constant of a column's type; false: it is no value of it. Prints nothing. */
+bool parse_constant(const struct column *, const char *text, struct expr *out);
+
+/* Does this timestamptz name its zone? */
+bool parse_zone(struct parse *, const char *text, int location);
+
+/* --- parse_scalar.c --- */
+
+/* A column, or a value computed from columns; `out` is the caller's to free even after an error. */
+bool parse_scalar(struct parse *, const struct scope *, const PgQuery__Node *, struct expr *out);
+
+/* The two operands of a comparison. Either may turn out to be a constant. */
+bool parse_scalar_pair(struct parse *, const struct scope *, const PgQuery__Node *left,
+		       const PgQuery__Node *right, struct expr *pair);
+
+/* Is it a function of a row's values, no aggregate? */
+bool parse_is_scalar_call(const PgQuery__FuncCall *);
+
+/* "a subquery is", "CASE is": for "... not supported". */
+const char *parse_unsupported_name(const PgQuery__Node *);
 
 #endif

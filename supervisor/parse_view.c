@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/expr.h"
 #include "common/log.h"
 #include "supervisor/parse_tree.h"
 
@@ -11,9 +12,10 @@
 #define VIEWS_MAX   4096
 
 #define VIEWS_SUPPORTED                                                                            \
-	"a view is SELECT columns and aggregates FROM one table [WHERE condition] "                \
-	"[GROUP BY columns]"
-#define AGGREGATES_SUPPORTED "supported are count(*), count, sum, min, max and avg of a column"
+	"a view is SELECT columns, expressions and aggregates FROM one table [WHERE condition] "   \
+	"[GROUP BY columns and expressions]"
+#define AGGREGATES_SUPPORTED                                                                       \
+	"supported are count(*), count, sum, min, max and avg of a column or of an expression"
 
 struct select {
 	struct parse *p;
@@ -187,6 +189,52 @@ select_from(struct select *s)
 	return find_table(s, range);
 }
 
+/* --- columns and expressions --- */
+
+static const struct column *
+select_column_of(const struct select *s, unsigned column)
+{
+	return view_column(s->view, s->scope.table, column);
+}
+
+/* The number of a column; an expression becomes a computed one, unless there is the same already. */
+static bool
+select_operand(struct select *s, const PgQuery__Node *node, unsigned *column)
+{
+	struct expr *e = expr_new(EXPR_COLUMN, 0);
+	bool good = parse_scalar(s->p, &s->scope, node, e), found = false;
+	char *text;
+
+	if (!good || e->op == EXPR_COLUMN) {
+		*column = e->column;
+		expr_free(e);
+		return good;
+	}
+	text = expr_print(e, s->scope.table);
+	for (unsigned i = 0; i < s->view->computed_count && !found; i++) {
+		found = strcmp(s->view->computed[i].column.name, text) == 0;
+		*column = s->scope.table->column_count + i;
+	}
+	free(text);
+	if (found)
+		expr_free(e);
+	else
+		*column = view_compute(s->view, s->scope.table, e);
+	return true;
+}
+
+static bool
+has_equality(struct select *s, unsigned column, int location)
+{
+	const struct column *c = select_column_of(s, column);
+
+	return type_has_equality(c->type) ||
+	       parse_error(s->p, location,
+			   "column \"%s\" has type json, which has no equality to group by: "
+			   "declare it as jsonb if it is that in the source",
+			   c->name);
+}
+
 /* --- the SELECT list --- */
 
 static const struct aggregate_row {
@@ -256,7 +304,7 @@ sum_type(enum output_kind kind, enum type type, enum type *result)
 static bool
 aggregate_type(struct select *s, struct output *output, const char *function, int location)
 {
-	const struct column *column = &s->scope.table->columns[output->column];
+	const struct column *column = select_column_of(s, output->column);
 
 	output->type = column->type;
 	output->scale = column->type == TYPE_NUMERIC ? column->scale : -1;
@@ -303,45 +351,64 @@ select_aggregate(struct select *s, const PgQuery__FuncCall *call, struct output 
 		output->scale = -1;
 		return true;
 	}
-	if (call->n_args != 1 || call->args[0]->node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
-		return parse_error(s->p, call->location,
-				   "an aggregate takes one column, not an expression: %s",
+	if (call->n_args != 1)
+		return parse_error(s->p, call->location, "an aggregate takes one argument: %s",
 				   AGGREGATES_SUPPORTED);
-	return parse_column(s->p, &s->scope, call->args[0]->column_ref, &output->column) &&
+	return select_operand(s, call->args[0], &output->column) &&
 	       aggregate_type(s, output, row->name, call->location);
 }
 
 static bool
-select_column(struct select *s, const PgQuery__ColumnRef *ref, struct output *output)
+select_plain(struct select *s, const PgQuery__Node *node, struct output *output)
 {
 	const struct column *column;
 
-	if (!parse_column(s->p, &s->scope, ref, &output->column))
+	if (!select_operand(s, node, &output->column) ||
+	    !has_equality(s, output->column, parse_location(node)))
 		return false;
-	column = &s->scope.table->columns[output->column];
-	if (!type_has_equality(column->type))
-		return parse_error(
-		    s->p, ref->location,
-		    "column \"%s\" has type json, which has no equality to group by: "
-		    "declare it as jsonb if it is that in the source",
-		    column->name);
+	column = select_column_of(s, output->column);
 	output->kind = OUTPUT_GROUP;
 	output->type = column->type;
 	output->scale = column->type == TYPE_NUMERIC ? column->scale : -1;
 	return true;
 }
 
-/* The name that PostgreSQL would give, unless there is one. */
+/* The name that PostgreSQL gives a column of a SELECT (FigureColname()); NULL: none that says anything. */
+static const char *
+figure_name(const PgQuery__Node *node)
+{
+	const PgQuery__Node *arg;
+	const char *name;
+
+	switch (node->node_case) {
+	case PG_QUERY__NODE__NODE_COLUMN_REF:
+		return parse_string(node->column_ref->fields[node->column_ref->n_fields - 1]);
+	case PG_QUERY__NODE__NODE_FUNC_CALL:
+		return parse_string(node->func_call->funcname[node->func_call->n_funcname - 1]);
+	case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+		return "coalesce";
+	case PG_QUERY__NODE__NODE_A_EXPR:
+		return node->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? "nullif"
+										   : NULL;
+	case PG_QUERY__NODE__NODE_TYPE_CAST:
+		/* Of a cast in a cast the outer type counts. */
+		for (arg = node; arg->node_case == PG_QUERY__NODE__NODE_TYPE_CAST;)
+			arg = arg->type_cast->arg;
+		name = figure_name(arg);
+		return name != NULL ? name : parse_type_spelling(node->type_cast->type_name);
+	default:
+		return NULL;
+	}
+}
+
 static bool
 select_name(struct select *s, const PgQuery__ResTarget *target, struct output *output)
 {
-	const PgQuery__Node *val = target->val;
-	const char *name = target->name;
+	const char *name = target->name[0] != '\0' ? target->name : figure_name(target->val);
 
-	if (name[0] == '\0' && val->node_case == PG_QUERY__NODE__NODE_COLUMN_REF)
-		name = parse_string(val->column_ref->fields[val->column_ref->n_fields - 1]);
-	else if (name[0] == '\0')
-		name = parse_string(val->func_call->funcname[val->func_call->n_funcname - 1]);
+	if (name == NULL)
+		return parse_error(s->p, target->location,
+				   "this expression has no name: name it with AS");
 	output->name = xstrdup(name);
 	if (strcmp(name, "time") == 0 || strcmp(name, "diff") == 0)
 		return parse_error(
@@ -365,16 +432,11 @@ select_output(struct select *s, const PgQuery__ResTarget *target)
 	bool good;
 
 	output->place = parse_place(s->p, target->location);
-	if (val->node_case == PG_QUERY__NODE__NODE_FUNC_CALL)
+	if (val->node_case == PG_QUERY__NODE__NODE_FUNC_CALL &&
+	    !parse_is_scalar_call(val->func_call))
 		good = select_aggregate(s, val->func_call, output);
-	else if (val->node_case == PG_QUERY__NODE__NODE_COLUMN_REF)
-		good = select_column(s, val->column_ref, output);
 	else
-		good = parse_error(s->p, target->location,
-				   val->node_case == PG_QUERY__NODE__NODE_SUB_LINK
-				       ? "a subquery is not supported: %s"
-				       : "an expression is not supported: %s",
-				   VIEWS_SUPPORTED);
+		good = select_plain(s, val, output);
 	return good && select_name(s, target, output);
 }
 
@@ -464,15 +526,13 @@ select_group(struct select *s)
 			good = group_position(s, node->a_const, &column);
 		else if (node->node_case == PG_QUERY__NODE__NODE_COLUMN_REF)
 			good = group_column(s, node->column_ref, &column);
-		else
-			good = parse_error(
-			    s->p, parse_location(node),
-			    "GROUP BY takes columns only: expressions and grouping sets are not "
-			    "supported");
-		if (good && !type_has_equality(s->scope.table->columns[column].type))
+		else if (node->node_case == PG_QUERY__NODE__NODE_GROUPING_SET)
 			good = parse_error(s->p, parse_location(node),
-					   "type json has no equality to group by");
-		if (!good)
+					   "grouping sets are not supported: GROUP BY takes "
+					   "columns and expressions");
+		else
+			good = select_operand(s, node, &column);
+		if (!good || !has_equality(s, column, parse_location(node)))
 			return false;
 		if (!is_grouped(view, column))
 			view->group[view->group_count++] = column;
@@ -491,7 +551,7 @@ check_grouped(struct select *s)
 		if (output->kind == OUTPUT_GROUP && !is_grouped(view, output->column))
 			return parse_error(s->p, s->stmt->target_list[i]->res_target->location,
 					   "column \"%s\" must be in GROUP BY or in an aggregate",
-					   s->scope.table->columns[output->column].name);
+					   select_column_of(s, output->column)->name);
 	}
 	return true;
 }

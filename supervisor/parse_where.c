@@ -12,18 +12,20 @@
 #include "common/decimal.h"
 #include "common/expr.h"
 #include "common/log.h"
+#include "common/scalar.h"
 #include "supervisor/parse_tree.h"
 
 #define CONDITIONS_SUPPORTED                                                                       \
-	"a condition compares a column with a literal or with a column (= <> < <= > >=, IN, "      \
-	"BETWEEN, IS NULL), joined by AND, OR and NOT"
+	"a condition compares columns, literals and expressions (= <> < <= > >=, IN, BETWEEN, IS " \
+	"NULL), joined by AND, OR and NOT"
 
 /* A condition at the deepest level may still be NOT IN: two levels more. */
-#define CONDITION_DEPTH_MAX (EXPR_DEPTH_MAX - 2)
+#define CONDITION_DEPTH_MAX (EXPR_DEPTH_MAX - SCALAR_DEPTH_MAX - 2)
 
 struct where {
 	struct parse *p;
 	const struct scope *scope;
+	struct column expression; /* what is known of one, see column_of() */
 };
 
 static bool where_condition(struct where *, const PgQuery__Node *, unsigned depth, struct expr *);
@@ -40,6 +42,11 @@ parse_orderable(struct parse *p, const struct column *column, int location, cons
 				   what, column->name, type_name(column->type));
 	if (!type_is_text(column->type) || column->collate_c)
 		return true;
+	if (column->place.line == 0)
+		return parse_error(p, location,
+				   "%s orders the text %s, whose collation is not known: only a "
+				   "column declared COLLATE \"C\" can be ordered",
+				   what, column->name);
 	return parse_error(
 	    p, location,
 	    "%s orders the text column \"%s\", whose collation is not known: declare it "
@@ -103,10 +110,32 @@ where_column(struct where *w, const PgQuery__Node *node, struct expr *out)
 	return true;
 }
 
-static const struct column *
-column_of(const struct where *w, const struct expr *e)
+/* A literal, perhaps with a cast. */
+static bool
+is_literal(const PgQuery__Node *node)
 {
-	return &w->scope->table->columns[e->column];
+	return node->node_case == PG_QUERY__NODE__NODE_A_CONST ||
+	       (node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+		node->type_cast->arg->node_case == PG_QUERY__NODE__NODE_A_CONST);
+}
+
+/* The column of an operand, or what is like one: valid until the next call for an expression. */
+static const struct column *
+column_of(struct where *w, const struct expr *e)
+{
+	if (e->op == EXPR_COLUMN)
+		return &w->scope->table->columns[e->column];
+	free(w->expression.name);
+	scalar_column(e, w->scope->table, &w->expression);
+	return &w->expression;
+}
+
+/* A column or an expression that reads one. */
+static bool
+where_operand(struct where *w, const PgQuery__Node *node, struct expr *out)
+{
+	return is_column(node) ? where_column(w, node, out)
+			       : parse_scalar(w->p, w->scope, node, out);
 }
 
 /* --- literals --- */
@@ -216,9 +245,8 @@ is_comparable(const struct literal *literal, const struct column *column)
 	}
 }
 
-/* Read the text as a value of the column's type and keep it in a constant. */
-static bool
-constant_parse(const struct column *column, const char *text, struct expr *out)
+bool
+parse_constant(const struct column *column, const char *text, struct expr *out)
 {
 	size_t len = strlen(text), size = len + DECIMAL_TEXT_MAX;
 	char *buf = xcalloc(1, size);
@@ -226,6 +254,7 @@ constant_parse(const struct column *column, const char *text, struct expr *out)
 	bool good = column_parse(column, text, len, buf, size, &v);
 
 	if (good) {
+		out->op = EXPR_CONSTANT;
 		out->type = column->type;
 		expr_constant(out, &v);
 	}
@@ -236,7 +265,7 @@ constant_parse(const struct column *column, const char *text, struct expr *out)
 static bool
 constant_of(enum type type, const char *text, struct expr *out)
 {
-	return constant_parse(&(struct column){.type = type}, text, out);
+	return parse_constant(&(struct column){.type = type}, text, out);
 }
 
 /*
@@ -270,6 +299,16 @@ names_zone(const char *text)
 	return time != NULL && strpbrk(time, "+-Zz") != NULL;
 }
 
+bool
+parse_zone(struct parse *p, const char *text, int location)
+{
+	if (names_zone(text))
+		return true;
+	return parse_error(p, location,
+			   "a timestamptz without a zone is another instant in each session of "
+			   "PostgreSQL: write time and zone, '2026-01-31 12:00:00+00'");
+}
+
 static bool
 where_constant(struct where *w, const PgQuery__Node *node, const struct column *column,
 	       struct expr *out)
@@ -290,7 +329,7 @@ where_constant(struct where *w, const PgQuery__Node *node, const struct column *
 	if (literal.kind == LITERAL_NULL)
 		return true;
 	if (literal.cast) {
-		good = constant_parse(&literal.as, literal.text, &scratch);
+		good = parse_constant(&literal.as, literal.text, &scratch);
 		expr_fini(&scratch);
 		if (!good)
 			return parse_error(w->p, literal.location,
@@ -300,27 +339,33 @@ where_constant(struct where *w, const PgQuery__Node *node, const struct column *
 	if (type_is_number(column->type) && (literal.kind == LITERAL_NUMBER || literal.cast))
 		good = constant_number(column->type, &literal, out);
 	else
-		good = constant_parse(column, literal.text, out);
+		good = parse_constant(column, literal.text, out);
 	if (!good)
 		return parse_error(w->p, literal.location,
 				   "this literal is no value of type %s, which column \"%s\" has",
 				   type_name(column->type), column->name);
-	if (column->type == TYPE_TIMESTAMPTZ && !names_zone(literal.text))
-		return parse_error(w->p, literal.location,
-				   "a timestamptz without a zone is another instant in each "
-				   "session of PostgreSQL: "
-				   "write time and zone, '2026-01-31 12:00:00+00'");
-	return true;
+	return column->type != TYPE_TIMESTAMPTZ || parse_zone(w->p, literal.text, literal.location);
 }
 
 /* --- comparisons --- */
+
+enum { /* places in the table */
+       OPERATOR_LT = 2,
+       OPERATOR_LE,
+       OPERATOR_GT,
+       OPERATOR_GE,
+};
 
 static const struct operator_row {
 	const char *name;
 	enum expr_op op, mirrored;
 } operators[] = {
-    {"=", EXPR_EQ, EXPR_EQ},  {"<>", EXPR_NE, EXPR_NE}, {"<", EXPR_LT, EXPR_GT},
-    {"<=", EXPR_LE, EXPR_GE}, {">", EXPR_GT, EXPR_LT},  {">=", EXPR_GE, EXPR_LE},
+    {"=", EXPR_EQ, EXPR_EQ},
+    {"<>", EXPR_NE, EXPR_NE},
+    [OPERATOR_LT] = {"<", EXPR_LT, EXPR_GT},
+    [OPERATOR_LE] = {"<=", EXPR_LE, EXPR_GE},
+    [OPERATOR_GT] = {">", EXPR_GT, EXPR_LT},
+    [OPERATOR_GE] = {">=", EXPR_GE, EXPR_LE},
 };
 
 static const struct operator_row *
@@ -344,10 +389,10 @@ where_columns_comparable(struct where *w, const struct column *a, const struct c
 			   a->name, type_name(a->type), b->name, type_name(b->type));
 }
 
-/* left op right, where left is a column. */
+/* left op right, where left is a column and right a column or a literal. */
 static bool
-where_compare(struct where *w, enum expr_op op, const PgQuery__Node *left,
-	      const PgQuery__Node *right, int location, struct expr *out)
+where_compare_column(struct where *w, enum expr_op op, const PgQuery__Node *left,
+		     const PgQuery__Node *right, int location, struct expr *out)
 {
 	const char *what = "this comparison";
 	const struct column *a, *b = NULL;
@@ -372,6 +417,54 @@ where_compare(struct where *w, enum expr_op op, const PgQuery__Node *left,
 }
 
 static bool
+is_orderable(struct where *w, const struct expr *e, int location)
+{
+	return e->op == EXPR_CONSTANT ||
+	       parse_orderable(w->p, column_of(w, e), location, "this comparison");
+}
+
+/* The same where one side is an expression; a constant comes to stand on the right. */
+static bool
+where_compare_scalars(struct where *w, const struct operator_row *row, const PgQuery__Node *left,
+		      const PgQuery__Node *right, int location, struct expr *out)
+{
+	enum type a = TYPE_TEXT, b = TYPE_TEXT;
+
+	expr_init(out, row->op, 2);
+	if (!parse_scalar_pair(w->p, w->scope, left, right, out->args))
+		return false;
+	if (out->args[0].op == EXPR_CONSTANT) {
+		struct expr constant = out->args[0];
+
+		out->op = row->mirrored;
+		out->args[0] = out->args[1];
+		out->args[1] = constant;
+	}
+	if (out->args[0].op == EXPR_CONSTANT)
+		return parse_error(w->p, location, "neither side reads a column: %s",
+				   CONDITIONS_SUPPORTED);
+	(void)expr_type(&out->args[0], w->scope->table, &a);
+	(void)expr_type(&out->args[1], w->scope->table, &b);
+	if (!type_is_comparable(a, b))
+		return parse_error(w->p, location, "%s and %s cannot be compared", type_name(a),
+				   type_name(b));
+	return out->op == EXPR_EQ || out->op == EXPR_NE ||
+	       (is_orderable(w, &out->args[0], location) &&
+		is_orderable(w, &out->args[1], location));
+}
+
+static bool
+where_compare(struct where *w, const struct operator_row *row, const PgQuery__Node *left,
+	      const PgQuery__Node *right, int location, struct expr *out)
+{
+	if (is_column(left) && (is_column(right) || is_literal(right)))
+		return where_compare_column(w, row->op, left, right, location, out);
+	if (is_literal(left) && is_column(right))
+		return where_compare_column(w, row->mirrored, right, left, location, out);
+	return where_compare_scalars(w, row, left, right, location, out);
+}
+
+static bool
 where_operator(struct where *w, const PgQuery__AExpr *e, struct expr *out)
 {
 	const struct operator_row *row = find_operator(e);
@@ -379,19 +472,16 @@ where_operator(struct where *w, const PgQuery__AExpr *e, struct expr *out)
 	if (row == NULL || e->lexpr == NULL || e->rexpr == NULL)
 		return parse_error(w->p, e->location, "this operator is not supported: %s",
 				   CONDITIONS_SUPPORTED);
-	if (is_column(e->lexpr))
-		return where_compare(w, row->op, e->lexpr, e->rexpr, e->location, out);
-	if (is_column(e->rexpr))
-		return where_compare(w, row->mirrored, e->rexpr, e->lexpr, e->location, out);
-	return parse_error(w->p, e->location, "neither side is a column: %s", CONDITIONS_SUPPORTED);
+	return where_compare(w, row, e->lexpr, e->rexpr, e->location, out);
 }
 
 /* The columns and the list of `column IN (...)` and `column BETWEEN a AND b`. */
 static bool
 where_list_operands(struct where *w, const PgQuery__AExpr *e, const char *what)
 {
-	if (!is_column(e->lexpr))
-		return parse_error(w->p, e->location, "%s needs a column on its left", what);
+	if (is_literal(e->lexpr))
+		return parse_error(w->p, e->location,
+				   "%s needs a column or an expression on its left", what);
 	if (e->rexpr->node_case != PG_QUERY__NODE__NODE_LIST)
 		return parse_error(w->p, e->location, "%s needs a list of literals", what);
 	return true;
@@ -416,7 +506,7 @@ where_in(struct where *w, const PgQuery__AExpr *e, struct expr *out)
 		in = &out->args[0];
 	}
 	expr_init(in, EXPR_IN, (unsigned)list->n_items + 1);
-	if (!where_column(w, e->lexpr, &in->args[0]))
+	if (!where_operand(w, e->lexpr, &in->args[0]))
 		return false;
 	for (size_t i = 0; i < list->n_items; i++) {
 		if (is_column(list->items[i]))
@@ -439,10 +529,10 @@ where_between(struct where *w, const PgQuery__AExpr *e, struct expr *out)
 		return false;
 	list = e->rexpr->list;
 	expr_init(out, negated ? EXPR_OR : EXPR_AND, 2);
-	return where_compare(w, negated ? EXPR_LT : EXPR_GE, e->lexpr, list->items[0], e->location,
-			     &out->args[0]) &&
-	       where_compare(w, negated ? EXPR_GT : EXPR_LE, e->lexpr, list->items[1], e->location,
-			     &out->args[1]);
+	return where_compare(w, &operators[negated ? OPERATOR_LT : OPERATOR_GE], e->lexpr,
+			     list->items[0], e->location, &out->args[0]) &&
+	       where_compare(w, &operators[negated ? OPERATOR_GT : OPERATOR_LE], e->lexpr,
+			     list->items[1], e->location, &out->args[1]);
 }
 
 static bool
@@ -521,22 +611,20 @@ where_boolean(struct where *w, const PgQuery__BoolExpr *e, unsigned depth, struc
 static bool
 where_null_test(struct where *w, const PgQuery__NullTest *test, struct expr *out)
 {
-	if (!is_column(test->arg))
-		return parse_error(w->p, test->location, "IS NULL needs a column");
 	expr_init(out,
 		  test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL ? EXPR_IS_NULL
 									  : EXPR_IS_NOT_NULL,
 		  1);
-	return where_column(w, test->arg, &out->args[0]);
+	return where_operand(w, test->arg, &out->args[0]);
 }
 
 static bool
-where_boolean_column(struct where *w, const PgQuery__Node *node, struct expr *out)
+where_boolean_operand(struct where *w, const PgQuery__Node *node, struct expr *out)
 {
-	if (!where_column(w, node, out))
+	if (!where_operand(w, node, out))
 		return false;
 	if (column_of(w, out)->type != TYPE_BOOLEAN)
-		return parse_error(w->p, node->column_ref->location,
+		return parse_error(w->p, parse_location(node),
 				   "column \"%s\" has type %s; a condition must be boolean",
 				   column_of(w, out)->name, type_name(column_of(w, out)->type));
 	return true;
@@ -559,23 +647,6 @@ where_boolean_literal(struct where *w, const PgQuery__Node *node, struct expr *o
 	return true;
 }
 
-static const char *
-unsupported_name(const PgQuery__Node *node)
-{
-	switch (node->node_case) {
-	case PG_QUERY__NODE__NODE_SUB_LINK:
-		return "a subquery is";
-	case PG_QUERY__NODE__NODE_FUNC_CALL:
-		return "a function is";
-	case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
-		return "IS TRUE, IS FALSE and IS UNKNOWN are";
-	case PG_QUERY__NODE__NODE_CASE_EXPR:
-		return "CASE is";
-	default:
-		return "this expression is";
-	}
-}
-
 static bool
 where_condition(struct where *w, const PgQuery__Node *node, unsigned depth, struct expr *out)
 {
@@ -590,24 +661,27 @@ where_condition(struct where *w, const PgQuery__Node *node, unsigned depth, stru
 		return where_expression(w, node->a_expr, out);
 	case PG_QUERY__NODE__NODE_NULL_TEST:
 		return where_null_test(w, node->null_test, out);
-	case PG_QUERY__NODE__NODE_COLUMN_REF:
-		return where_boolean_column(w, node, out);
 	case PG_QUERY__NODE__NODE_A_CONST:
 	case PG_QUERY__NODE__NODE_TYPE_CAST:
-		return where_boolean_literal(w, node, out);
+	case PG_QUERY__NODE__NODE_COLUMN_REF:
+	case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+		return is_literal(node) ? where_boolean_literal(w, node, out)
+					: where_boolean_operand(w, node, out);
 	default:
 		return parse_error(w->p, parse_location(node), "%s not supported: %s",
-				   unsupported_name(node), CONDITIONS_SUPPORTED);
+				   parse_unsupported_name(node), CONDITIONS_SUPPORTED);
 	}
 }
 
 struct expr *
 parse_where(struct parse *p, const struct scope *scope, const PgQuery__Node *node)
 {
-	struct where w = {p, scope};
+	struct where w = {.p = p, .scope = scope};
 	struct expr *e = expr_new(EXPR_AND, 0);
+	bool good = where_condition(&w, node, 0, e);
 
-	if (where_condition(&w, node, 0, e))
+	free(w.expression.name);
+	if (good)
 		return e;
 	expr_free(e);
 	return NULL;

@@ -38,6 +38,17 @@ struct world {
 	unsigned list_count;
 };
 
+/* A row comes or goes. */
+static void
+apply_row(struct groups *groups, const struct value *row, int diff)
+{
+	char error[160];
+	const struct value *computed = groups_compute(groups, row, error, sizeof(error));
+
+	cr_assert_not_null(computed, "%s", error);
+	groups_apply(groups, computed, diff);
+}
+
 static void
 state_open(struct world *w)
 {
@@ -236,7 +247,7 @@ static void
 list_apply(struct world *w, const struct model_row *row, int diff)
 {
 	for (unsigned i = 0; i < MODEL_SHAPES; i++)
-		groups_apply(w->groups[i], row->values, diff);
+		apply_row(w->groups[i], row->values, diff);
 }
 
 static void
@@ -372,7 +383,7 @@ Test(checkpoint, groups_that_were_replaced)
 			struct groups *fresh = groups_new(&w.pipeline->views[MODEL_SHAPES + i],
 							  &w.pipeline->tables[1]);
 			for (unsigned k = 0; k < w.list_count; k++)
-				groups_apply(fresh, w.list[k].values, 1);
+				apply_row(fresh, w.list[k].values, 1);
 			groups_replace(w.groups[i], fresh);
 			groups_free(fresh);
 		}

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/pipeline.h"
+#include "common/scalar.h"
 
 static struct column columns[] = {
     {.name = (char[]){"i"}, .type = TYPE_INTEGER, .precision = -1, .scale = -1},
@@ -107,15 +108,15 @@ Test(expr, logic_follows_the_tables_of_three_values)
 		struct expr *e = expr_new(EXPR_NOT, 1);
 
 		set_truth(&e->args[0], (enum truth)a);
-		cr_assert_eq(expr_eval(e, NULL), not [a], "NOT %u", a);
+		cr_assert_eq(expr_eval(e, NULL, NULL), not [a], "NOT %u", a);
 		expr_free(e);
 		for (unsigned b = 0; b < 3; b++) {
 			e = expr_new(EXPR_AND, 2);
 			set_truth(&e->args[0], (enum truth)a);
 			set_truth(&e->args[1], (enum truth)b);
-			cr_assert_eq(expr_eval(e, NULL), and[a][b], "%u AND %u", a, b);
+			cr_assert_eq(expr_eval(e, NULL, NULL), and[a][b], "%u AND %u", a, b);
 			e->op = EXPR_OR;
-			cr_assert_eq(expr_eval(e, NULL), or [a][b], "%u OR %u", a, b);
+			cr_assert_eq(expr_eval(e, NULL, NULL), or [a][b], "%u OR %u", a, b);
 			expr_free(e);
 		}
 	}
@@ -136,15 +137,16 @@ Test(expr, compares_an_integer_with_each_operator)
 		struct expr *e = compare_int(rows[i].op, 0, 5);
 		struct value v = value_int(4);
 
-		cr_assert_eq(expr_eval(e, &v), (enum truth)rows[i].less, "op %u less", rows[i].op);
+		cr_assert_eq(expr_eval(e, &v, NULL), (enum truth)rows[i].less, "op %u less",
+			     rows[i].op);
 		v.i = 5;
-		cr_assert_eq(expr_eval(e, &v), (enum truth)rows[i].equal, "op %u equal",
+		cr_assert_eq(expr_eval(e, &v, NULL), (enum truth)rows[i].equal, "op %u equal",
 			     rows[i].op);
 		v.i = 6;
-		cr_assert_eq(expr_eval(e, &v), (enum truth)rows[i].greater, "op %u greater",
+		cr_assert_eq(expr_eval(e, &v, NULL), (enum truth)rows[i].greater, "op %u greater",
 			     rows[i].op);
 		v = (struct value){.kind = VALUE_NULL};
-		cr_assert_eq(expr_eval(e, &v), TRUTH_UNKNOWN, "op %u NULL", rows[i].op);
+		cr_assert_eq(expr_eval(e, &v, NULL), TRUTH_UNKNOWN, "op %u NULL", rows[i].op);
 		expr_free(e);
 	}
 }
@@ -156,17 +158,17 @@ Test(expr, compares_integers_and_numerics_by_value)
 
 	set_column(&e->args[0], 0);
 	set_column(&e->args[1], 1);
-	cr_assert_eq(expr_eval(e, row), TRUTH_TRUE);
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_TRUE);
 	row[1] = value_string(VALUE_DECIMAL, "2.01");
-	cr_assert_eq(expr_eval(e, row), TRUTH_FALSE);
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_FALSE);
 	expr_free(e);
 
 	e = expr_new(EXPR_GT, 2);
 	set_column(&e->args[0], 0);
 	set_string(&e->args[1], TYPE_NUMERIC, "1.5");
-	cr_assert_eq(expr_eval(e, row), TRUTH_TRUE);
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_TRUE);
 	row[0].i = 1;
-	cr_assert_eq(expr_eval(e, row), TRUTH_FALSE);
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_FALSE);
 	expr_free(e);
 }
 
@@ -179,15 +181,15 @@ Test(expr, in_knows_null_on_either_side)
 	set_string(&e->args[1], TYPE_TEXT, "a");
 	set_null(&e->args[2], TYPE_TEXT);
 	row[2] = value_string(VALUE_TEXT, "a");
-	cr_assert_eq(expr_eval(e, row), TRUTH_TRUE);
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_TRUE);
 	row[2] = value_string(VALUE_TEXT, "b");
-	cr_assert_eq(expr_eval(e, row), TRUTH_UNKNOWN, "b may equal the NULL");
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_UNKNOWN, "b may equal the NULL");
 	row[2] = (struct value){.kind = VALUE_NULL};
-	cr_assert_eq(expr_eval(e, row), TRUTH_UNKNOWN);
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_UNKNOWN);
 	expr_fini(&e->args[2]);
 	set_string(&e->args[2], TYPE_TEXT, "c");
 	row[2] = value_string(VALUE_TEXT, "b");
-	cr_assert_eq(expr_eval(e, row), TRUTH_FALSE);
+	cr_assert_eq(expr_eval(e, row, NULL), TRUTH_FALSE);
 	expr_free(e);
 }
 
@@ -200,15 +202,15 @@ Test(expr, null_tests_and_boolean_columns)
 	set_column(&is->args[0], 3);
 	set_column(&not ->args[0], 3);
 	column->column = 3;
-	cr_assert_eq(expr_eval(is, row), TRUTH_TRUE);
-	cr_assert_eq(expr_eval(not, row), TRUTH_FALSE);
-	cr_assert_eq(expr_eval(column, row), TRUTH_UNKNOWN);
+	cr_assert_eq(expr_eval(is, row, NULL), TRUTH_TRUE);
+	cr_assert_eq(expr_eval(not, row, NULL), TRUTH_FALSE);
+	cr_assert_eq(expr_eval(column, row, NULL), TRUTH_UNKNOWN);
 	row[3] = value_bool(false);
-	cr_assert_eq(expr_eval(is, row), TRUTH_FALSE);
-	cr_assert_eq(expr_eval(not, row), TRUTH_TRUE);
-	cr_assert_eq(expr_eval(column, row), TRUTH_FALSE);
+	cr_assert_eq(expr_eval(is, row, NULL), TRUTH_FALSE);
+	cr_assert_eq(expr_eval(not, row, NULL), TRUTH_TRUE);
+	cr_assert_eq(expr_eval(column, row, NULL), TRUTH_FALSE);
 	row[3] = value_bool(true);
-	cr_assert_eq(expr_eval(column, row), TRUTH_TRUE);
+	cr_assert_eq(expr_eval(column, row, NULL), TRUTH_TRUE);
 	expr_free(is);
 	expr_free(not );
 	expr_free(column);
@@ -336,9 +338,11 @@ Test(expr, survives_every_changed_byte)
 	struct expr *e = big_expr();
 	struct value row[5] = {value_int(1), value_string(VALUE_DECIMAL, "1.5"),
 			       value_string(VALUE_TEXT, "x"), value_bool(true), value_int(0)};
+	struct scalar_room room;
 	struct pack p;
 	struct unpack u;
 
+	scalar_room_init(&room, &table);
 	pack_init(&p, good, sizeof(good));
 	expr_pack(e, &p);
 	expr_free(e);
@@ -351,11 +355,12 @@ Test(expr, survives_every_changed_byte)
 			if (e != NULL)
 				free(expr_print(e, &table));
 			if (e != NULL)
-				expr_eval(e, row);
+				expr_eval(e, row, &room);
 			expr_free(e);
 		}
 	for (size_t len = 0; len < pack_len(&p); len++) {
 		unpack_init(&u, good, len);
 		cr_assert_null(expr_unpack(&u, &table), "cut to %zu bytes", len);
 	}
+	scalar_room_fini(&room);
 }

@@ -24,6 +24,17 @@ struct world {
 	uint64_t seed;
 };
 
+/* A row comes or goes. */
+static void
+apply_row(struct groups *groups, const struct value *row, int diff)
+{
+	char error[160];
+	const struct value *computed = groups_compute(groups, row, error, sizeof(error));
+
+	cr_assert_not_null(computed, "%s", error);
+	groups_apply(groups, computed, diff);
+}
+
 static void
 world_init(struct world *w, unsigned view, uint64_t seed)
 {
@@ -49,7 +60,7 @@ world_add(struct world *w, struct groups *groups)
 	struct model_row *row = &w->rows[w->count++];
 
 	model_row_random(&w->random, (int64_t)w->count, row);
-	groups_apply(groups, row->values, 1);
+	apply_row(groups, row->values, 1);
 }
 
 static void
@@ -57,7 +68,7 @@ world_remove(struct world *w)
 {
 	unsigned i = (unsigned)model_random(&w->random, w->count);
 
-	groups_apply(w->groups, w->rows[i].values, -1);
+	apply_row(w->groups, w->rows[i].values, -1);
 	w->rows[i] = w->rows[--w->count];
 }
 
@@ -156,14 +167,14 @@ Test(group, order_of_arrival_does_not_matter)
 		struct model_row gone[40];
 		for (int i = 0; i < 40; i++) {
 			model_row_random(&w.random, i, &gone[i]);
-			groups_apply(w.groups, gone[i].values, -1);
+			apply_row(w.groups, gone[i].values, -1);
 		}
 		world_show(&w);
 		cr_assert_eq(w.fold.count, 0, "rows below zero are not shown");
 		for (int i = 0; i < 60; i++)
 			world_add(&w, w.groups);
 		for (int i = 39; i >= 0; i--)
-			groups_apply(w.groups, gone[i].values, 1);
+			apply_row(w.groups, gone[i].values, 1);
 		world_show(&w);
 		world_check(&w, "all have come", 0);
 		world_fini(&w);
@@ -178,11 +189,11 @@ Test(group, what_is_left_of_a_sum_waits_for_the_rest)
 	world_init(&w, 0, 1);
 	five.values[MODEL_QTY] = (struct value){.kind = VALUE_INT, .i = 5};
 	seven.values[MODEL_QTY] = (struct value){.kind = VALUE_INT, .i = 7};
-	groups_apply(w.groups, five.values, -1);
-	groups_apply(w.groups, seven.values, 1);
+	apply_row(w.groups, five.values, -1);
+	apply_row(w.groups, seven.values, 1);
 	world_show(&w); /* no rows, and a sum of 2 that must not be lost */
 	cr_assert_eq(w.fold.count, 0);
-	groups_apply(w.groups, five.values, 1);
+	apply_row(w.groups, five.values, 1);
 	w.rows[w.count++] = seven;
 	world_show(&w);
 	world_check(&w, "late", 0);
@@ -198,7 +209,7 @@ Test(group, min_and_max_look_at_positive_counts_only)
 	world_init(&w, 0, 1);
 	for (int64_t qty = 1; qty <= 9; qty++) {
 		row.values[MODEL_QTY] = (struct value){.kind = VALUE_INT, .i = qty};
-		groups_apply(w.groups, row.values, qty < 3 || qty > 7 ? -1 : 1);
+		apply_row(w.groups, row.values, qty < 3 || qty > 7 ? -1 : 1);
 	}
 	const uint8_t *bytes;
 	size_t len;
@@ -249,10 +260,10 @@ Test(group, an_integer_sum_beyond_bigint_is_an_error)
 
 	world_init(&w, 0, 1);
 	big.values[MODEL_QTY] = (struct value){.kind = VALUE_INT, .i = INT64_MAX};
-	groups_apply(w.groups, big.values, 1);
+	apply_row(w.groups, big.values, 1);
 	cr_assert_null(groups_render(w.groups, groups_touched(w.groups), &row, &len));
 	big.values[MODEL_QTY].i = 1;
-	groups_apply(w.groups, big.values, 1);
+	apply_row(w.groups, big.values, 1);
 	char *problem = groups_render(w.groups, groups_touched(w.groups), &row, &len);
 	cr_assert_not_null(problem);
 	cr_assert_not_null(strstr(problem, "\"column_0\" of view \"view_0\" is out of the range"),
@@ -273,7 +284,7 @@ Test(group, a_long_text_is_shown_whole)
 	memset(text, 'x', sizeof(text));
 	row.values[MODEL_STATUS] =
 	    (struct value){.kind = VALUE_TEXT, .len = sizeof(text), .s = text};
-	groups_apply(w.groups, row.values, 1);
+	apply_row(w.groups, row.values, 1);
 	cr_assert_null(groups_render(w.groups, groups_touched(w.groups), &bytes, &len));
 	cr_assert_gt(len, sizeof(text));
 	w.rows[w.count++] = row;
