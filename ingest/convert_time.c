@@ -6,6 +6,7 @@
 #include "common/calendar.h"
 #include "common/interval.h"
 #include "ingest/convert_part.h"
+#include "ingest/envelope.h"
 
 /* PostgreSQL's infinities as its Java driver has them: in milliseconds, and the connector in microseconds too. */
 #define INFINITY_SENT       INT64_C(9223372036825200000)
@@ -333,7 +334,7 @@ read_part(struct json *j, struct slice key, struct structured *s)
 		s->seen |= 1u << i;
 		return;
 	}
-	json_skip(j);
+	envelope_skip(j, key);
 }
 
 static bool

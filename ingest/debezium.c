@@ -571,6 +571,15 @@ decoder_judge_before(struct decoder *d, const struct envelope *e, bool has_key)
 		   verb, d->table->name, d->table->source);
 }
 
+static bool
+decoder_refuse_sourceless(struct decoder *d, const struct envelope *e)
+{
+	return convert_fail(&d->convert,
+			    "the message has op \"%c\" but no \"source\": only whole Debezium "
+			    "envelopes can be read",
+			    e->op);
+}
+
 /* What all that change rows have in common. */
 static bool
 decoder_judge_place(struct decoder *d, const struct envelope *e, struct event *ev)
@@ -582,11 +591,7 @@ decoder_judge_place(struct decoder *d, const struct envelope *e, struct event *e
 		ev->place.snapshot = SNAPSHOT_FALSE;
 	/* Without it a repeat could not be told from a new event. */
 	if (!e->has_source)
-		return convert_fail(
-		    &d->convert,
-		    "the message has op \"%c\" but no \"source\": only whole Debezium "
-		    "envelopes can be read",
-		    e->op);
+		return decoder_refuse_sourceless(d, e);
 	if (e->missing || (e->op != 'r' && !ev->place.has_lsn))
 		return convert_fail(&d->convert,
 				    "the message's \"source\" has no \"%s\": only events of "
@@ -644,7 +649,7 @@ decoder_judge(struct decoder *d, struct json start, const struct envelope *e, bo
 		return decoder_judge_change(d, e, has_key, ev);
 	case 'm':
 		ev->place.kind = EVENT_NOTHING;
-		return true;
+		return e->has_source || decoder_refuse_sourceless(d, e);
 	case 't':
 		return decoder_judge_truncate(d, e, ev);
 	case '\0':

@@ -178,9 +178,17 @@ schema_note_type(struct convert *c, const struct column *column, const struct sc
 	return scalar != TYPE_ENUM || schema_check_labels(c, column, f->allowed);
 }
 
+/* Always false. Every text that is read here is a part of the message. */
 static bool
-schema_note_array(struct convert *c, const struct column *column, const struct schema_field *f,
-		  struct shape *shape)
+schema_malformed(const struct schema *s, struct convert *c, const struct json *j)
+{
+	return convert_fail(c, "the message's schema is malformed at byte %zu: %s",
+			    (size_t)(j->at - s->message), j->error);
+}
+
+static bool
+schema_note_array(const struct schema *s, struct convert *c, const struct column *column,
+		  const struct schema_field *f, struct shape *shape)
 {
 	struct schema_field items;
 	struct json j;
@@ -188,7 +196,7 @@ schema_note_array(struct convert *c, const struct column *column, const struct s
 	json_init(&j, f->items.s, f->items.len);
 	schema_read_field(&j, &items);
 	if (j.error)
-		return convert_fail(c, "the message's schema is malformed: %s", j.error);
+		return schema_malformed(s, c, &j);
 	return schema_note_type(c, column, &items, &shape->element, shape);
 }
 
@@ -201,7 +209,7 @@ schema_note_column(struct schema *s, struct convert *c, unsigned i, const struct
 
 	if (column->type == TYPE_ARRAY && array) {
 		shape.kind = SHAPE_ARRAY;
-		if (!schema_note_array(c, column, f, &shape))
+		if (!schema_note_array(s, c, column, f, &shape))
 			return false;
 	} else if (column->type == TYPE_ARRAY || array) {
 		char excerpt[EXCERPT_SIZE], *declared = column_type_name(column);
@@ -216,14 +224,6 @@ schema_note_column(struct schema *s, struct convert *c, unsigned i, const struct
 	}
 	s->shapes[i] = shape;
 	return true;
-}
-
-/* Always false. Every text that is read here is a part of the message. */
-static bool
-schema_malformed(const struct schema *s, struct convert *c, const struct json *j)
-{
-	return convert_fail(c, "the message's schema is malformed at byte %zu: %s",
-			    (size_t)(j->at - s->message), j->error);
 }
 
 /* Note the wanted columns among the members of a "fields" array. */

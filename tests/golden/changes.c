@@ -93,30 +93,13 @@ hash_line(uint64_t hash, const char *line, size_t len)
 	return hash;
 }
 
-/* "name=mode name=mode" */
-static struct connector
-read_options(char *text)
-{
-	struct connector c = {0};
-
-	for (char *word = strsep(&text, " "); word && *word; word = strsep(&text, " ")) {
-		char *name = strsep(&word, "=");
-		enum connector_option option = connector_option_find(name);
-		if (option < CONNECTOR_OPTIONS && word)
-			c.mode[option] = connector_mode_find(option, word);
-		if (option == CONNECTOR_OPTIONS || c.mode[option] == 0)
-			abort(); /* a case with a misspelt option */
-	}
-	return c;
-}
-
 /* All of a capture as text; heap. */
 static char *
 print_capture(const char *path, const char *columns, char *options)
 {
 	struct table *t = truth_declare(columns);
 	struct decoder *d = decoder_new(t);
-	struct connector connector = read_options(options);
+	struct connector connector = truth_connector(options);
 	struct capture *c = capture_open(path);
 	uint64_t hash = UINT64_C(14695981039346656037), count = 0;
 	char *text = NULL, *line = NULL, error[512];

@@ -35,6 +35,7 @@
 struct subject {
 	char *path;
 	char *columns; /* NULL: of a transaction topic */
+	struct connector connector;
 };
 
 struct sample {
@@ -149,6 +150,7 @@ read_sample(const struct trial *trial, const struct sample *s, bool warm, struct
 		return;
 	}
 	struct decoder *d = decoder_new(trial->table);
+	decoder_follow(d, &trial->subject->connector);
 	if (warm)
 		decode(d, trial->table, trial->whole, r);
 	decode(d, trial->table, s, r);
@@ -381,10 +383,14 @@ struct subjects {
 };
 
 static void
-subjects_add(struct subjects *s, const char *path, const char *columns)
+subjects_add(struct subjects *s, const char *path, const char *columns, struct connector connector)
 {
 	s->at = xreallocarray(s->at, s->count + 1, sizeof(*s->at));
-	s->at[s->count++] = (struct subject){xstrdup(path), columns ? xstrdup(columns) : NULL};
+	s->at[s->count++] = (struct subject){
+	    .path = xstrdup(path),
+	    .columns = columns ? xstrdup(columns) : NULL,
+	    .connector = connector,
+	};
 }
 
 static const struct subject *
@@ -401,14 +407,18 @@ static void
 subjects_add_case(struct subjects *s, const char *path)
 {
 	FILE *in = fopen(path, "re");
-	char *capture = NULL, *columns = NULL;
-	size_t capture_size = 0, columns_size = 0;
+	char *capture = NULL, *columns = NULL, *options = NULL;
+	size_t capture_size = 0, columns_size = 0, options_size = 0;
 
 	if (in == NULL || getline(&capture, &capture_size, in) < 0 ||
 	    getline(&columns, &columns_size, in) < 0)
 		abort();
 	capture[strcspn(capture, "\n")] = columns[strcspn(columns, "\n")] = '\0';
-	subjects_add(s, capture, columns);
+	bool given = getline(&options, &options_size, in) > 0;
+	if (given)
+		options[strcspn(options, "\n")] = '\0';
+	subjects_add(s, capture, columns, truth_connector(given ? options : NULL));
+	free(options);
 	free(capture);
 	free(columns);
 	fclose(in);
@@ -433,7 +443,8 @@ subjects_add_rest(struct subjects *s, char *path)
 		       path);
 		return false;
 	}
-	subjects_add(s, path, twin ? twin->columns : NULL);
+	subjects_add(s, path, twin ? twin->columns : NULL,
+		     twin ? twin->connector : (struct connector){0});
 	return true;
 }
 

@@ -414,3 +414,19 @@ fold_finish(struct fold *f)
 	lines_sort(&l);
 	return l;
 }
+
+struct connector
+truth_connector(char *text)
+{
+	struct connector c = {0};
+
+	for (char *word = strsep(&text, " "); word && *word; word = strsep(&text, " ")) {
+		char *name = strsep(&word, "=");
+		enum connector_option option = connector_option_find(name);
+		if (option < CONNECTOR_OPTIONS && word)
+			c.mode[option] = connector_mode_find(option, word);
+		if (option == CONNECTOR_OPTIONS || c.mode[option] == 0)
+			abort(); /* a case with a misspelt option */
+	}
+	return c;
+}

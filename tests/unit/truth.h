@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 
+#include "common/connector.h"
 #include "common/pipeline.h"
 
 struct event;
@@ -38,5 +39,8 @@ struct fold *fold_new(const struct table *);
 void fold_apply(struct fold *, const struct event *);
 void fold_clear(struct fold *);          /* TRUNCATE */
 struct lines fold_finish(struct fold *); /* and frees the fold */
+
+/* A connector's settings of "name=mode name=mode", which is cut up; aborts on a misspelt one. */
+struct connector truth_connector(char *text);
 
 #endif
