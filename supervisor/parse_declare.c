@@ -337,7 +337,6 @@ own_topic(struct parse *p, char **topic, struct place *place, const char *name, 
 	return parse_topic(p, name, value, location);
 }
 
-
 /* The words of an option, for a sentence; heap. */
 static char *
 list_modes(enum connector_option option)

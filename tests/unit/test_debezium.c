@@ -762,7 +762,7 @@ Test(debezium, the_place_of_an_event)
 	cr_assert(p.kind == EVENT_NOTHING && p.source_ms == 77);
 	check_refused("a:integer", NULL, "{\"after\":{\"a\":1}," SOME_SOURCE ",\"ts_ms\":77}",
 		      "no \"op\"");
-	p = place_of("a:integer", "{\"op\":\"m\",\"message\":{\"prefix\":\"p\"}}");
+	p = place_of("a:integer", "{\"op\":\"m\",\"source\":{},\"message\":{\"prefix\":\"p\"}}");
 	cr_assert_eq(p.kind, EVENT_NOTHING);
 	p = place_of("a:integer", "{\"databaseName\":\"d\",\"ddl\":\"x\"}");
 	cr_assert_eq(p.kind, EVENT_NOTHING);
