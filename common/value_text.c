@@ -102,7 +102,7 @@ scan_date(struct scan *s, int64_t *days)
 
 	if (!negative)
 		(void)scan_char(s, '+');
-	if (!scan_digits(s, 4, 6, &year) || !scan_char(s, '-') || !scan_digits(s, 1, 2, &month) ||
+	if (!scan_digits(s, 4, 7, &year) || !scan_char(s, '-') || !scan_digits(s, 1, 2, &month) ||
 	    !scan_char(s, '-') || !scan_digits(s, 1, 2, &day))
 		return false;
 	size_t left = (size_t)(s->end - s->at);
@@ -262,14 +262,16 @@ parse_text(const char *text, size_t len, char *buf, size_t size, struct value *v
 static bool
 parse_money(const char *text, size_t len, struct value *v)
 {
-	char plain[DECIMAL_TEXT_MAX];
+	char plain[DECIMAL_TEXT_MAX + 1] = "-";
 	bool negative = len > 0 && text[0] == '-';
 	size_t from = negative;
 
 	from += from < len && text[from] == '$';
-	size_t n = decimal_canonical(text + from, len - from, plain, sizeof(plain));
-	return n > 0 && plain[0] != '-' && decimal_to_int(plain, n, 2, &v->i) &&
-	       (*v = (struct value){.kind = VALUE_INT, .i = negative ? -v->i : v->i}, true);
+	if (from == len || ((text[from] < '0' || text[from] > '9') && text[from] != '.'))
+		return false;
+	size_t n = decimal_canonical(text + from, len - from, plain + 1, sizeof(plain) - 1);
+	*v = (struct value){.kind = VALUE_INT};
+	return n > 0 && decimal_to_int(negative ? plain : plain + 1, n + negative, 2, &v->i);
 }
 
 static bool

@@ -228,11 +228,11 @@ has_equality(struct select *s, unsigned column, int location)
 {
 	const struct column *c = select_column_of(s, column);
 
-	return type_has_equality(c->type) ||
+	return type_has_equality(column_scalar(c)) ||
 	       parse_error(s->p, location,
-			   "column \"%s\" has type json, which has no equality to group by: "
+			   "column \"%s\" has type %s, which has no equality to group by: "
 			   "declare it as jsonb if it is that in the source",
-			   c->name);
+			   c->name, c->type == TYPE_ARRAY ? "json[]" : "json");
 }
 
 /* --- the SELECT list --- */

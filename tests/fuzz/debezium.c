@@ -8,6 +8,7 @@
  * say the very same.
  */
 #include "ingest/debezium.h"
+#include "common/array.h"
 #include "common/batch.h"
 #include "common/decimal.h"
 #include "common/json.h"
@@ -23,6 +24,23 @@
 	"c_bool:boolean "                                                                          \
 	"c_text:text c_toast:text c_ts:timestamp c_tstz:timestamptz c_json:text"
 
+/* A column of each type, and an array of each. */
+#define TYPES                                                                                      \
+	"id:integer:key c_small:smallint c_int:integer c_big:bigint c_num:numeric "                \
+	"c_num204:numeric(20,4) c_num50:numeric(5,0) c_real:real c_double:double "                 \
+	"c_money:money c_bool:boolean c_text:text c_varchar:varchar(10) c_char:char(6) "           \
+	"c_bytea:bytea c_uuid:uuid c_date:date c_time:time c_time3:time(3) "                       \
+	"c_ts:timestamp c_ts3:timestamp(3) c_ts0:timestamp(0) c_tstz:timestamptz "                 \
+	"c_tstz3:timestamptz(3) c_interval:interval c_json:json c_jsonb:jsonb "                    \
+	"c_inet:inet c_enum:enum(sad,ok,happy)"
+#define ARRAYS                                                                                     \
+	"id:integer:key a_small:smallint[] a_int:integer[] a_big:bigint[] "                        \
+	"a_num:numeric[] a_num2:numeric(10,2)[] a_real:real[] a_double:double[] "                  \
+	"a_bool:boolean[] a_text:text[] a_varchar:varchar(10)[] a_char:char(6)[] "                 \
+	"a_bytea:bytea[] a_uuid:uuid[] a_date:date[] a_time:time[] a_time3:time(3)[] "             \
+	"a_ts:timestamp[] a_ts3:timestamp(3)[] a_tstz:timestamptz[] a_json:json[] "                \
+	"a_jsonb:jsonb[] a_inet:inet[] a_enum:enum(sad,ok,happy)[]"
+
 static const char *const declarations[] = {
     "value:integer:notnull",
     "id:integer:key value:integer",
@@ -30,6 +48,8 @@ static const char *const declarations[] = {
     "id:integer:key " OTHERS,
     "id:integer " OTHERS,
     "c_text:text:key c_num204:numeric(20,4):key c_tstz:timestamptz:key c_bool:boolean",
+    TYPES,
+    ARRAYS,
 };
 
 #define DECLARATIONS (sizeof(declarations) / sizeof(declarations[0]))
@@ -93,6 +113,25 @@ check_utf8(const char *s, size_t len, bool line)
 	}
 }
 
+static void check_value(const struct column *, const struct value *);
+
+static void
+check_array(const struct column *column, const struct value *array)
+{
+	struct column element = *column;
+	struct unpack in;
+	uint32_t count = array_open(&in, array);
+
+	element.type = column->element;
+	for (uint32_t i = 0; i < count; i++) {
+		struct value v;
+
+		value_unpack(&in, element.type, &v);
+		FUZZ_CHECK(!in.bad);
+		check_value(&element, &v);
+	}
+}
+
 static void
 check_value(const struct column *column, const struct value *v)
 {
@@ -105,10 +144,13 @@ check_value(const struct column *column, const struct value *v)
 	if (v->kind == VALUE_DECIMAL) {
 		size_t len = decimal_canonical(v->s, v->len, text, sizeof(text));
 		FUZZ_CHECK(len == v->len && memcmp(text, v->s, len) == 0);
-		FUZZ_CHECK(column->scale < 0 || decimal_scale(v->s, v->len) == column->scale);
+		FUZZ_CHECK(column->scale < 0 || decimal_is_special(v->s, v->len) ||
+			   decimal_scale(v->s, v->len) == column->scale);
 	}
+	if (v->kind == VALUE_ARRAY)
+		check_array(column, v);
 	FUZZ_CHECK(value_compare(v, v) == 0);
-	FUZZ_CHECK(value_print(column->type, v, text, sizeof(text)) > 0 || v->kind == VALUE_TEXT);
+	FUZZ_CHECK(column_print(column, v, text, sizeof(text)) > 0 || v->kind == VALUE_TEXT);
 }
 
 /* A row goes through a record and comes out the same. Appends its bytes. */
@@ -143,6 +185,11 @@ check_change(const struct table *t, const struct event *ev)
 {
 	bool keyed = t->key_count > 0;
 
+	FUZZ_CHECK(ev->place.truncate == (ev->op == 't'));
+	if (ev->op == 't') {
+		FUZZ_CHECK(!ev->has_before && !ev->has_after);
+		return;
+	}
 	FUZZ_CHECK(ev->op != '\0' && strchr("cudr", ev->op) != NULL);
 	FUZZ_CHECK(ev->has_after == (ev->op != 'd'));
 	FUZZ_CHECK(ev->has_before == (!keyed && (ev->op == 'u' || ev->op == 'd')));
@@ -183,9 +230,10 @@ check_event(const struct table *t, const struct event *ev, struct said *said)
 		if (ev->has_after)
 			check_row(t, NULL, t->column_count, ev->after, said);
 	}
-	for (unsigned i = 0; i < t->key_count && place.kind != EVENT_NOTHING; i++)
+	bool key = place.kind != EVENT_NOTHING && !ev->place.truncate;
+	for (unsigned i = 0; i < t->key_count && key; i++)
 		FUZZ_CHECK(ev->key[i].kind != VALUE_NULL && ev->key[i].kind != VALUE_UNCHANGED);
-	if (place.kind != EVENT_NOTHING)
+	if (key)
 		check_row(t, t->key, t->key_count, ev->key, said);
 }
 

@@ -5,7 +5,7 @@ CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE TYPE other AS ENUM ('sad', 'ok', 'happy');
 CREATE FOREIGN TABLE t (
 	b bytea, u uuid, f boolean, j json, jb jsonb, a integer[], i interval, m money, t varchar(10), c char(5),
-	e mood, o other, n inet, d date, r real)
+	e mood, o other, n inet, d date, r real, ja json[])
   SERVER kafka OPTIONS (topic 'p.public.t');
 CREATE MATERIALIZED VIEW v0 AS SELECT min(b) FROM t;
 CREATE MATERIALIZED VIEW v1 AS SELECT max(u) FROM t;
@@ -33,3 +33,4 @@ CREATE MATERIALIZED VIEW v22 AS SELECT count(*) FROM t WHERE n = '10.0.0.300';
 CREATE MATERIALIZED VIEW v23 AS SELECT count(*) FROM t WHERE d > '2026-02-30';
 CREATE MATERIALIZED VIEW v24 AS SELECT count(*) FROM t WHERE r = 'one';
 CREATE MATERIALIZED VIEW v25 AS SELECT count(*) FROM t WHERE i = '1 parsec';
+CREATE MATERIALIZED VIEW v26 AS SELECT ja, count(*) FROM t GROUP BY ja;
