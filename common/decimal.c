@@ -640,6 +640,15 @@ sum_read(struct decimal_sum *sum, const char *digits, size_t n, bool negative)
 }
 
 static bool
+sum_has_scale(const struct decimal_sum *sum, int64_t scale)
+{
+	for (unsigned i = 0; i < sum->scales; i++)
+		if (sum->list[i].scale == scale)
+			return true;
+	return false;
+}
+
+static bool
 sum_unpack(struct decimal_sum *sum, struct unpack *u)
 {
 	uint32_t fields = unpack_array(u), sign, n;
@@ -653,7 +662,8 @@ sum_unpack(struct decimal_sum *sum, struct unpack *u)
 	sum->scale = (int)scale;
 	for (uint32_t i = 3; i < fields; i += 2) {
 		int64_t one = unpack_int(u), count = unpack_int(u);
-		if (u->bad || one < SCALE_MINUS_INFINITY || one > scale || count == 0)
+		if (u->bad || one < SCALE_MINUS_INFINITY || one > scale || count == 0 ||
+		    sum_has_scale(sum, one))
 			return false;
 		sum_count(sum, (int)one, count);
 	}

@@ -623,11 +623,11 @@ where_boolean_operand(struct where *w, const PgQuery__Node *node, struct expr *o
 {
 	if (!where_operand(w, node, out))
 		return false;
-	if (column_of(w, out)->type != TYPE_BOOLEAN)
-		return parse_error(w->p, parse_location(node),
-				   "column \"%s\" has type %s; a condition must be boolean",
-				   column_of(w, out)->name, type_name(column_of(w, out)->type));
-	return true;
+	const struct column *column = column_of(w, out);
+	return column->type == TYPE_BOOLEAN ||
+	       parse_error(w->p, parse_location(node),
+			   "column \"%s\" has type %s; a condition must be boolean", column->name,
+			   type_name(column->type));
 }
 
 /* true, false or NULL as a whole condition. */

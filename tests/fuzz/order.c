@@ -86,8 +86,10 @@ choose_place(struct choices *c, int64_t offset)
 	return (struct event_place){
 	    .kind = kind % 16 == 0   ? EVENT_TOMBSTONE
 		    : kind % 16 == 1 ? EVENT_NOTHING
+		    : kind % 16 == 2 ? EVENT_UNREADABLE
 				     : EVENT_CHANGE,
 	    .snapshot = kind & 128 ? (enum snapshot_mark)((kind >> 4) % 7) : SNAPSHOT_FALSE,
+	    .truncate = kind % 16 == 3 && !(kind & 128),
 	    .has_sequence = flags & 1,
 	    .has_sequences = flags & 2,
 	    .has_lsn = (flags & 12) != 0,
@@ -173,7 +175,8 @@ check_head(struct drive *d, const struct order_action *a)
 		return;
 	FUZZ_CHECK(l->head.kind == EVENT_CHANGE && !a->repeat);
 	FUZZ_CHECK(!a->snapshot || d->snapshot[after->table]);
-	if (l->head.snapshot == SNAPSHOT_FALSE)
+	/* Debezium 1.4 gives nothing that rises; and what was begun before a snapshot may end after it. */
+	if (l->head.snapshot == SNAPSHOT_FALSE && l->head.has_sequences && before.mark.ordinal > 0)
 		FUZZ_CHECK(watermark_compare(&after->mark, &before.mark) > 0);
 }
 

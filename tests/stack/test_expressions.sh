@@ -11,7 +11,10 @@ sql "CREATE TABLE item ($columns); ALTER TABLE item REPLICA IDENTITY FULL;
     CREATE TABLE totals_loose (LIKE totals);
     CREATE TABLE numbers (number integer, rows bigint, total bigint, time bigint, diff integer);
     CREATE TABLE chosen (rows bigint, days bigint, time bigint, diff integer);
-    CREATE TABLE share (share numeric, rows bigint, time bigint, diff integer)"
+    CREATE TABLE share (share numeric, rows bigint, time bigint, diff integer);
+    CREATE TABLE parts (id integer PRIMARY KEY, a integer, d double precision);
+    CREATE TABLE divided (total bigint, thirds double precision, mean double precision, rows bigint,
+        time bigint, diff integer)"
 
 rows() # FROM TO: with NULLs, zeros, and n at every scale
 {
@@ -21,7 +24,7 @@ rows() # FROM TO: with NULLs, zeros, and n at every scale
 	    FROM generate_series($1, $2) i"
 }
 sql "INSERT INTO item $(rows 1 150); INSERT INTO loose $(rows 1 150)"
-stack_connector "$NAME" public.item public.loose >/dev/null || not_ok 'connector'
+stack_connector "$NAME" public.item public.loose public.parts >/dev/null || not_ok 'connector'
 
 totals="SELECT a / 10 AS tens, coalesce(s, 'none') AS kind, count(*) AS rows, sum(price * a) AS total,
     avg((a - b)::numeric / nullif(b, 0)) AS ratio, min(abs(n - price)) AS least, max((w::real * 1e20::real)::numeric) AS widest"
@@ -39,6 +42,10 @@ declare_all() # OPTION
 	done >"$WORK/tables"
 	pipeline <<-END
 		$(cat "$WORK/tables")
+		CREATE FOREIGN TABLE parts (id integer PRIMARY KEY, a integer, d double precision)
+		  SERVER kafka OPTIONS (topic '$NAME.public.parts', on_error 'dead_letter');
+		CREATE MATERIALIZED VIEW divided AS
+		  SELECT sum(100 / a) AS total, sum(d / 3) AS thirds, avg(d) AS mean, count(*) AS rows FROM parts;
 		CREATE MATERIALIZED VIEW totals AS $totals FROM item GROUP BY a/10, kind;
 		CREATE MATERIALIZED VIEW totals_loose AS $totals FROM loose GROUP BY 1, 2;
 		CREATE MATERIALIZED VIEW numbers AS $numbers FROM loose GROUP BY s::integer;
@@ -95,9 +102,21 @@ log_has tallyd "event=reduce.bad_row.*$NAME.public.loose \[0\] offset [0-9]*: vi
 log_has tallyd 'value out of range: overflow' && ok 'an overflow too' || not_ok 'an overflow too'
 errors=$("$BIN/tallyd" status "$WORK/pipeline.sql" | grep '^reduce: ' | grep -o ' evaluation_errors=[0-9]*')
 ((${errors##*=} >= 15)) && ok "they are counted:$errors" || not_ok "they are counted:$errors"
+
+# Division by zero, dead letters, and floats: sums of what PostgreSQL shows of each.
+sql "INSERT INTO parts SELECT i, i % 5 - 2, i / 7.0 FROM generate_series(1, 60) i"
+sql "UPDATE parts SET a = 4, d = 'NaN' WHERE id = 2"
+sql "UPDATE parts SET a = 0 WHERE id = 3; DELETE FROM parts WHERE id IN (2, 7, 12)"
+divided="SELECT sum(100 / a) AS total, sum((d / 3)::text::numeric)::float8 AS thirds,
+    avg(d::text::numeric)::float8 AS mean, count(*) AS rows FROM parts WHERE a <> 0"
+comes_equal 'division by zero' divided total,thirds,mean,rows "$divided"
+letters="SELECT count(*), count(DISTINCT (topic, partition, \"offset\")), min(reason) LIKE '%division by zero%' FROM tallyd.dead_letter"
+is 'each row that divides by zero is a dead letter once' "$(sql "$letters")" '13|13|t'
 stage_kill reduce
 sql "UPDATE item SET b = b + 1 WHERE id < 40; UPDATE loose SET b = b + 1 WHERE id < 40"
 compare 'after a recovery' "$wide" "$number" "$where"
+comes_equal 'division by zero, after a recovery' divided total,thirds,mean,rows "$divided"
+is 'no letter came again' "$(sql "$letters")" '13|13|t'
 tallyd_stop
 
 declare_all ''
