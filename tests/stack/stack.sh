@@ -193,8 +193,8 @@ stack_configure_pg()
 		port = $PGPORT
 		unix_socket_directories = ''
 		wal_level = logical
-		max_replication_slots = 32
-		max_wal_senders = 32
+		max_replication_slots = 100
+		max_wal_senders = 100
 		shared_buffers = 64MB
 		fsync = off
 		track_commit_timestamp = on

@@ -23,7 +23,8 @@ rows() # FROM TO: with NULLs, zeros, and n at every scale
 	    (ARRAY['12', ' 7 ', '-3', NULL, '40'])[1 + i % 5], timestamp '2026-11-29' + i * interval '7 hours'
 	    FROM generate_series($1, $2) i"
 }
-sql "INSERT INTO item $(rows 1 150); INSERT INTO loose $(rows 1 150)"
+sql "INSERT INTO item $(rows 1 150); INSERT INTO loose $(rows 1 150);
+    INSERT INTO parts VALUES (100, 3, 0.1), (101, -7, 0.2)"
 stack_connector "$NAME" public.item public.loose public.parts >/dev/null || not_ok 'connector'
 
 totals="SELECT a / 10 AS tens, coalesce(s, 'none') AS kind, count(*) AS rows, sum(price * a) AS total,
