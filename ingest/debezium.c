@@ -43,7 +43,7 @@ enum member { /* members of a message that is no envelope, by which it is known 
 
 struct envelope {
 	char op; /* '\0': none */
-	bool has_before, has_after, whole_before, read_after, has_source;
+	bool has_before, has_after, whole_before, unread_before, read_after, has_source;
 	unsigned members;
 	const char *missing; /* a member of "source" that every event has */
 	int64_t time_ms;
@@ -426,6 +426,7 @@ decoder_read_before(struct decoder *d, struct json *j, struct envelope *e)
 	}
 	if (!decoder_try_row(d, j, d->before, &e->whole_before))
 		return false;
+	e->unread_before = !e->whole_before;
 	for (unsigned i = 0; e->whole_before && i < d->row.count; i++)
 		if (d->before[i].kind == VALUE_NULL && d->row.columns[i]->not_null)
 			e->whole_before = false;
@@ -746,7 +747,8 @@ salvage_envelope(struct decoder *d, struct slice text, struct envelope *e, struc
 	if (!schema)
 		e->whole_before = e->read_after = false;
 	/* Nothing else tells a repeat. */
-	return e->has_source && !e->missing && (p->has_lsn || p->snapshot == SNAPSHOT_INCREMENTAL);
+	return e->has_source && !e->missing &&
+	       (p->has_lsn || (p->snapshot == SNAPSHOT_INCREMENTAL && e->op == 'r'));
 }
 
 /* Which halves of a keyless table's change count. */
@@ -755,11 +757,13 @@ salvage_rows(struct decoder *d, const struct envelope *e, bool has_key, struct e
 {
 	bool adds = e->op == 'c' || e->op == 'r' || e->op == 'u';
 	bool takes = e->op == 'u' || e->op == 'd';
+	/* An old row that is not to be trusted was counted: then the new one must not be, too. */
+	bool known = !takes || (!has_key && e->unread_before) ||
+		     (e->whole_before && decoder_judge_before(d, e, has_key));
 
-	ev->has_after =
-	    adds && e->read_after && (!takes || e->has_before) && decoder_judge_unchanged(d, e->op);
+	ev->has_before = takes && known && e->whole_before;
 	d->convert.failed = false;
-	ev->has_before = takes && e->whole_before && decoder_judge_before(d, e, has_key);
+	ev->has_after = adds && known && e->read_after && decoder_judge_unchanged(d, e->op);
 }
 
 bool

@@ -482,6 +482,8 @@ kafka_queue_error(struct kafka *k, struct queue *q, const rd_kafka_message_t *m)
 			   q->topic, q->partition, rd_kafka_message_errstr(m));
 		return;
 	case RD_KAFKA_RESP_ERR__BAD_MSG:
+	case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
+	case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:
 		kafka_fail(k, EXIT_DATA, "%s [%d] offset %lld: the record is damaged: %s", q->topic,
 			   q->partition, (long long)m->offset, rd_kafka_message_errstr(m));
 		return;

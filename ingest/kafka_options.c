@@ -23,9 +23,13 @@ struct property {
 
 /* What the design rests on; the user cannot change these. */
 static const struct property kafka_own[] = {
-    {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},
-    {"auto.offset.reset", "error"},  {"enable.partition.eof", "true"},
-    {"check.crcs", "true"},          {"log.queue", "true"},
+    {"enable.auto.commit", "false"},
+    {"enable.auto.offset.store", "false"},
+    {"auto.offset.reset", "error"},
+    {"enable.partition.eof", "true"},
+    {"check.crcs", "true"},
+    {"log.queue", "true"},
+    {"isolation.level", "read_committed"},
 };
 
 static const struct property kafka_defaults[] = {

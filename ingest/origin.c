@@ -175,7 +175,10 @@ origin_add_queues(struct source *s)
 		kafka_add(s->kafka, s->server->transaction_topic, 0);
 }
 
-/* A row that is compacted away would never have been: with a key, the newest one is enough. */
+/*
+ * A row that is compacted away would never have been: with a key, the newest one is enough. But the END of
+ * its transaction would be waited for.
+ */
 static void
 origin_check_compaction(struct origin *o, const struct table *t)
 {
@@ -186,6 +189,16 @@ origin_check_compaction(struct origin *o, const struct table *t)
 		origin_wait(o, r, t->topic);
 	if (!compacted)
 		return;
+	if (t->key_count > 0) {
+		stage_report(o->stage, LOG_ERROR, &t->topic_place,
+			     "topic %s is compacted (cleanup.policy): the transaction topic counts "
+			     "events that are gone; take the option transaction_topic out, or set "
+			     "cleanup.policy=delete and let Debezium snapshot again",
+			     t->topic);
+		stage_fail(o->stage, EXIT_CONFIG, "ingest.compacted",
+			   "topic %s is compacted, and its server has a transaction_topic",
+			   t->topic);
+	}
 	stage_report(
 	    o->stage, LOG_ERROR, &t->topic_place,
 	    "topic %s is compacted (cleanup.policy): of a table without PRIMARY KEY that loses "
@@ -229,7 +242,7 @@ origin_find_partitions(struct origin *o)
 			continue;
 		int count = origin_wait_topic(o, p->tables[t].topic);
 		origin_check_truncate(o->stage, &p->tables[t], count);
-		if (p->tables[t].key_count == 0)
+		if (p->tables[t].key_count == 0 || s->server->transaction_topic != NULL)
 			origin_check_compaction(o, &p->tables[t]);
 		for (int32_t i = 0; i < count; i++)
 			origin_add_partition(s, (uint16_t)t, i);

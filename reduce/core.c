@@ -213,10 +213,11 @@ views_apply(struct core *core, const struct core_table *t, const struct value *r
 		/* That it was not added is told already. */
 		if (diff < 0)
 			continue;
-		core->counters.evaluations += core->live;
+		bool fresh = core_view_is_fresh(core, t->views[i]);
+		core->counters.evaluations += core->live || fresh;
 		(void)snprintf(what, sizeof(what),
 			       "view \"%.63s\": ", core->pipeline->views[t->views[i]].name);
-		if (core_bad_row(core, t, change, row, what, error) == CORE_FAILED)
+		if (core_bad_row(core, t, change, row, what, error, fresh) == CORE_FAILED)
 			return CORE_FAILED;
 	}
 	return CORE_OK;
@@ -269,7 +270,7 @@ core_unchanged(struct core *core, const struct core_table *t, const struct chang
 	    "no earlier row with its key is known: set REPLICA IDENTITY FULL, or start "
 	    "from a snapshot",
 	    column);
-	return core_bad_row(core, t, change, t->after, "", reason);
+	return core_bad_row(core, t, change, t->after, "", reason, false);
 }
 
 static enum core_result

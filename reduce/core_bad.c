@@ -132,18 +132,24 @@ row_stop(struct core *core, const struct core_table *t, const struct change *cha
 	return CORE_FAILED;
 }
 
+bool
+core_view_is_fresh(const struct core *core, unsigned view)
+{
+	return !core->views[view].known || core->pipeline->views[view].rebuild;
+}
+
 enum core_result
 core_bad_row(struct core *core, const struct core_table *t, const struct change *change,
-	     const struct value *values, const char *what, const char *reason)
+	     const struct value *values, const char *what, const char *reason, bool fresh)
 {
 	char text[1200], *whole;
 
 	if (t->table->on_error == ON_ERROR_STOP)
 		return row_stop(core, t, change, what, reason);
-	if (!core->live)
+	if (!core->live && !fresh)
 		return CORE_OK;
 	whole = xasprintf("%s%s", what, reason);
-	if (t->table->on_error == ON_ERROR_DEAD_LETTER)
+	if (t->table->on_error == ON_ERROR_DEAD_LETTER && core->live)
 		row_write(core, t, change, values, whole);
 	else
 		core->counters.skipped++;

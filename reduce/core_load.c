@@ -32,13 +32,13 @@ build_refused(struct core *core, unsigned view, const char *reason)
 	return CORE_FAILED;
 }
 
-/* Of a view that is loaded it was told when the row came. */
+/* Of a view that is only loaded it was told when the row came. */
 static void
 build_tell(struct core *core, unsigned view, uint64_t refused, const char *reason)
 {
 	char text[500];
 
-	if (refused == 0 || !core->live)
+	if (refused == 0 || (!core->live && !core_view_is_fresh(core, view)))
 		return;
 	core->counters.evaluations += refused;
 	(void)snprintf(text, sizeof(text),

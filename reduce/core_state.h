@@ -98,10 +98,15 @@ enum core_result core_letter(struct core *, unsigned input, const struct ring_re
 
 /*
  * The row of a change, `values`, cannot be used: what its table's on_error says. `what` comes before
- * the reason. CORE_OK: go on without it.
+ * the reason. In a replay it was told when it came, but not to a view that the target does not know yet (`fresh`):
+ * then there is a line, and no letter. CORE_OK: go on without it.
  */
 enum core_result core_bad_row(struct core *, const struct core_table *, const struct change *,
-			      const struct value *values, const char *what, const char *reason);
+			      const struct value *values, const char *what, const char *reason,
+			      bool fresh);
+
+/* Whether a view is shown anew: the target does not know it, or it is to be rebuilt. */
+bool core_view_is_fresh(const struct core *, unsigned view);
 
 /* {"column": value, ...} of all columns, or of the key alone. Heap. */
 char *core_print_row(const struct table *, const struct value *values, bool key_only);

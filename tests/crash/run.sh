@@ -102,13 +102,14 @@ made()
 
 crash_pipeline() # its name is that of the database in the target
 {
+	echo "$CANARY_FILE" >"$WORK/canary.secret"
 	{
 		cat <<-END
 			SET pipeline = '$database';
 			SET checkpoint_interval_ms = $interval;
 			SET autocommit_duration_ms = 1000; -- the snapshot of a table of four partitions ends by silence
 			CREATE SERVER kafka FOREIGN DATA WRAPPER debezium
-			  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', $canaries_kafka, transaction_topic 'crash.transaction');
+			  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', $canaries_kafka, "sasl.password_file" '$WORK/canary.secret', transaction_topic 'crash.transaction');
 			CREATE SERVER target FOREIGN DATA WRAPPER postgres
 			  OPTIONS ($(at_target eval 'echo "host '\''$PGHOST'\'', port '\''$PGPORT'\'', \"user\" '\''$PGUSER'\'',
 			      password '\''$PGPASSWORD'\'', dbname '\''$PGDATABASE'\''"'), $canaries_postgres);

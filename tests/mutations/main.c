@@ -54,6 +54,8 @@ struct count {
 	uint64_t inputs, right, refused, wrong;
 };
 
+#define INPUTS_LEAST 20000
+
 struct trial { /* one damaged message */
 	struct subject *subject;
 	struct table *table;
@@ -488,6 +490,10 @@ main(int argc, char **argv)
 		free(subjects.at[i].columns);
 	}
 	free(subjects.at);
+	if (total.inputs < INPUTS_LEAST) {
+		printf("not ok fewer than %d inputs\n", INPUTS_LEAST);
+		failed++;
+	}
 	printf("mutations: inputs=%" PRIu64 " right=%" PRIu64 " refused=%" PRIu64 " wrong=%" PRIu64
 	       "\n%u passed, %u failed\n",
 	       total.inputs, total.right, total.refused, total.wrong, passed, failed);

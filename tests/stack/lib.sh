@@ -106,10 +106,11 @@ sql()
 # Server `kafka` has the transaction topic of this test's connector unless $1 says otherwise.
 pipeline()
 {
+	echo "$CANARY_FILE" >"$WORK/canary.secret"
 	cat >"$WORK/pipeline.sql" <<-END
 		SET pipeline = '$NAME';
 		CREATE SERVER kafka FOREIGN DATA WRAPPER debezium
-		  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', $canaries_kafka, ${1-transaction_topic '$NAME.transaction'});
+		  OPTIONS ("bootstrap.servers" '$BOOTSTRAP', $canaries_kafka, "sasl.password_file" '$WORK/canary.secret', ${1-transaction_topic '$NAME.transaction'});
 		CREATE SERVER target FOREIGN DATA WRAPPER postgres
 		  OPTIONS (host '$PGHOST', port '$PGPORT', dbname '$PGDATABASE', "user" '$PGUSER',
 		    password '$PGPASSWORD', $canaries_postgres);

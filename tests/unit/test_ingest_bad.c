@@ -102,8 +102,9 @@ Test(ingest_bad, without_before_nothing_of_an_update_counts)
 	take(&w, 1, 20, 'd', "null", "null");
 	w.key = "{\"id\":1}";
 	take(&w, 2, 30, 'd', GOOD, "null");
-	expect(&w, "CUT\nEND\nEND\nEND\n");
-	cr_assert_eq(counter(&w, COUNTER_SKIPPED), 3);
+	take(&w, 3, 40, 'u', GOOD, OTHER); /* its old row counts: so the new one must not */
+	expect(&w, "CUT\nEND\nEND\nEND\nEND\n");
+	cr_assert_eq(counter(&w, COUNTER_SKIPPED), 4);
 	world_close(&w);
 }
 
