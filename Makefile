@@ -106,6 +106,7 @@ INGEST := \
 	ingest/order_snapshot.c \
 	ingest/order_token.c \
 	ingest/origin.c \
+	ingest/place.c \
 	ingest/recovery.c \
 	ingest/room.c \
 	ingest/sample.c \

@@ -20,7 +20,7 @@ int
 enumeration_find(const struct enumeration *e, const char *label, size_t len)
 {
 	for (unsigned i = 0; i < e->label_count; i++)
-		if (strncmp(e->labels[i], label, len) == 0 && e->labels[i][len] == '\0')
+		if (strlen(e->labels[i]) == len && memcmp(e->labels[i], label, len) == 0)
 			return (int)i;
 	return -1;
 }

@@ -27,9 +27,16 @@ struct writer {
 	size_t count, members_room;
 };
 
+/* As in PostgreSQL; a few bytes of "1e999" each make a thousand. */
+#define JSONB_MAX (256u << 20)
+
 static void
 put(struct writer *w, const char *bytes, size_t len)
 {
+	if (w->len + len > JSONB_MAX) {
+		w->wrong = true;
+		return;
+	}
 	if (w->room - w->len < len) {
 		w->room = (w->room + len) * 2;
 		w->out = xreallocarray(w->out, w->room, 1);

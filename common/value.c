@@ -98,7 +98,9 @@ bool
 type_is_comparable(enum type a, enum type b)
 {
 	return (a == b && type_has_equality(a) && a != TYPE_ARRAY) ||
-	       (type_is_number(a) && type_is_number(b)) || (type_is_text(a) && type_is_text(b));
+	       (type_is_number(a) && type_is_number(b)) ||
+	       /* A char is compared as one with varchar, and as text with text: with neither here. */
+	       (type_is_text(a) && type_is_text(b) && a != TYPE_CHAR && b != TYPE_CHAR);
 }
 
 /* As in PostgreSQL 15, but for arrays: their order is not needed for what they are carried for. */

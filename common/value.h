@@ -107,7 +107,7 @@ bool type_has_extremes(enum type);
 /* Whether its values may be compared by < here: not json, jsonb and arrays. */
 bool type_has_order(enum type);
 
-/* Whether values of both may be compared with each other: the same type, numbers, or texts. */
+/* Whether values of both may be compared with each other: the same type, numbers, or text and varchar. */
 bool type_is_comparable(enum type, enum type);
 
 /* Whether s and len are meant. */

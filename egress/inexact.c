@@ -120,7 +120,7 @@ longest_text(const struct column *declared, const struct encode_column *column)
 	case TYPE_VARCHAR:
 		if (declared != NULL && declared->precision > 0)
 			return (unsigned)declared->precision;
-		return column->source == TYPE_CHAR ? 1 : UINT_MAX;
+		return column->source == TYPE_CHAR && declared != NULL ? 1 : UINT_MAX;
 	default:
 		return UINT_MAX;
 	}

@@ -135,7 +135,7 @@ inspect_type(const struct pipeline *p, const struct view *v, const struct output
 	if (declared != NULL &&
 	    (o->type == TYPE_CHAR || o->type == TYPE_ENUM || o->type == TYPE_ARRAY))
 		return column_type_name(declared);
-	return xstrdup(type_name(o->type));
+	return xstrdup(type_name(o->type == TYPE_CHAR ? TYPE_TEXT : o->type));
 }
 
 /* CREATE TYPE for each enum that the server does not know, once. */

@@ -252,14 +252,14 @@ convert_from_object(struct convert *c, struct json *j, const struct column *colu
 static bool
 is_unavailable(const struct unavailable *u, const void *bytes, size_t len)
 {
-	return len == u->len && memcmp(bytes, u->text, len) == 0;
+	return u != NULL && len == u->len && memcmp(bytes, u->text, len) == 0;
 }
 
 /* Strings that the connector has not encoded, and bytes that it has. */
 static bool
 convert_unavailable(const struct unavailable *u, const struct column *column, const struct value *v)
 {
-	if (v->kind != VALUE_BYTES)
+	if (v->kind != VALUE_BYTES || u == NULL)
 		return false;
 	if (column->type == TYPE_UUID)
 		return memcmp(v->s, u->uuid, sizeof(u->uuid)) == 0;

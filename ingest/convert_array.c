@@ -30,6 +30,8 @@ count_elements(struct json j)
 static bool
 is_unchanged(const struct unavailable *u, const struct value *elements, size_t count)
 {
+	if (u == NULL)
+		return false;
 	if (count == 1 && elements[0].kind == VALUE_UNCHANGED)
 		return true;
 	for (size_t i = 0; count == u->len && i < count; i++)

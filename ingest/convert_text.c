@@ -7,8 +7,6 @@
 #include "common/jsonb.h"
 #include "ingest/convert_part.h"
 
-#define JSONB_MAX (256u << 20) /* as in PostgreSQL */
-
 static size_t
 count_characters(struct slice s)
 {
@@ -67,14 +65,11 @@ convert_jsonb(struct convert *c, const struct column *column, struct slice s, st
 	char *buf = room_reserve(c->room, size);
 
 	len = jsonb_canonical(s.s, s.len, buf, size);
-	if (len >= size && len <= JSONB_MAX) {
+	if (len >= size) {
 		size = len + 1;
 		buf = room_reserve(c->room, size);
 		len = jsonb_canonical(s.s, s.len, buf, size);
 	}
-	if (len > JSONB_MAX)
-		return convert_fail(c, "column \"%s\" would be a jsonb of more than 256 MiB",
-				    column->name);
 	if (len == 0)
 		return convert_mismatch(c, column, s);
 	room_keep(c->room, len + 1);

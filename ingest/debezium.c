@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "ingest/convert.h"
 #include "ingest/envelope.h"
+#include "ingest/place.h"
 #include "ingest/schema.h"
 
 struct fields { /* the columns wanted from a row or from a message key */
@@ -226,6 +227,7 @@ decoder_read_key(struct decoder *d, struct json *j)
 	unsigned found, strangers;
 	char names[160], declared[160];
 
+	d->convert.unavailable = NULL; /* a key is always sent, whatever its text */
 	if (!fields_read(f, &d->convert, j, f->values, &found, &strangers))
 		return false;
 	if (found < f->count || strangers > 0) {
@@ -238,144 +240,10 @@ decoder_read_key(struct decoder *d, struct json *j)
 				    names, d->table->name, declared);
 	}
 	for (unsigned i = 0; i < f->count; i++)
-		if (f->values[i].kind == VALUE_UNCHANGED)
-			f->values[i].kind = VALUE_TEXT; /* a key is always sent: its own text */
-	for (unsigned i = 0; i < f->count; i++)
 		if (f->values[i].kind == VALUE_NULL)
 			return convert_fail(&d->convert, "the message key has a null \"%s\"",
 					    f->columns[i]->name);
 	return true;
-}
-
-/* source.sequence: a string that holds a JSON array of strings or nulls. */
-static void
-debezium_read_sequence(struct json *j, struct event_place *p)
-{
-	char buf[128];
-	struct json inside;
-
-	if (json_null(j))
-		return;
-	struct slice text = json_string(j, buf, sizeof(buf));
-	if (j->error)
-		return;
-	p->has_sequences = true;
-	json_init(&inside, text.s, text.len);
-	json_enter(&inside, JSON_ARRAY);
-	if (json_element(&inside) && !json_null(&inside)) {
-		struct slice first = json_string(&inside, NULL, 0);
-		p->has_sequence = slice_uint64(first, &p->sequence);
-		if (!p->has_sequence)
-			inside.error = "";
-	}
-	if (inside.error)
-		j->error = "source.sequence is not as Debezium writes it";
-}
-
-static void
-debezium_read_snapshot(struct json *j, struct event_place *p)
-{
-	static const char *const names[] = {
-	    [SNAPSHOT_FALSE] = "false",
-	    [SNAPSHOT_TRUE] = "true",
-	    [SNAPSHOT_FIRST] = "first",
-	    [SNAPSHOT_FIRST_IN_COLLECTION] = "first_in_data_collection",
-	    [SNAPSHOT_LAST_IN_COLLECTION] = "last_in_data_collection",
-	    [SNAPSHOT_LAST] = "last",
-	    [SNAPSHOT_INCREMENTAL] = "incremental",
-	};
-
-	if (json_null(j))
-		return;
-	if (json_peek(j) != JSON_STRING) {
-		p->snapshot = json_bool(j) ? SNAPSHOT_TRUE : SNAPSHOT_FALSE;
-		return;
-	}
-	struct slice word = json_string(j, NULL, 0);
-	for (unsigned i = 0; !j->error && i < sizeof(names) / sizeof(names[0]); i++) {
-		if (slice_is(word, names[i])) {
-			p->snapshot = (enum snapshot_mark)i;
-			return;
-		}
-	}
-	if (!j->error)
-		j->error = "source.snapshot is a word that this version does not know";
-}
-
-/* Whether Debezium of that version writes source.sequence; of no version, perhaps not. */
-static bool
-debezium_has_sequence(struct json *j)
-{
-	if (json_peek(j) != JSON_STRING) {
-		json_skip(j);
-		return false;
-	}
-	struct slice version = json_string(j, NULL, 0);
-	if (version.len < 4 || version.s[0] == '0')
-		return false;
-	return version.s[0] != '1' || version.s[2] >= '5' || version.s[3] != '.';
-}
-
-/* Events look the same in all else when one of these is not there. */
-static const char *
-debezium_missing(bool lsn, bool time, bool snapshot, bool sequence)
-{
-	if (!lsn)
-		return "lsn";
-	if (!time)
-		return "ts_ms";
-	if (!snapshot)
-		return "snapshot";
-	return sequence ? NULL : "sequence";
-}
-
-static void
-debezium_read_source(struct json *j, struct event_place *p, struct envelope *e)
-{
-	bool lsn = false, time = false, snapshot = false, sequence = false;
-	bool sequenced = false;
-	struct slice key;
-
-	if (json_null(j))
-		return;
-	json_enter(j, JSON_OBJECT);
-	while (json_key(j, &key)) {
-		if (KEY_IS(key, "lsn")) {
-			p->has_lsn = envelope_uint(j, &p->lsn);
-			lsn = true;
-		} else if (KEY_IS(key, "txId")) {
-			envelope_uint(j, &p->xid);
-		} else if (KEY_IS(key, "ts_ms")) {
-			time = envelope_int(j, &p->source_ms);
-		} else if (KEY_IS(key, "snapshot")) {
-			debezium_read_snapshot(j, p);
-			snapshot = true;
-		} else if (KEY_IS(key, "sequence")) {
-			debezium_read_sequence(j, p);
-			sequence = true;
-		} else if (KEY_IS(key, "version")) {
-			sequenced = debezium_has_sequence(j);
-		} else {
-			envelope_skip(j, key);
-		}
-	}
-	e->missing = debezium_missing(lsn, time, snapshot, sequence || !sequenced);
-}
-
-static void
-debezium_read_transaction(struct json *j, struct event_place *p)
-{
-	struct slice key;
-
-	if (json_null(j))
-		return;
-	json_enter(j, JSON_OBJECT);
-	while (json_key(j, &key)) {
-		if (KEY_IS(key, "data_collection_order"))
-			envelope_int(j, &p->order);
-		else
-			envelope_skip(j, key);
-	}
 }
 
 /* False when the message is refused. *read: all of the row is there. */
@@ -474,9 +342,9 @@ decoder_read_envelope(struct decoder *d, struct json *j, struct envelope *e, str
 			ok = decoder_read_after(d, j, e);
 		} else if (KEY_IS(key, "source")) {
 			e->has_source = json_peek(j) == JSON_OBJECT;
-			debezium_read_source(j, p, e);
+			e->missing = place_read_source(j, p);
 		} else if (KEY_IS(key, "transaction")) {
-			debezium_read_transaction(j, p);
+			place_read_transaction(j, p);
 		} else if (KEY_IS(key, "op")) {
 			ok = debezium_read_op(&d->convert, j, e) || d->salvaging;
 		} else if (KEY_IS(key, "ts_ms")) {
@@ -522,6 +390,15 @@ decoder_judge_other(struct decoder *d, struct json start, const struct envelope 
 
 /* Unchanged TOASTed values can be filled in only from a kept row. */
 static bool
+decoder_is_key(const struct decoder *d, unsigned column)
+{
+	for (unsigned i = 0; i < d->table->key_count; i++)
+		if (d->table->key[i] == column)
+			return true;
+	return false;
+}
+
+static bool
 decoder_judge_unchanged(struct decoder *d, char op)
 {
 	bool keyless = d->table->key_count == 0;
@@ -529,7 +406,7 @@ decoder_judge_unchanged(struct decoder *d, char op)
 	for (unsigned i = 0; i < d->row.count; i++) {
 		const struct column *column = d->row.columns[i];
 		enum value_kind kind = d->row.values[i].kind;
-		if (kind == VALUE_UNCHANGED && (keyless || op != 'u'))
+		if (kind == VALUE_UNCHANGED && (keyless || op != 'u') && !decoder_is_key(d, i))
 			return convert_fail(&d->convert,
 					    "column \"%s\" was not sent (its TOASTed value is "
 					    "unchanged): ALTER TABLE "
@@ -724,6 +601,11 @@ decoder_read(struct decoder *d, const char *key, size_t key_len, const char *val
 		ev->place.kind = EVENT_TOMBSTONE;
 	if (ok && d->table->key_count > 0 && ev->place.kind != EVENT_NOTHING && !ev->place.truncate)
 		ok = decoder_take_key(d, (struct slice){key, key_len}, ev);
+	if (!ok && ev->place.kind == EVENT_TOMBSTONE) {
+		ev->place.kind = EVENT_NOTHING; /* silent, whatever stands in its key */
+		error[0] = '\0';
+		return 0;
+	}
 	return ok ? 0 : -1;
 }
 

@@ -98,6 +98,7 @@ sample_sequences(struct stage *stage, unsigned table, int64_t deadline_ms)
 {
 	const struct table *t = &stage->pipeline->tables[table];
 	struct sample_reader r = {stage, decoder_new(t), sample_read_change};
+	decoder_follow(r.decoder, &stage->pipeline->servers[t->server].connector);
 	enum sample answer = sample_topic(&r, t->topic, deadline_ms);
 	decoder_free(r.decoder);
 	return answer;

@@ -119,6 +119,10 @@ schema_check_labels(struct convert *c, const struct column *column, struct slice
 {
 	int last = -1;
 
+	/* The list has no quotes: a comma within a label would be taken for one between two. */
+	for (unsigned i = 0; i < column->enumeration->label_count; i++)
+		if (strchr(column->enumeration->labels[i], ',') != NULL)
+			return true;
 	while (allowed.len > 0) {
 		const char *comma = memchr(allowed.s, ',', allowed.len);
 		size_t len = comma ? (size_t)(comma - allowed.s) : allowed.len;

@@ -352,6 +352,22 @@ core_add(struct core *core, unsigned input, struct core_table *t, const struct c
 	return views_apply(core, t, t->after, diff, change);
 }
 
+/* All rows, or those that the open attempt has not read; so many that the supervisor must hear of it. */
+static void
+remove_rows(struct core *core, struct core_table *t, bool stale)
+{
+	struct rows_cursor cursor = {.started = false};
+	struct row *row;
+	uint64_t n = 0;
+
+	while (t->rows != NULL &&
+	       (row = stale ? rows_stale(t->rows, &cursor) : rows_next(t->rows, &cursor)) != NULL) {
+		core_remove(core, t, row);
+		if (++n % BEAT_ROWS == 0)
+			core_beat(core);
+	}
+}
+
 /*
  * All rows go, but what an open attempt has read: that was after the TRUNCATE, which else would wait
  * for the attempt's end.
@@ -359,12 +375,7 @@ core_add(struct core *core, unsigned input, struct core_table *t, const struct c
 static void
 core_truncate(struct core *core, struct core_table *t)
 {
-	struct rows_cursor cursor = {.started = false};
-	struct row *row;
-
-	while (t->rows != NULL && (row = t->attempt_open ? rows_stale(t->rows, &cursor)
-							 : rows_next(t->rows, &cursor)) != NULL)
-		core_remove(core, t, row);
+	remove_rows(core, t, t->attempt_open);
 	for (unsigned i = 0; t->rows == NULL && i < t->view_count; i++) {
 		unsigned view = t->views[i];
 		struct groups *none = groups_new(&core->pipeline->views[view], t->table);
@@ -443,11 +454,7 @@ snapshot_begin(struct core *core, struct core_table *t)
 static void
 snapshot_end(struct core *core, struct core_table *t)
 {
-	struct rows_cursor cursor = {.started = false};
-	struct row *row;
-
-	while (t->rows != NULL && (row = rows_stale(t->rows, &cursor)) != NULL)
-		core_remove(core, t, row);
+	remove_rows(core, t, true);
 	for (unsigned i = 0; t->rows == NULL && i < t->view_count; i++) {
 		struct core_view *view = &core->views[t->views[i]];
 		groups_replace(view->groups, view->fresh);

@@ -12,8 +12,6 @@
 #include "common/stage.h"
 #include "reduce/core_state.h"
 
-#define BEAT_ROWS 65536
-
 /* Of a kept row: where its message stands is forgotten. */
 static enum core_result
 build_refused(struct core *core, unsigned view, const char *reason)

@@ -11,6 +11,8 @@
 #include "reduce/letters.h"
 #include "reduce/rows.h"
 
+#define BEAT_ROWS 65536 /* so many rows may be gone through without a heartbeat */
+
 #define NO_INPUT UINT32_MAX
 
 struct core_table {

@@ -42,7 +42,7 @@ output_needs(enum output_kind kind)
 /*
  * What a group shows of its key, where equal values are not the same, must not depend on the order of
  * arrival: of numerics without a declared scale the largest scale among its rows, for which the
- * sum's book of scales is kept; of intervals the least form, 30 days before 1 month.
+ * sum's book of scales is kept; of intervals the one with the most months.
  */
 static unsigned
 group_column_needs(const struct column *column)

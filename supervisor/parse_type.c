@@ -245,6 +245,11 @@ parse_type(struct parse *p, const PgQuery__TypeName *name, struct column *column
 			return refuse_type(p, name);
 		if (!parse_modifiers(p, name, row, column))
 			return false;
+		if (row->type == TYPE_CHAR && column->precision < 0)
+			return parse_error(
+			    p, name->location,
+			    "bpchar without a length is not supported: declare it as "
+			    "character(n), or as text");
 		column->element = row->type;
 	}
 	column->type = name->n_array_bounds > 0 ? TYPE_ARRAY : column->element;

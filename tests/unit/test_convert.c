@@ -278,6 +278,8 @@ Test(convert, texts_and_bytes)
 	check("jsonb", "", "\"[\"", "declared jsonb");
 	check("enum(sad,ok,happy)", "", "\"ok\"", "ok");
 	check("enum(sad,ok,happy)", "", "\"glad\"", "'glad', which is no label");
+	check("enum(sad,ok,happy)", "", "\"ok\\u0000xxxxxxxx\"", "which is no label");
+	check("enum(sad,ok,happy)", "", "\"o\"", "which is no label");
 }
 
 /* A document that grows two hundred times: the room for it grows too. */

@@ -19,7 +19,7 @@ CREATE MATERIALIZED VIEW extremes AS
     min(p) AS p, max(s) AS s, min(t) AS t FROM t;
 CREATE MATERIALIZED VIEW chosen AS
   SELECT count(*) FROM t
-  WHERE (a > 1.5 OR a = 3) AND b <> 'NaN' AND c < 1e300 AND c > '-Infinity' AND d >= '-12.50' AND e = 'x' AND e = h AND f < 'y'
+  WHERE (a > 1.5 OR a = 3) AND b <> 'NaN' AND c < 1e300 AND c > '-Infinity' AND d >= '-12.50' AND e = 'x' AND f < 'y'
     AND h = 'pad  ' AND i = '\x00fF' AND j <> 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11' AND k BETWEEN '2026-01-01' AND 'infinity'
     AND l < '24:00:00' AND m >= '09:30:00.5' AND n = '2026-01-01' AND p > '1 mon -1 days 02:03:04.5' AND q IS NOT NULL
     AND r = '{"b": 1.50, "a": [1, "\u0041"]}' AND s IN ('10.0.0.0/8', '::1') AND t > 'sad' AND t <> 'it''s'::mood

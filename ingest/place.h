@@ -1,0 +1,20 @@
+/*
+ * place.h - where an event stands in the source's log: the members "source" and "transaction" of an
+ * envelope (change-event values of Debezium's PostgreSQL connector, 1.4 to 3.x).
+ */
+#ifndef PLACE_H
+#define PLACE_H
+
+#include "common/json.h"
+#include "ingest/debezium.h"
+
+/*
+ * Take the object "source", or null. Returns the name of a member that every event of its version
+ * has and this one lacks, or NULL; what cannot be read is the scanner's error.
+ */
+const char *place_read_source(struct json *, struct event_place *);
+
+/* Take the object "transaction", or null. */
+void place_read_transaction(struct json *, struct event_place *);
+
+#endif
