@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/batch.h"
+#include "common/calendar.h"
 #include "common/decimal.h"
 #include "common/expr.h"
 #include "common/interval.h"
@@ -14,11 +15,16 @@
 static void
 model_table(struct pipeline *pipeline, unsigned index, char *name, bool keyed)
 {
-	static const enum type types[] = {TYPE_INTEGER,  TYPE_TEXT,    TYPE_NUMERIC, TYPE_INTEGER,
-					  TYPE_BIGINT,   TYPE_BOOLEAN, TYPE_NUMERIC, TYPE_DOUBLE,
-					  TYPE_INTERVAL, TYPE_JSONB};
-	static const char *const names[] = {"id",   "status", "amount", "qty",  "big",
-					    "flag", "price",  "ratio",  "span", "note"};
+	static const enum type types[] = {
+	    TYPE_INTEGER,     TYPE_TEXT,    TYPE_NUMERIC, TYPE_INTEGER,  TYPE_BIGINT,
+	    TYPE_BOOLEAN,     TYPE_NUMERIC, TYPE_DOUBLE,  TYPE_INTERVAL, TYPE_JSONB,
+	    TYPE_SMALLINT,    TYPE_REAL,    TYPE_MONEY,   TYPE_VARCHAR,  TYPE_CHAR,
+	    TYPE_BYTEA,       TYPE_UUID,    TYPE_DATE,    TYPE_TIME,     TYPE_TIMESTAMP,
+	    TYPE_TIMESTAMPTZ, TYPE_JSON,    TYPE_INET,    TYPE_ENUM,     TYPE_ARRAY};
+	static const char *const names[] = {
+	    "id",   "status", "amount", "qty",   "big",     "flag",   "price",  "ratio", "span",
+	    "note", "small",  "real",   "money", "letters", "padded", "binary", "uuid",  "date",
+	    "time", "stamp",  "zoned",  "text",  "inet",    "mood",   "list"};
 	struct table *table = &pipeline->tables[index];
 
 	pipeline->servers[index].name = xstrdup(name);
@@ -35,6 +41,8 @@ model_table(struct pipeline *pipeline, unsigned index, char *name, bool keyed)
 		    .precision = i == MODEL_PRICE ? 20 : -1,
 		    .scale = i == MODEL_PRICE ? 2 : -1,
 		    .collate_c = true,
+		    .element = TYPE_INTEGER,
+		    .enumeration = types[i] == TYPE_ENUM ? pipeline->enumerations[0] : NULL,
 		};
 	table->key = xcalloc(1, sizeof(*table->key));
 	table->key[0] = MODEL_ID;
@@ -42,7 +50,7 @@ model_table(struct pipeline *pipeline, unsigned index, char *name, bool keyed)
 }
 
 struct shape {
-	unsigned group_count, group[2];
+	unsigned group_count, group[5];
 	unsigned output_count;
 	struct {
 		enum output_kind kind;
@@ -107,6 +115,30 @@ static const struct shape shapes[MODEL_SHAPES] = {
       {OUTPUT_MIN, MODEL_SPAN},
       {OUTPUT_COUNT, MODEL_NOTE}},
      false},
+    {5,
+     {MODEL_BINARY, MODEL_UUID, MODEL_LIST, MODEL_MOOD, MODEL_PADDED},
+     8,
+     {{OUTPUT_GROUP, MODEL_BINARY},
+      {OUTPUT_GROUP, MODEL_UUID},
+      {OUTPUT_GROUP, MODEL_LIST},
+      {OUTPUT_GROUP, MODEL_MOOD},
+      {OUTPUT_GROUP, MODEL_PADDED},
+      {OUTPUT_SUM, MODEL_SMALL},
+      {OUTPUT_SUM, MODEL_REAL},
+      {OUTPUT_COUNT, MODEL_TEXT}},
+     false},
+    {1,
+     {MODEL_INET},
+     8,
+     {{OUTPUT_GROUP, MODEL_INET},
+      {OUTPUT_MIN, MODEL_DATE},
+      {OUTPUT_MAX, MODEL_TIME},
+      {OUTPUT_MIN, MODEL_STAMP},
+      {OUTPUT_MAX, MODEL_ZONED},
+      {OUTPUT_MAX, MODEL_MONEY},
+      {OUTPUT_MIN, MODEL_LETTERS},
+      {OUTPUT_MAX, MODEL_MOOD}},
+     false},
 };
 
 static struct expr *
@@ -130,7 +162,7 @@ model_shape(struct view *view, const struct shape *shape, unsigned table, unsign
 	view->table = table;
 	view->plan = xstrdup("");
 	view->group_count = shape->group_count;
-	view->group = xcalloc(2, sizeof(*view->group));
+	view->group = xcalloc(5, sizeof(*view->group));
 	memcpy(view->group, shape->group, sizeof(shape->group));
 	view->output_count = shape->output_count;
 	view->outputs = xcalloc(shape->output_count, sizeof(*view->outputs));
@@ -159,6 +191,15 @@ model_pipeline(void)
 	pipeline->server_count = pipeline->table_count = 2;
 	pipeline->servers = xcalloc(2, sizeof(*pipeline->servers));
 	pipeline->tables = xcalloc(2, sizeof(*pipeline->tables));
+	struct enumeration *moods = xcalloc(1, sizeof(*moods));
+	moods->name = xstrdup("mood");
+	moods->label_count = 2;
+	moods->labels = xcalloc(2, sizeof(*moods->labels));
+	moods->labels[0] = xstrdup("sad");
+	moods->labels[1] = xstrdup("ok");
+	pipeline->enumeration_count = 1;
+	pipeline->enumerations = xcalloc(1, sizeof(struct enumeration *));
+	pipeline->enumerations[0] = moods;
 	model_table(pipeline, 0, (char[]){"keyed"}, true);
 	model_table(pipeline, 1, (char[]){"keyless"}, false);
 	pipeline->view_count = 2 * MODEL_SHAPES;
@@ -215,6 +256,49 @@ model_row_types(struct model_random *r, struct value *v)
 		v[MODEL_NOTE] = string_value(VALUE_TEXT, notes[model_random(r, 3)]);
 }
 
+static struct value
+int_value(int64_t i)
+{
+	return (struct value){.kind = VALUE_INT, .i = i};
+}
+
+static struct value
+bytes_value(enum value_kind kind, const void *bytes, size_t len)
+{
+	return (struct value){.kind = kind, .len = (uint32_t)len, .s = bytes};
+}
+
+/* Two or three values of each other type, infinities among them. */
+static void
+model_row_others(struct model_random *r, struct value *v)
+{
+	static const uint8_t uuids[2][16] = {{1}, {2, 3}};
+	static const uint8_t inets[3][6] = {{4, 32, 10, 0, 0, 1}, {4, 8, 10, 0, 0, 1}, {4, 8, 10}};
+	static const uint8_t lists[3][3] = {{0x90}, {0x91, 0xc0}, {0x92, 1, 2}};
+	static const int64_t dates[] = {0, -719162, INT64_MAX, INT64_MIN};
+	unsigned i = (unsigned)model_random(r, 3);
+
+	v[MODEL_SMALL] = int_value((int64_t)model_random(r, 3) - 1);
+	v[MODEL_REAL] =
+	    (struct value){.kind = VALUE_FLOAT, .d = (double)(i == 0 ? 0.1f : 16777216.0f)};
+	v[MODEL_MONEY] = int_value((int64_t)model_random(r, 3) * 1000001 - 7);
+	v[MODEL_LETTERS] = string_value(VALUE_TEXT, model_random(r, 2) ? "ab" : "ab ");
+	v[MODEL_PADDED] = string_value(VALUE_TEXT, model_random(r, 2) ? "x" : "");
+	v[MODEL_BINARY] = bytes_value(VALUE_BYTES, "\0\xff", model_random(r, 3));
+	v[MODEL_UUID] = bytes_value(VALUE_BYTES, uuids[model_random(r, 2)], 16);
+	v[MODEL_DATE] = int_value(dates[model_random(r, 4)]);
+	v[MODEL_TIME] = int_value(i == 0 ? TIME_MAX_US : i);
+	v[MODEL_STAMP] = int_value(dates[model_random(r, 4)]);
+	v[MODEL_ZONED] = int_value(dates[model_random(r, 4)]);
+	v[MODEL_TEXT] = string_value(VALUE_TEXT, "{}");
+	v[MODEL_INET] = bytes_value(VALUE_INET, inets[i], 6);
+	v[MODEL_MOOD] = int_value((int64_t)model_random(r, 2));
+	v[MODEL_LIST] = bytes_value(VALUE_ARRAY, lists[i], i == 0 ? 1 : i + 1);
+	if (model_random(r, 3) == 0)
+		v[MODEL_SMALL + model_random(r, MODEL_COLUMNS - MODEL_SMALL)] =
+		    (struct value){.kind = VALUE_NULL};
+}
+
 void
 model_row_random(struct model_random *r, int64_t id, struct model_row *row)
 {
@@ -243,6 +327,7 @@ model_row_random(struct model_random *r, int64_t id, struct model_row *row)
 	if (model_random(r, 4) > 0)
 		v[MODEL_PRICE] = string_value(VALUE_DECIMAL, prices[model_random(r, 4)]);
 	model_row_types(r, v);
+	model_row_others(r, v);
 }
 
 static bool
@@ -317,7 +402,7 @@ model_sum(const struct members *m, enum output_kind kind, unsigned column, enum 
 		count++;
 		if (v->kind == VALUE_FLOAT) {
 			char shortest[FLOAT_TEXT_MAX], decimal[DECIMAL_TEXT_MAX];
-			size_t len = float_print(v->d, false, shortest);
+			size_t len = float_print(v->d, type == TYPE_REAL, shortest);
 
 			len = decimal_canonical(shortest, len, decimal, sizeof(decimal));
 			decimal_sum_add(sum, decimal, len, 1);
@@ -330,8 +415,10 @@ model_sum(const struct members *m, enum output_kind kind, unsigned column, enum 
 		decimal_sum_average(sum, count, text, DECIMAL_TEXT_MAX);
 	else
 		decimal_sum_print(sum, text, DECIMAL_TEXT_MAX);
-	if (count > 0 && kind == OUTPUT_SUM && type == TYPE_INTEGER)
+	if (count > 0 && kind == OUTPUT_SUM && (type == TYPE_INTEGER || type == TYPE_SMALLINT))
 		result = (struct value){.kind = VALUE_INT, .i = strtoll(text, NULL, 10)};
+	else if (count > 0 && type == TYPE_REAL)
+		result = (struct value){.kind = VALUE_FLOAT, .d = (double)strtof(text, NULL)};
 	else if (count > 0 && type == TYPE_DOUBLE)
 		result = (struct value){.kind = VALUE_FLOAT, .d = strtod(text, NULL)};
 	else if (count > 0)

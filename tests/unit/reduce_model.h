@@ -23,11 +23,26 @@ enum model_column { /* of both tables, "keyed" (index 0) and "keyless" (index 1)
 		    MODEL_RATIO,  /* double precision */
 		    MODEL_SPAN,   /* interval */
 		    MODEL_NOTE,   /* jsonb */
+		    MODEL_SMALL,  /* smallint, and so on */
+		    MODEL_REAL,
+		    MODEL_MONEY,
+		    MODEL_LETTERS, /* varchar */
+		    MODEL_PADDED,  /* char */
+		    MODEL_BINARY,  /* bytea */
+		    MODEL_UUID,
+		    MODEL_DATE,
+		    MODEL_TIME,
+		    MODEL_STAMP, /* timestamp */
+		    MODEL_ZONED, /* timestamptz */
+		    MODEL_TEXT,  /* json */
+		    MODEL_INET,
+		    MODEL_MOOD, /* enum */
+		    MODEL_LIST, /* integer[] */
 		    MODEL_COLUMNS
 };
 
-/* Six views over each table; view i and i + 6 have one shape. */
-#define MODEL_SHAPES 6
+/* Eight views over each table; view i and i + 8 have one shape. */
+#define MODEL_SHAPES 8
 
 struct pipeline *model_pipeline(void); /* two servers, two tables; heap */
 void model_pipeline_free(struct pipeline *);

@@ -291,7 +291,7 @@ Test(views, what_needs_a_replay_is_refused_and_changes_nothing)
 	now->views[SIM_VIEWS - 1].table = 1; /* keyless */
 	cr_assert_eq(core_views(s.core, now), CORE_FAILED);
 	cr_assert_eq(core_error(s.core)->code, EXIT_RECOVER);
-	cr_assert_not_null(strstr(core_error(s.core)->text, "view \"view_5\""), "%s",
+	cr_assert_not_null(strstr(core_error(s.core)->text, "view \"view_7\""), "%s",
 			   core_error(s.core)->text);
 	now->views[SIM_VIEWS - 1].table = 0;
 	now->tables[0].columns[MODEL_BIG].type = TYPE_INTEGER;
