@@ -228,15 +228,12 @@ option_is_secret(const char *name, const char *value, size_t len)
 	return false;
 }
 
+/* One that is never a secret, whatever words are in it: names of topics and tables, and settings. */
 static void
-print_option(FILE *out, const char *before, const char *name, const char *value)
+print_setting(FILE *out, const char *before, const char *name, const char *value)
 {
 	fprintf(out, "%s\n\t", before);
 	sql_identifier(out, name);
-	if (option_is_secret(name, value, strlen(value))) {
-		fputs(" '***'", out);
-		return;
-	}
 	fputs(" '", out);
 	for (const char *s = value; *s != '\0'; s++) {
 		/* What would be read as a variable again. */
@@ -247,6 +244,13 @@ print_option(FILE *out, const char *before, const char *name, const char *value)
 		fputc(*s, out);
 	}
 	fputc('\'', out);
+}
+
+static void
+print_option(FILE *out, const char *before, const char *name, const char *value)
+{
+	print_setting(out, before, name,
+		      option_is_secret(name, value, strlen(value)) ? "***" : value);
 }
 
 static void
@@ -278,31 +282,31 @@ print_server(FILE *out, const struct server *server)
 	if (server->option_count > 0)
 		before = ",";
 	if (server->transaction_topic != NULL) {
-		print_option(out, before, "transaction_topic", server->transaction_topic);
+		print_setting(out, before, "transaction_topic", server->transaction_topic);
 		before = ",";
 	}
 	if (server->heartbeat_topic != NULL) {
-		print_option(out, before, "heartbeat_topic", server->heartbeat_topic);
+		print_setting(out, before, "heartbeat_topic", server->heartbeat_topic);
 		before = ",";
 	}
 	if (server->heartbeat_topic != NULL && server->silence_warning_ms != SILENCE_WARNING_MS) {
 		snprintf(silence, sizeof(silence), "%" PRId64, server->silence_warning_ms);
-		print_option(out, before, "silence_warning_ms", silence);
+		print_setting(out, before, "silence_warning_ms", silence);
 	}
 	if (server->start != START_CHECKED) {
-		print_option(out, before, "start", starts[server->start]);
+		print_setting(out, before, "start", starts[server->start]);
 		before = ",";
 	}
 	for (unsigned i = 0; i < CONNECTOR_OPTIONS; i++) {
 		enum connector_option option = (enum connector_option)i;
 		const char *mode = connector_mode_name(option, server->connector.mode[i]);
 		if (mode != NULL) {
-			print_option(out, before, connector_option_name(option), mode);
+			print_setting(out, before, connector_option_name(option), mode);
 			before = ",";
 		}
 	}
 	if (server->connector.unavailable != NULL) {
-		print_option(out, before, CONNECTOR_UNAVAILABLE, server->connector.unavailable);
+		print_setting(out, before, CONNECTOR_UNAVAILABLE, server->connector.unavailable);
 		before = ",";
 	}
 	fputs(before[0] == ',' ? "\n);\n" : ";\n", out);
@@ -369,13 +373,13 @@ print_table(FILE *out, const struct pipeline *p, const struct table *table)
 	}
 	fputs(table->key_count > 0 ? ")\n) SERVER " : "\n) SERVER ", out);
 	sql_identifier(out, p->servers[table->server].name);
-	print_option(out, " OPTIONS (", "topic", table->topic);
-	print_option(out, ",", "table", table->source);
+	print_setting(out, " OPTIONS (", "topic", table->topic);
+	print_setting(out, ",", "table", table->source);
 	if (table->on_error != ON_ERROR_STOP)
-		print_option(out, ",", "on_error", on_error_name(table->on_error));
+		print_setting(out, ",", "on_error", on_error_name(table->on_error));
 	if (table->truncate != TRUNCATE_IF_ORDERED)
-		print_option(out, ",", "truncate",
-			     table->truncate == TRUNCATE_FOLLOW ? "follow" : "refuse");
+		print_setting(out, ",", "truncate",
+			      table->truncate == TRUNCATE_FOLLOW ? "follow" : "refuse");
 	fputs("\n);\n", out);
 }
 

@@ -11,7 +11,20 @@ for table in types arrays large; do
 	sql "CREATE TABLE ${table}_full (LIKE $table INCLUDING STORAGE);
 	    ALTER TABLE ${table}_full REPLICA IDENTITY FULL; INSERT INTO ${table}_full SELECT * FROM $table"
 done
-tables=(public.types public.arrays public.large public.types_full public.arrays_full public.large_full)
+# Values that are equal and look different, some of them in one group.
+forms='n numeric, iv interval, c char(4), t text, f double precision, r real, jb jsonb, a numeric[], b bytea'
+sql "CREATE TABLE forms (id integer PRIMARY KEY, $forms);
+    INSERT INTO forms VALUES
+	(1, 1.0, '1 mon', 'a', 'a', 0.1, 0.1, '{\"a\": 1.0}', '{1.0,NULL}', '\\x00'),
+	(2, 1.00, '30 days', 'a   ', 'B', -0.0, 0.2, '{\"a\": 1.00}', '{1.00,NULL}', '\\x'),
+	(3, 1, '29 days 24:00', '', 'ä', 0, 16777216, '{\"a\": 10e-1}', '{1,NULL}', '\\x00'),
+	(4, 1.5, '-1 days', 'b', '', 'NaN', 'NaN', '{\"b\": [true]}', '{}', NULL),
+	(5, 1.500, '-24:00', 'b', 'z', 'NaN', 'NaN', '{\"b\":[true]}', '{}', NULL),
+	(6, NULL, NULL, NULL, NULL, '-Infinity', NULL, NULL, NULL, '\\xff'),
+	(7, NULL, NULL, NULL, NULL, 'Infinity', NULL, NULL, NULL, '\\xff'),
+	(8, 'NaN', '00:00', ' ', ' ', 1e16, 1e-45, '0', '{NaN}', '\\x0000'),
+	(9, 'NaN', '1 day -24:00', '  ', ' ', 1, 1e-45, '-0', '{NaN}', '\\x0000')"
+tables=(public.forms public.types public.arrays public.large public.types_full public.arrays_full public.large_full)
 
 # What a mode is: the connector's options; those of them that bare JSON (or bytes as strings) needs in the pipeline file.
 declare -A connector=(
@@ -140,6 +153,23 @@ for view in "sums:$list:finite" "extremes:$extremes:id > 0"; do
 	sql "CREATE TABLE $name AS SELECT $truth, 0::bigint AS time, 0 AS diff FROM types LIMIT 0"
 	answers[$name]="$(grep -oE 'AS [a-z_0-9]+' <<<"$select" | cut -c4- | paste -sd,)|SELECT $truth FROM types WHERE $where"
 done
+views+="CREATE FOREIGN TABLE forms (id integer PRIMARY KEY, $(sed 's/t text/t text COLLATE "C"/; s/c char(4)/c char(4) COLLATE "C"/' <<<"$forms")) SERVER exact
+    OPTIONS (topic '${NAME}_exact.public.forms');"
+forms_view() # NAME SELECT TRUTH GROUP
+{
+	views+="CREATE MATERIALIZED VIEW $1 AS SELECT $2 FROM forms $4;"
+	sql "CREATE TABLE $1 AS SELECT $3, 0::bigint AS time, 0 AS diff FROM forms $4 LIMIT 0"
+	answers[$1]="$(grep -oE 'AS [a-z_0-9]+' <<<"$2" | cut -c4- | paste -sd,)|SELECT $3 FROM forms $4"
+}
+for column in n iv c t f r jb a b; do
+	[[ $column != a ]] || continue # NaN in it: the connector sends null for all of it
+	form="$column AS value, count(*) AS copies, min(id) AS least"
+	forms_view "forms_$column" "$form" "$form" "GROUP BY $column"
+done
+forms_view forms_a 'a AS value, count(*) AS copies' 'a AS value, count(*) AS copies' 'WHERE id < 6 GROUP BY a'
+forms_view forms_all 'sum(f) AS total, avg(f) AS mean, sum(r) AS few, min(t) AS least, max(t) AS most, min(c) AS padded' \
+    'sum(f::text::numeric)::float8 AS total, avg(f::text::numeric)::float8 AS mean, sum(r::text::numeric)::float4 AS few,
+    min(t COLLATE "C") AS least, max(t COLLATE "C") AS most, min(c COLLATE "C")::text AS padded'
 echo "$views" >>"$pipeline"
 "$BIN/tallyd" explain "$pipeline" >/dev/null 2>"$WORK/explain.log" || not_ok 'the pipeline file is read'
 wait
@@ -165,7 +195,14 @@ sql "UPDATE types SET c_time = '24:00', c_time3 = '24:00' WHERE id = 102;
     UPDATE large SET n = n + 1; UPDATE large_full SET n = n + 1; UPDATE large SET l_text = 'short' WHERE id = 1;
     DELETE FROM types WHERE id = 3; DELETE FROM types_full WHERE id = 3; DELETE FROM arrays_full WHERE id = 3;
     UPDATE arrays_full SET a_text = '{x}' WHERE id = 103; DELETE FROM large_full WHERE id = 1"
+sql "DELETE FROM forms WHERE id IN (4, 6); UPDATE forms SET n = 1.0000, iv = '720:00', f = f - 1 WHERE id IN (2, 9)"
 equal 'after the stream'
+# NaN and the infinities go out again; 1e16 + 1 - 1e16; and the same after a replay.
+sql "DELETE FROM forms WHERE id IN (5, 7, 8)"
+equal 'without NaN and infinities'
+stage_kill reduce
+sql "UPDATE forms SET jb = '1.50' WHERE id = 1; UPDATE forms SET f = f + 0.1 WHERE id = 2"
+equal 'after a replay'
 tallyd_stop
 for mode in "${modes[@]}"; do
 	curl -s --max-time 5 -o /dev/null -X DELETE "$CONNECT_URL/connectors/${NAME}_$mode"
