@@ -5,7 +5,8 @@
 #
 # A run begins with the committed corpus and with what earlier runs have found worth keeping
 # (build/fuzz/corpus). An input that breaks something is kept in build/fuzz/findings; once that is
-# mended, it belongs into tests/fuzz/corpus. Ends with a line "N passed, N failed".
+# mended, it belongs into tests/fuzz/corpus. SEED=N for the same inputs again. Ends with a line "N passed,
+# N failed".
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 
@@ -14,7 +15,7 @@ shift
 targets=("$@")
 ((${#targets[@]} > 0)) || targets=(json debezium order batch ring pipeline)
 if [[ ! $seconds =~ ^[0-9]+$ ]]; then
-	sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,10s/^# \{0,1\}//p' "$0" >&2
 	exit 64
 fi
 
@@ -46,6 +47,7 @@ fuzz()
 	local status found options=()
 	mkdir -p "$corpus" "$findings"
 	find "$findings" -type f -delete
+	[[ -z ${SEED-} ]] || options+=("-seed=$SEED")
 	[[ ! -e tests/fuzz/$target.dict ]] || options+=("-dict=tests/fuzz/$target.dict")
 	# shellcheck disable=SC2046 # folders, none or more
 	build/fuzz/fuzz-"$target" "${options[@]}" -max_total_time="$seconds" -timeout=20 \
