@@ -157,9 +157,9 @@ views+="CREATE FOREIGN TABLE forms (id integer PRIMARY KEY, $(sed 's/t text/t te
     OPTIONS (topic '${NAME}_exact.public.forms');"
 forms_view() # NAME SELECT TRUTH GROUP
 {
-	views+="CREATE MATERIALIZED VIEW $1 AS SELECT $2 FROM forms $4;"
-	sql "CREATE TABLE $1 AS SELECT $3, 0::bigint AS time, 0 AS diff FROM forms $4 LIMIT 0"
-	answers[$1]="$(grep -oE 'AS [a-z_0-9]+' <<<"$2" | cut -c4- | paste -sd,)|SELECT $3 FROM forms $4"
+	views+="CREATE MATERIALIZED VIEW $1 AS SELECT $2 FROM forms ${4-};"
+	sql "CREATE TABLE $1 AS SELECT $3, 0::bigint AS time, 0 AS diff FROM forms ${4-} LIMIT 0"
+	answers[$1]="$(grep -oE 'AS [a-z_0-9]+' <<<"$2" | cut -c4- | paste -sd,)|SELECT $3 FROM forms ${4-}"
 }
 for column in n iv c t f r jb a b; do
 	[[ $column != a ]] || continue # NaN in it: the connector sends null for all of it
