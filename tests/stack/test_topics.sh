@@ -167,6 +167,12 @@ contains 'says which and why' "$(grep level=error "$WORK/ended.log")" "its topic
 "$BIN/tallyd" check "$WORK/pipeline.sql" >"$WORK/check.out" 2>&1
 is 'check refuses it too' $? 78
 contains 'check says what to do' "$(cat "$WORK/check.out")" 'set cleanup.policy=delete'
+hand compacted "$compacted" 'id integer PRIMARY KEY, value integer'
+sed -i "0,/OPTIONS (\"bootstrap/s//OPTIONS (transaction_topic '$NAME.transaction', \"bootstrap/" "$WORK/pipeline.sql"
+"$BIN/tallyd" check "$WORK/pipeline.sql" >"$WORK/check.out" 2>&1
+is 'with a key and a transaction topic it is refused too' $? 78
+contains 'for ends of what is gone would be waited for' "$(cat "$WORK/check.out")" 'the transaction topic counts events that are gone'
+hand compacted "$compacted"
 kafka_tool kafka.admin.ConfigCommand --alter --entity-type topics --entity-name "$compacted" --add-config cleanup.policy=delete
 tallyd_start compacted
 comes 'kept by time alone it is read' compacted 3 2
