@@ -124,6 +124,12 @@ batch_get_change(const struct ring_record *record, struct change *c)
 }
 
 size_t
+letter_value_most(size_t ring_bytes)
+{
+	return ring_bytes / 8 < LETTER_VALUE_MAX ? ring_bytes / 8 : LETTER_VALUE_MAX;
+}
+
+size_t
 letter_bound(const struct letter *l)
 {
 	return 2 * HEAD_MAX + (size_t)l->key_len + l->value_len + l->reason_len;

@@ -84,6 +84,10 @@ bool batch_get_letter(const struct ring_record *, struct letter *);
 /* The payload alone, to be kept and put later as it is; and the most bytes that it can need. */
 void letter_pack(struct pack *, const struct letter *);
 size_t letter_bound(const struct letter *);
+
+/* How many bytes of a message's value a letter holds at most; of the key an eighth of that. */
+#define LETTER_VALUE_MAX ((size_t)1 << 20)
+size_t letter_value_most(size_t ring_bytes);
 int batch_put_packed_letter(struct ring *, const uint8_t *, size_t len);
 
 enum snapshot_phase {

@@ -249,6 +249,7 @@ char *pipeline_print_plan(const struct view *, const struct table *);
 void sql_identifier(FILE *, const char *name);
 void sql_qualified(FILE *, const char *name); /* "schema.name" as two identifiers */
 void sql_string(FILE *, const char *text, size_t len);
+void sql_labels(FILE *, const struct enumeration *); /* 'a', 'b' */
 void sql_view_name(FILE *, const struct view *);
 
 /* "name", or "schema.name": a view as `tallyd rebuild` takes it. Heap. */

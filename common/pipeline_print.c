@@ -338,8 +338,8 @@ print_column(FILE *out, const struct column *column)
 		fputs(" NOT NULL", out);
 }
 
-static void
-print_labels(FILE *out, const struct enumeration *e)
+void
+sql_labels(FILE *out, const struct enumeration *e)
 {
 	for (unsigned i = 0; i < e->label_count; i++) {
 		fputs(i > 0 ? ", " : "", out);
@@ -353,7 +353,7 @@ print_enumeration(FILE *out, const struct enumeration *e)
 	fputs("\nCREATE TYPE ", out);
 	sql_qualified(out, e->name);
 	fputs(" AS ENUM (", out);
-	print_labels(out, e);
+	sql_labels(out, e);
 	fputs(");\n", out);
 }
 
@@ -481,7 +481,7 @@ print_sources(FILE *out, const struct view *view, const struct table *table)
 		print_column(out, &table->columns[i]);
 		if (table->columns[i].enumeration != NULL) {
 			fputs(" of ", out);
-			print_labels(out, table->columns[i].enumeration);
+			sql_labels(out, table->columns[i].enumeration);
 		}
 	}
 	for (unsigned i = 0; i < table->key_count; i++) {

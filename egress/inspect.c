@@ -95,10 +95,7 @@ static void
 inspect_print_enumeration(FILE *out, const struct enumeration *e, const char *name)
 {
 	fprintf(out, "CREATE TYPE %s AS ENUM (", name);
-	for (unsigned i = 0; i < e->label_count; i++) {
-		fputs(i > 0 ? ", " : "", out);
-		sql_string(out, e->labels[i], strlen(e->labels[i]));
-	}
+	sql_labels(out, e);
 	fputs("); ", out);
 }
 

@@ -388,7 +388,6 @@ decoder_judge_other(struct decoder *d, struct json start, const struct envelope 
 	    names[0] ? names : "nothing");
 }
 
-/* Unchanged TOASTed values can be filled in only from a kept row. */
 static bool
 decoder_is_key(const struct decoder *d, unsigned column)
 {
@@ -398,6 +397,7 @@ decoder_is_key(const struct decoder *d, unsigned column)
 	return false;
 }
 
+/* Unchanged TOASTed values can be filled in only from a kept row. */
 static bool
 decoder_judge_unchanged(struct decoder *d, char op)
 {

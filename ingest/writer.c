@@ -17,7 +17,6 @@
 #define WRITER_RECORDS 256u
 #define WRITER_BYTES   (64u * 1024)
 #define WRITER_RECORD  96u /* all of a record but its values */
-#define WRITER_LETTER  (1024u * 1024)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -217,9 +216,7 @@ static struct letter
 writer_letter(const struct writer *w, const struct partition *part)
 {
 	const struct kafka_message *m = &part->bad;
-	size_t value = w->stage->pipeline->ring_bytes / 8;
-	value = value < WRITER_LETTER ? value : WRITER_LETTER;
-	size_t key = value / 8;
+	size_t value = letter_value_most(w->stage->pipeline->ring_bytes), key = value / 8;
 	return (struct letter){
 	    .table = part->table,
 	    .partition = part->partition,

@@ -4,7 +4,8 @@
  * The number of values that are not NULL, their exact sum, and the ordered multiset of them; only
  * what the view's outputs need is kept. Counts in the multiset may be negative meanwhile (one
  * partition is ahead of another): min and max look only at positive ones. Sums of floats are exact
- * decimals too, rounded when they are shown. Sums and multisets do not depend on the order in which values came, so a replay gives the same bits.
+ * decimals too, rounded when they are shown. Sums and multisets do not depend on the order in which
+ * values came, so a replay gives the same bits.
  */
 #ifndef AGGREGATE_H
 #define AGGREGATE_H

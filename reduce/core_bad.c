@@ -98,7 +98,7 @@ row_write(struct core *core, const struct core_table *t, const struct change *ch
 {
 	char *key = t->rows != NULL ? core_print_row(t->table, values, true) : NULL;
 	char *row = core_print_row(t->table, values, false);
-	size_t most = core->pipeline->ring_bytes / 8;
+	size_t most = letter_value_most(core->pipeline->ring_bytes);
 	struct letter letter = {
 	    .table = change->table,
 	    .partition = change->partition,

@@ -30,3 +30,20 @@ order_of(enum order_mode mode, unsigned partitions)
 	order_done(o);
 	return o;
 }
+
+enum order_step
+order_case_step(struct order *o, int64_t now_ms)
+{
+	struct order_action a;
+
+	order_step(o, now_ms, &a);
+	order_done(o);
+	return a.step;
+}
+
+enum order_step
+order_case_offer(struct order *o, struct event_place e)
+{
+	order_offer(o, 0, &e);
+	return order_case_step(o, 0);
+}

@@ -64,95 +64,94 @@ print(const struct pipeline *running, const struct pipeline *file, const struct 
 	return text;
 }
 
+static const struct change {
+	const char *from, *to, *says;
+	bool egress, reduce, one, two; /* who gets a new section */
+} changes[] = {
+    {"note AS n", "x.note AS n", "no change\n", 0, 0, 0, 0},
+    {"WHERE amount", "  WHERE amount", "no change\n", 0, 0, 0, 0},
+    {"= 7", "= 8", "live: commit_interval_ms is 8\n", 0, 1, 0, 0},
+    {"SET commit", "SET checkpoint_interval_ms = 5; SET commit",
+     "live: checkpoint_interval_ms is 5\n", 0, 1, 0, 0},
+    {"SET commit", "SET autocommit_duration_ms = 5; SET commit",
+     "restart of ingest/one: autocommit_duration_ms is 5\n"
+     "restart of ingest/two: autocommit_duration_ms is 5\n",
+     0, 0, 1, 1},
+    {"'a:1'", "'a:2'", "restart of ingest/one: server \"one\" has another \"bootstrap.servers\"\n",
+     0, 0, 1, 0},
+    {"kafka-secret", "other-secret",
+     "restart of ingest/one: server \"one\" has another \"sasl.password\"\n", 0, 0, 1, 0},
+    {"'b:2'", "'b:2', \"client.id\" 'me'",
+     "restart of ingest/two: server \"two\" has another \"client.id\"\n", 0, 0, 0, 1},
+    {"'b:2'", "'b:2', \"time.precision.mode\" 'connect', \"unavailable.value.placeholder\" '?'",
+     "restart of ingest/two: server \"two\" has another time.precision.mode\n"
+     "restart of ingest/two: server \"two\" has another unavailable.value.placeholder\n",
+     0, 0, 0, 1},
+    {"  \"sasl.password\" 'kafka-secret',", "",
+     "restart of ingest/one: server \"one\" has another \"sasl.password\"\n", 0, 0, 1, 0},
+    {", start 'latest'", "",
+     "restart of ingest/one: server \"one\" has another start, which counts at a first "
+     "start "
+     "only\n",
+     0, 0, 1, 0},
+    {"'z.y'", "'z.y', truncate 'refuse'",
+     "restart of ingest/two: table \"y\" has another truncate\n", 0, 0, 0, 1},
+    {"start 'latest'", "start 'latest', heartbeat_topic 'h'",
+     "restart of ingest/one: server \"one\" has another heartbeat_topic\n"
+     "restart of ingest/one: server \"one\": silence_warning_ms is 60000\n",
+     0, 0, 1, 0},
+    {"pg-secret", "new-secret", "restart of egress: server \"target\" has another \"password\"\n",
+     1, 0, 0, 0},
+    {" WITH (existing = adopt)", "",
+     "live: view \"app.v1\" has another \"existing\", which counts at a first start only\n", 0, 0,
+     0, 0},
+    {"CREATE MATERIALIZED VIEW v2", V3 "CREATE MATERIALIZED VIEW v2",
+     "live: view \"v3\" is new: filled from the kept rows of \"x\"\n", 1, 1, 0, 0},
+    {"VIEW app.v1", "VIEW v1",
+     "live: view \"v1\" is new: filled from the kept rows of \"x\"\n"
+     "live: view \"app.v1\" is gone: its table stays as it is\n",
+     1, 1, 0, 0},
+    {"CREATE MATERIALIZED VIEW v2 AS SELECT max(v) FROM y;", "",
+     "live: view \"v2\" is gone: its table stays as it is\n", 1, 1, 0, 0},
+    {"VIEW v2", "VIEW v3",
+     "replay: view \"v3\" is new over table \"y\", which has no PRIMARY KEY: its history "
+     "is "
+     "read again\nlive: view \"v2\" is gone: its table stays as it is\n",
+     1, 1, 0, 0},
+    {"(topic 'p.public.x')", "(topic 'p.public.x', on_error 'skip')",
+     "restart of ingest/one: table \"x\" has on_error 'skip'\n", 0, 1, 1, 0},
+    {"\"table\" 'z.y'", "\"table\" 'z.y', on_error 'dead_letter'",
+     "restart of ingest/two: table \"y\" has on_error 'dead_letter'\n", 1, 1, 0, 1},
+    {"\"table\" 'z.y'", "\"table\" 'z.y', on_error 'stop'", "no change\n", 0, 0, 0, 0},
+    {"w integer", "w bigint", "replay: table \"y\": column \"w\" is declared differently\n", 0, 0,
+     0, 0},
+    {"note text,", "note text, more text,", "replay: table \"x\" had 4 columns and has 5 now\n", 0,
+     0, 0, 0},
+    {"part integer,", "more integer, part integer,",
+     "replay: table \"x\": column 2 was \"part\" and is \"more\" now\n", 0, 0, 0, 0},
+    {", w integer", "", "replay: table \"y\" had 2 columns and has 1 now\n", 0, 0, 0, 0},
+    {"1.5", "1.6",
+     "refused: view \"app.v1\" has another SELECT: `tallyd rebuild test.sql app.v1` brings "
+     "its "
+     "table to it\n",
+     0, 0, 0, 0},
+};
+
 Test(difference, each_change_and_its_cost)
 {
-	static const struct {
-		const char *from, *to, *says;
-		bool egress, reduce, one, two; /* who gets a new section */
-	} rows[] = {
-	    {"note AS n", "x.note AS n", "no change\n", 0, 0, 0, 0},
-	    {"WHERE amount", "  WHERE amount", "no change\n", 0, 0, 0, 0},
-	    {"= 7", "= 8", "live: commit_interval_ms is 8\n", 0, 1, 0, 0},
-	    {"SET commit", "SET checkpoint_interval_ms = 5; SET commit",
-	     "live: checkpoint_interval_ms is 5\n", 0, 1, 0, 0},
-	    {"SET commit", "SET autocommit_duration_ms = 5; SET commit",
-	     "restart of ingest/one: autocommit_duration_ms is 5\n"
-	     "restart of ingest/two: autocommit_duration_ms is 5\n",
-	     0, 0, 1, 1},
-	    {"'a:1'", "'a:2'",
-	     "restart of ingest/one: server \"one\" has another \"bootstrap.servers\"\n", 0, 0, 1,
-	     0},
-	    {"kafka-secret", "other-secret",
-	     "restart of ingest/one: server \"one\" has another \"sasl.password\"\n", 0, 0, 1, 0},
-	    {"'b:2'", "'b:2', \"client.id\" 'me'",
-	     "restart of ingest/two: server \"two\" has another \"client.id\"\n", 0, 0, 0, 1},
-	    {"'b:2'",
-	     "'b:2', \"time.precision.mode\" 'connect', \"unavailable.value.placeholder\" '?'",
-	     "restart of ingest/two: server \"two\" has another time.precision.mode\n"
-	     "restart of ingest/two: server \"two\" has another unavailable.value.placeholder\n",
-	     0, 0, 0, 1},
-	    {"  \"sasl.password\" 'kafka-secret',", "",
-	     "restart of ingest/one: server \"one\" has another \"sasl.password\"\n", 0, 0, 1, 0},
-	    {", start 'latest'", "",
-	     "restart of ingest/one: server \"one\" has another start, which counts at a first "
-	     "start "
-	     "only\n",
-	     0, 0, 1, 0},
-	    {"'z.y'", "'z.y', truncate 'refuse'",
-	     "restart of ingest/two: table \"y\" has another truncate\n", 0, 0, 0, 1},
-	    {"start 'latest'", "start 'latest', heartbeat_topic 'h'",
-	     "restart of ingest/one: server \"one\" has another heartbeat_topic\n"
-	     "restart of ingest/one: server \"one\": silence_warning_ms is 60000\n",
-	     0, 0, 1, 0},
-	    {"pg-secret", "new-secret",
-	     "restart of egress: server \"target\" has another \"password\"\n", 1, 0, 0, 0},
-	    {" WITH (existing = adopt)", "",
-	     "live: view \"app.v1\" has another \"existing\", which counts at a first start only\n",
-	     0, 0, 0, 0},
-	    {"CREATE MATERIALIZED VIEW v2", V3 "CREATE MATERIALIZED VIEW v2",
-	     "live: view \"v3\" is new: filled from the kept rows of \"x\"\n", 1, 1, 0, 0},
-	    {"VIEW app.v1", "VIEW v1",
-	     "live: view \"v1\" is new: filled from the kept rows of \"x\"\n"
-	     "live: view \"app.v1\" is gone: its table stays as it is\n",
-	     1, 1, 0, 0},
-	    {"CREATE MATERIALIZED VIEW v2 AS SELECT max(v) FROM y;", "",
-	     "live: view \"v2\" is gone: its table stays as it is\n", 1, 1, 0, 0},
-	    {"VIEW v2", "VIEW v3",
-	     "replay: view \"v3\" is new over table \"y\", which has no PRIMARY KEY: its history "
-	     "is "
-	     "read again\nlive: view \"v2\" is gone: its table stays as it is\n",
-	     1, 1, 0, 0},
-	    {"(topic 'p.public.x')", "(topic 'p.public.x', on_error 'skip')",
-	     "restart of ingest/one: table \"x\" has on_error 'skip'\n", 0, 1, 1, 0},
-	    {"\"table\" 'z.y'", "\"table\" 'z.y', on_error 'dead_letter'",
-	     "restart of ingest/two: table \"y\" has on_error 'dead_letter'\n", 1, 1, 0, 1},
-	    {"\"table\" 'z.y'", "\"table\" 'z.y', on_error 'stop'", "no change\n", 0, 0, 0, 0},
-	    {"w integer", "w bigint", "replay: table \"y\": column \"w\" is declared differently\n",
-	     0, 0, 0, 0},
-	    {"note text,", "note text, more text,",
-	     "replay: table \"x\" had 4 columns and has 5 now\n", 0, 0, 0, 0},
-	    {"part integer,", "more integer, part integer,",
-	     "replay: table \"x\": column 2 was \"part\" and is \"more\" now\n", 0, 0, 0, 0},
-	    {", w integer", "", "replay: table \"y\" had 2 columns and has 1 now\n", 0, 0, 0, 0},
-	    {"1.5", "1.6",
-	     "refused: view \"app.v1\" has another SELECT: `tallyd rebuild test.sql app.v1` brings "
-	     "its "
-	     "table to it\n",
-	     0, 0, 0, 0},
-	};
 	struct pipeline *p = parse_good(sample);
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct pipeline *q = sample_with(rows[i].from, rows[i].to);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		struct pipeline *q = sample_with(changes[i].from, changes[i].to);
 		struct differences d;
 		char *found = print(p, p, q, &d);
 
-		cr_assert_str_eq(found, rows[i].says);
+		cr_assert_str_eq(found, changes[i].says);
 		cr_assert_null(strstr(found, "secret"));
-		cr_assert_eq(d.egress, rows[i].egress, "%s", found);
-		cr_assert_eq(d.reduce, rows[i].reduce, "%s", found);
-		cr_assert_eq(d.ingests[0], rows[i].one, "%s", found);
-		cr_assert_eq(d.ingests[1], rows[i].two, "%s", found);
+		cr_assert_eq(d.egress, changes[i].egress, "%s", found);
+		cr_assert_eq(d.reduce, changes[i].reduce, "%s", found);
+		cr_assert_eq(d.ingests[0], changes[i].one, "%s", found);
+		cr_assert_eq(d.ingests[1], changes[i].two, "%s", found);
 		free(found);
 		differences_free(&d);
 		pipeline_free(q);

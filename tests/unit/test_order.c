@@ -87,22 +87,6 @@ Test(order, reload_at_every_step_changes_nothing)
 
 /* --- single rules --- */
 
-static enum order_step
-step_done(struct order *o, int64_t now_ms)
-{
-	struct order_action a;
-	order_step(o, now_ms, &a);
-	order_done(o);
-	return a.step;
-}
-
-static enum order_step
-offer(struct order *o, struct event_place e)
-{
-	order_offer(o, 0, &e);
-	return step_done(o, 0);
-}
-
 static void
 check_refuses(struct order *o, int code, const char *part)
 {
@@ -117,14 +101,14 @@ check_refuses(struct order *o, int code, const char *part)
 Test(order, sequence_closes_by_the_next_or_by_silence)
 {
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
-	cr_assert_eq(offer(o, place(10, 11, 0)), ORDER_APPLY);
-	cr_assert_eq(offer(o, place(10, 12, 1)), ORDER_APPLY);
-	cr_assert_eq(offer(o, place(20, 21, 2)), ORDER_END);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(10, 11, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(10, 12, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(20, 21, 2)), ORDER_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	order_idle(o, 0, 3, 99);
-	cr_assert_eq(step_done(o, 99), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 99), ORDER_WAIT);
 	order_idle(o, 0, 3, 100);
-	cr_assert_eq(step_done(o, 100), ORDER_END);
+	cr_assert_eq(order_case_step(o, 100), ORDER_END);
 	cr_assert(order_whole(o));
 	order_free(o);
 }
@@ -134,19 +118,19 @@ Test(order, none_closes_each_event)
 	struct order *o = order_of(ORDER_NONE, 1);
 	struct event_place e = place(0, 50, 0);
 	e.has_sequences = false; /* 1.4: LSNs of overlapping transactions do not rise */
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 0), ORDER_END);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
 	e.lsn = 40;
 	e.offset = 1;
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 0), ORDER_END);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
 	order_free(o);
 }
 
 Test(order, offsets_must_grow)
 {
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
-	cr_assert_eq(offer(o, place(10, 11, 5)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(10, 11, 5)), ORDER_APPLY);
 	struct event_place e = place(10, 12, 5);
 	order_offer(o, 0, &e);
 	check_refuses(o, EXIT_INTERNAL, "offsets must only grow");
@@ -155,9 +139,9 @@ Test(order, offsets_must_grow)
 Test(order, another_source_is_refused)
 {
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
-	cr_assert_eq(offer(o, place(1000, 1001, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(1000, 1001, 0)), ORDER_APPLY);
 	struct event_place e = place(500, 501, 1);
-	cr_assert_eq(offer(o, e), ORDER_DROP); /* as old as it says: a repeat */
+	cr_assert_eq(order_case_offer(o, e), ORDER_DROP); /* as old as it says: a repeat */
 	e.offset = 2;
 	e.source_ms = 5000;
 	order_offer(o, 0, &e);
@@ -168,13 +152,13 @@ Test(order, tombstones_open_nothing)
 {
 	struct order *o = order_of(ORDER_NONE, 1);
 	struct event_place e = {.kind = EVENT_TOMBSTONE};
-	cr_assert_eq(offer(o, e), ORDER_DROP);
+	cr_assert_eq(order_case_offer(o, e), ORDER_DROP);
 	cr_assert(order_whole(o));
-	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
 	order_idle(o, 0, 1, 100);
-	cr_assert_eq(step_done(o, 100), ORDER_END); /* tells the position, once */
+	cr_assert_eq(order_case_step(o, 100), ORDER_END); /* tells the position, once */
 	order_idle(o, 0, 1, 300);
-	cr_assert_eq(step_done(o, 300), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 300), ORDER_WAIT);
 	cr_assert_eq(order_counters(o)->tombstones, 1);
 	order_free(o);
 }
@@ -184,11 +168,11 @@ Test(order, incremental_rows_need_a_key)
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
 	struct event_place e = {
 	    .kind = EVENT_CHANGE, .snapshot = SNAPSHOT_INCREMENTAL, .has_sequences = true};
-	cr_assert_eq(offer(o, place(10, 11, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(10, 11, 0)), ORDER_APPLY);
 	e.offset = 1;
-	cr_assert_eq(offer(o, e), ORDER_END);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 0), ORDER_END);
+	cr_assert_eq(order_case_offer(o, e), ORDER_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
 	order_set_keyless(o, 0);
 	e.offset = 2;
 	order_offer(o, 0, &e);
@@ -209,12 +193,12 @@ Test(order, a_truncate_needs_one_partition)
 	struct partition_position first = {0}, second = {.partition = 1},
 				  durable = {.next = 2, .hash = 0};
 	struct event_place e = truncate_at(10, 0);
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
-	cr_assert_eq(offer(o, place(20, 21, 1)), ORDER_END);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
+	cr_assert_eq(order_case_offer(o, place(20, 21, 1)), ORDER_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	e.offset = 2; /* again, by a connector that has restarted */
-	cr_assert_eq(offer(o, e), ORDER_DROP);
+	cr_assert_eq(order_case_offer(o, e), ORDER_DROP);
 	order_free(o);
 	o = order_of(ORDER_NONE, 2);
 	order_offer(o, 0, &(struct event_place){.kind = EVENT_CHANGE, .truncate = true});
@@ -222,9 +206,9 @@ Test(order, a_truncate_needs_one_partition)
 	o = order_new(ORDER_NONE, 100); /* its topic had one when this was followed */
 	order_add_partition(o, &first, &durable);
 	order_add_partition(o, &second, NULL);
-	cr_assert_eq(offer(o, truncate_at(10, 0)), ORDER_APPLY);
-	cr_assert_eq(offer(o, place(20, 21, 1)), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 0), ORDER_CUT);
+	cr_assert_eq(order_case_offer(o, truncate_at(10, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(20, 21, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_CUT);
 	e = truncate_at(30, 2);
 	order_offer(o, 0, &e);
 	check_refuses(o, EXIT_DATA, "offset 2 is a TRUNCATE");
@@ -235,23 +219,23 @@ Test(order, snapshot_without_end_mark_closes_by_silence)
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
 	struct event_place e = place(0, 10, 0);
 	e.snapshot = SNAPSHOT_TRUE;
-	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_BEGIN);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	order_idle(o, 0, 1, 4999);
-	cr_assert_eq(step_done(o, 4999), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 4999), ORDER_WAIT);
 	order_idle(o, 0, 1, 5000);
-	cr_assert_eq(step_done(o, 5000), ORDER_SNAPSHOT_END);
-	cr_assert_eq(step_done(o, 5000), ORDER_END);
+	cr_assert_eq(order_case_step(o, 5000), ORDER_SNAPSHOT_END);
+	cr_assert_eq(order_case_step(o, 5000), ORDER_END);
 	const struct watermark *mark = &order_partition(o, 0)->mark;
 	cr_assert(mark->set && !mark->has_sequence && mark->lsn == 10 && mark->ordinal == 0);
 	/* A row that was there later still belongs to it; one with a first mark does not. */
 	e = place(0, 10, 1);
 	e.snapshot = SNAPSHOT_TRUE;
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 5000), ORDER_END);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 5000), ORDER_END);
 	e.offset = 2;
 	e.snapshot = SNAPSHOT_FIRST;
-	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
 	order_free(o);
 }
 
@@ -263,18 +247,18 @@ Test(order, snapshot_waits_for_the_end_of_each_table)
 	struct order_action a;
 	for (uint16_t table = 0; table < 2; table++)
 		order_add_partition(o, &(struct partition_position){.table = table}, NULL);
-	cr_assert_eq(step_done(o, 0), ORDER_CUT);
+	cr_assert_eq(order_case_step(o, 0), ORDER_CUT);
 	e.snapshot = SNAPSHOT_FIRST;
-	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_BEGIN);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	e.offset = 1;
 	e.snapshot = SNAPSHOT_TRUE;
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
 	e.offset = 0;
 	e.snapshot = SNAPSHOT_LAST;
 	order_offer(o, 1, &e);
-	cr_assert_eq(step_done(o, 0), ORDER_SNAPSHOT_BEGIN);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	order_idle(o, 0, 2, 4000);
 	order_idle(o, 1, 1, 4000);
 	order_step(o, 4000, &a);
@@ -282,10 +266,10 @@ Test(order, snapshot_waits_for_the_end_of_each_table)
 	e.offset = 2;
 	e.snapshot = SNAPSHOT_LAST_IN_COLLECTION;
 	order_offer(o, 0, &e);
-	cr_assert_eq(step_done(o, 4000), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 4000), ORDER_APPLY);
 	order_idle(o, 0, 3, 4100);
 	order_idle(o, 1, 1, 4100);
-	cr_assert_eq(step_done(o, 4100), ORDER_SNAPSHOT_END);
+	cr_assert_eq(order_case_step(o, 4100), ORDER_SNAPSHOT_END);
 	order_free(o);
 }
 
@@ -294,23 +278,23 @@ Test(order, snapshot_begins_anew)
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
 	struct event_place e = place(0, 10, 0);
 	e.snapshot = SNAPSHOT_FIRST;
-	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_BEGIN);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	e.offset = 1;
-	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_BEGIN);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	e.offset = 2;
 	e.snapshot = SNAPSHOT_TRUE;
 	e.lsn = 20;
-	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_BEGIN);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	e.offset = 3;
 	e.snapshot = SNAPSHOT_LAST_IN_COLLECTION;
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 0), ORDER_SNAPSHOT_END);
-	cr_assert_eq(step_done(o, 0), ORDER_END);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_SNAPSHOT_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
 	/* A transaction that was open meanwhile has older LSNs, and is no repeat. */
-	cr_assert_eq(offer(o, place(0, 15, 4)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(0, 15, 4)), ORDER_APPLY);
 	order_free(o);
 }
 
@@ -326,16 +310,16 @@ order_replaying(int64_t next, uint64_t hash)
 Test(order, replay_stops_at_d)
 {
 	struct order *o = order_replaying(2, 5);
-	cr_assert_eq(offer(o, place(10, 11, 0)), ORDER_APPLY);
-	cr_assert_eq(offer(o, place(20, 21, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(10, 11, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(20, 21, 1)), ORDER_APPLY);
 	cr_assert_not(order_wants(o, 0));
-	cr_assert_eq(step_done(o, 0), ORDER_CUT);
+	cr_assert_eq(order_case_step(o, 0), ORDER_CUT);
 	cr_assert(order_whole(o));
 	order_free(o);
 	o = order_replaying(2, 5); /* the record at D - 1 is compacted away */
-	cr_assert_eq(offer(o, place(10, 11, 0)), ORDER_APPLY);
-	cr_assert_eq(offer(o, place(20, 21, 7)), ORDER_CUT);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(10, 11, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(20, 21, 7)), ORDER_CUT);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	order_free(o);
 }
 
@@ -368,15 +352,15 @@ Test(order, counts_that_never_come_are_a_gap)
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_END, 20, 3);
 	order_idle(o, 0, 0, 0);
-	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
 	/* A connector that is away is as silent as one that has lost them. */
 	order_idle(o, 0, 0, 900000);
-	cr_assert_eq(step_done(o, 900000), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 900000), ORDER_WAIT);
 	/* It goes on with the next transaction: now silence means something. */
 	order_more_transactions(o, 1000000);
 	order_more_transactions(o, 1010000);
 	order_idle(o, 0, 0, 1029999);
-	cr_assert_eq(step_done(o, 1029999), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 1029999), ORDER_WAIT);
 	order_idle(o, 0, 0, 1030000);
 	order_step(o, 1030000, &a);
 	cr_assert_eq(a.step, ORDER_END);
@@ -388,8 +372,8 @@ Test(order, counts_that_never_come_are_a_gap)
 	/* They come after all: late, but not lost. */
 	struct event_place e = place(5, 15, 0);
 	e.order = 1;
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
-	cr_assert_eq(step_done(o, 1030000), ORDER_END);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 1030000), ORDER_END);
 	cr_assert_eq(order_counters(o)->late, 1);
 	order_free(o);
 }
@@ -402,19 +386,19 @@ Test(order, a_gap_is_silence_not_slowness)
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_END, 20, 3);
 	order_more_transactions(o, 0);
-	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
 	for (int i = 0; i < 2; i++) {
 		struct event_place e = place(5, 15 + (uint64_t)i, i);
 		int64_t now_ms = (i + 1) * 20000;
 		e.order = (uint64_t)i + 1;
 		e.xid = 7;
 		order_idle(o, 0, i, now_ms);
-		cr_assert_eq(step_done(o, now_ms), ORDER_WAIT);
+		cr_assert_eq(order_case_step(o, now_ms), ORDER_WAIT);
 		order_offer(o, 0, &e);
-		cr_assert_eq(step_done(o, now_ms), ORDER_APPLY);
+		cr_assert_eq(order_case_step(o, now_ms), ORDER_APPLY);
 	}
 	order_idle(o, 0, 2, 69999);
-	cr_assert_eq(step_done(o, 69999), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 69999), ORDER_WAIT);
 	order_idle(o, 0, 2, 70000);
 	order_step(o, 70000, &a);
 	cr_assert_eq(a.step, ORDER_END);
@@ -434,7 +418,7 @@ Test(order, a_gap_before_later_events)
 	e.xid = 7;
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_END, 20, 3);
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
 	e = place(20, 25, 1);
 	order_offer(o, 0, &e);
 	order_step(o, 0, &a);
@@ -454,12 +438,12 @@ Test(order, silence_begins_anew_after_a_stop)
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_END, 20, 0);
 	order_idle(o, 0, 0, 0);
-	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
 	order_woke(o, 60000);
 	order_idle(o, 0, 0, 60000);
-	cr_assert_eq(step_done(o, 60000), ORDER_WAIT);
+	cr_assert_eq(order_case_step(o, 60000), ORDER_WAIT);
 	order_idle(o, 0, 0, 65000);
-	cr_assert_eq(step_done(o, 65000), ORDER_END);
+	cr_assert_eq(order_case_step(o, 65000), ORDER_END);
 	order_free(o);
 }
 
@@ -471,10 +455,10 @@ Test(order, torn_counts_are_not_used)
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_END, 20, 0);
-	cr_assert_eq(step_done(o, 0), ORDER_WAIT);
-	cr_assert_eq(offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
 	order_idle(o, 0, 1, 5000);
-	cr_assert_eq(step_done(o, 5000), ORDER_END);
+	cr_assert_eq(order_case_step(o, 5000), ORDER_END);
 	cr_assert_eq(order_counters(o)->torn, 1);
 	order_free(o);
 }
@@ -510,16 +494,16 @@ Test(order, garbage_is_no_token)
 Test(order, snapshot_of_a_restored_source)
 {
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
-	cr_assert_eq(offer(o, place(1000, 1001, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, place(1000, 1001, 0)), ORDER_APPLY);
 	struct event_place e = place(0, 100, 1);
 	e.snapshot = SNAPSHOT_FIRST;
-	cr_assert_eq(offer(o, e), ORDER_END);
-	cr_assert_eq(step_done(o, 0), ORDER_SNAPSHOT_BEGIN);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	e = place(200, 201, 2);
 	e.source_ms = 5000;
-	cr_assert_eq(offer(o, e), ORDER_SNAPSHOT_END);
-	cr_assert_eq(step_done(o, 0), ORDER_END);
-	cr_assert_eq(step_done(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	order_free(o);
 }

@@ -9,27 +9,10 @@
 #include "tests/unit/order_case.h"
 
 static enum order_step
-step(struct order *o, int64_t now_ms)
-{
-	struct order_action a;
-
-	order_step(o, now_ms, &a);
-	order_done(o);
-	return a.step;
-}
-
-static enum order_step
-offer(struct order *o, struct event_place e)
-{
-	order_offer(o, 0, &e);
-	return step(o, 0);
-}
-
-static enum order_step
 pass(struct order *o, int64_t offset)
 {
-	return offer(o,
-		     (struct event_place){.kind = EVENT_UNREADABLE, .offset = offset, .hash = 5});
+	return order_case_offer(
+	    o, (struct event_place){.kind = EVENT_UNREADABLE, .offset = offset, .hash = 5});
 }
 
 /* The transaction topic's messages of one transaction, whose END counts `count` events of table 0. */
@@ -65,7 +48,7 @@ static enum order_step
 silent(struct order *o, int64_t end_offset, int64_t now_ms)
 {
 	order_idle(o, 0, end_offset, now_ms);
-	return step(o, now_ms);
+	return order_case_step(o, now_ms);
 }
 
 Test(order_unread, alone_it_is_closed_at_once)
@@ -76,7 +59,7 @@ Test(order_unread, alone_it_is_closed_at_once)
 		struct order *o = order_of(modes[i], 1);
 		cr_assert_eq(pass(o, 0), ORDER_DROP);
 		cr_assert_not(order_whole(o));
-		cr_assert_eq(step(o, 0), ORDER_END, "mode %u", i);
+		cr_assert_eq(order_case_step(o, 0), ORDER_END, "mode %u", i);
 		cr_assert(order_whole(o));
 		cr_assert_eq(order_partition(o, 0)->next, 1);
 		order_free(o);
@@ -89,7 +72,7 @@ Test(order_unread, an_end_that_counts_it_does_not_hang)
 	struct order *o = order_of(ORDER_METADATA, 1);
 
 	end(o, 100, 0, 2);
-	cr_assert_eq(offer(o, member(50, 100, 0, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, member(50, 100, 0, 1)), ORDER_APPLY);
 	cr_assert_eq(pass(o, 1), ORDER_DROP);
 	cr_assert_eq(silent(o, 2, 100), ORDER_WAIT);
 	cr_assert_eq(silent(o, 2, 5000), ORDER_WAIT);
@@ -103,7 +86,7 @@ Test(order_unread, one_that_lacks_more_waits_as_ever)
 	struct order *o = order_of(ORDER_METADATA, 1);
 
 	end(o, 100, 0, 3);
-	cr_assert_eq(offer(o, member(50, 100, 0, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, member(50, 100, 0, 1)), ORDER_APPLY);
 	cr_assert_eq(pass(o, 1), ORDER_DROP);
 	cr_assert_eq(silent(o, 2, 100), ORDER_WAIT);
 	cr_assert_eq(silent(o, 2, 60000), ORDER_WAIT);
@@ -116,20 +99,20 @@ Test(order_unread, it_closes_nothing_early)
 	struct order *o = order_of(ORDER_METADATA, 1);
 
 	cr_assert_eq(pass(o, 0), ORDER_DROP);
-	cr_assert_eq(step(o, 0), ORDER_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
 	end(o, 100, 0, 2);
-	cr_assert_eq(offer(o, member(50, 100, 1, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, member(50, 100, 1, 1)), ORDER_APPLY);
 	cr_assert_eq(silent(o, 2, 100), ORDER_WAIT);
 	struct event_place last = member(50, 100, 2, 2);
 	order_offer(o, 0, &last);
-	cr_assert_eq(step(o, 200), ORDER_APPLY);
-	cr_assert_eq(step(o, 200), ORDER_END);
+	cr_assert_eq(order_case_step(o, 200), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 200), ORDER_END);
 	cr_assert_eq(order_counters(o)->late, 0);
 	/* And is forgotten with it: the next one waits for all that it counts. */
 	end(o, 200, 2, 2);
 	struct event_place next = member(150, 200, 3, 1);
 	order_offer(o, 0, &next);
-	cr_assert_eq(step(o, 300), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 300), ORDER_APPLY);
 	cr_assert_eq(silent(o, 4, 400), ORDER_WAIT);
 	cr_assert_eq(silent(o, 4, 20000), ORDER_WAIT);
 	order_free(o);
@@ -142,7 +125,7 @@ Test(order_unread, a_successor_knows_of_it)
 	struct pack pack;
 
 	end(o, 100, 0, 2);
-	cr_assert_eq(offer(o, member(50, 100, 0, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, member(50, 100, 0, 1)), ORDER_APPLY);
 	cr_assert_eq(pass(o, 1), ORDER_DROP);
 	pack_init(&pack, token, sizeof(token));
 	order_save(o, &pack);
