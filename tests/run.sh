@@ -213,5 +213,10 @@ for suite in "${suites[@]}"; do
 	read -r p f <"$logs/$suite.count"
 	passed=$((passed + p)) failed=$((failed + f))
 done
+# Again at the end: of a long log often only that is kept.
+for suite in "${suites[@]}"; do
+	[[ $(<"$logs/$suite.count") == *' 0' ]] ||
+	    grep -E 'not ok|FAIL|Assertion' "$logs/$suite.log" | sort -u | cut -c 1-300 | tail -n 30
+done
 echo "$passed passed, $failed failed"
 ((failed == 0))

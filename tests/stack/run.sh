@@ -38,8 +38,9 @@ run_test()
 	timeout -k 20 "$limit" bash "tests/stack/test_$name.sh" >"$logs/$name.log" 2>&1 </dev/null
 	status=$?
 	if ((status != 0)) || ! grep -q '^[0-9]* passed, 0 failed$' "$logs/$name.log"; then
+		((status != 124 && status != 137)) ||
+		    sed -i "\$a not ok - ends within $limit s" "$logs/$name.log"
 		sed "s/^/$name: /" "$logs/$name.log"
-		((status != 124 && status != 137)) || echo "$name: not ok - ends within $limit s"
 		touch "$logs/$name.failed"
 	fi
 	printf '  %-20s %s (%d s)\n' "$name" "$(tail -n 1 "$logs/$name.log")" $((SECONDS - started))
@@ -63,6 +64,10 @@ for name in "${names[@]}"; do
 	[[ -n ${f-} ]] || { p=$(grep -c '^ok ' "$logs/$name.log"); f=1; }
 	[[ ! -e $logs/$name.failed ]] || ((f > 0)) || f=1
 	passed=$((passed + p)) failed=$((failed + f))
+done
+# Again at the end: of a long log often only that is kept.
+for name in "${names[@]}"; do
+	[[ ! -e $logs/$name.failed ]] || sed -n "s/^not ok/$name: &/p" "$logs/$name.log"
 done
 echo "$passed passed, $failed failed"
 ((failed == 0))
