@@ -93,7 +93,7 @@ INGEST := \
 	ingest/convert_table.c \
 	ingest/convert_text.c \
 	ingest/convert_time.c \
-	ingest/debezium.c \
+	ingest/debezium.c ingest/debezium_judge.c \
 	ingest/envelope.c \
 	ingest/flow.c \
 	ingest/heartbeat.c \
@@ -106,7 +106,7 @@ INGEST := \
 	ingest/order_snapshot.c \
 	ingest/order_token.c \
 	ingest/origin.c \
-	ingest/place.c \
+	ingest/form.c ingest/place.c \
 	ingest/recovery.c \
 	ingest/room.c \
 	ingest/sample.c \
