@@ -288,7 +288,7 @@ $(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-redu
 		$(call objects,tests/bench/reduce_bench.c $(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 # What measures the code of all stages in one process.
-BENCH_CHAIN := tests/bench/chain.c tests/bench/chain_parse.c tests/bench/messages.c
+BENCH_CHAIN := tests/bench/chain.c tests/bench/chain_parse.c tests/bench/messages.c tests/bench/produce_shape.c
 $(BUILD)/bench-micro: $(call objects,$(addprefix tests/bench/,micro.c micro_parts.c micro_chains.c reduce_bench.c) \
 		$(BENCH_CHAIN) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)

@@ -19,11 +19,11 @@ const char chain_values_sql[] = SERVERS "CREATE FOREIGN TABLE \"values\" (value 
 					" AS SELECT sum(value) AS sum FROM \"values\";";
 const char chain_orders_sql[] =
     SERVERS "CREATE FOREIGN TABLE orders (order_id integer PRIMARY KEY,"
-	    " customer_id integer NOT NULL, qty integer NOT NULL, price numeric(10,2) NOT NULL)"
+	    " customer_id integer NOT NULL, price numeric(10,2) NOT NULL)"
 	    " SERVER kafka OPTIONS (topic 'postgres.public.orders');"
-	    "CREATE MATERIALIZED VIEW by_customer WITH (output = changes)"
-	    " AS SELECT customer_id, count(*) AS orders, sum(qty) AS qty, min(price) AS least,"
-	    " max(price) AS most FROM orders GROUP BY customer_id;";
+	    "CREATE MATERIALIZED VIEW by_orders WITH (output = changes)"
+	    " AS SELECT customer_id, count(*) AS n, sum(price) AS total, min(price) AS lowest,"
+	    " max(price) AS highest FROM orders GROUP BY customer_id;";
 
 struct pipeline *
 chain_parse(const char *sql)

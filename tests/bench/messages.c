@@ -1,43 +1,36 @@
 #include "tests/bench/messages.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/log.h"
+#include "tests/bench/produce_shape.h"
 
-#define VALUE_MAX  (8 * 1024)
-#define KEY_MAX    512
 #define SCHEMA_RUN 100 /* mixed: so many in a row have the schema block, or have not */
 #define WALL_MS    1700000000000
 
 struct messages {
 	struct messages_plan plan;
-	char *schema;
+	bool schema;    /* as shape_init() was told */
 	uint8_t *alive; /* by key */
-	uint64_t random, made, lsn, sequence, xid;
-	unsigned in_transaction;
-	int64_t deleted; /* key whose tombstone comes next, or -1 */
+	uint64_t made;
+	struct shape_place place;
+	long long in_transaction;
+	long long deleted; /* key whose tombstone comes next, or -1 */
 	struct kafka_message *list;
 	char *bytes;
 	unsigned room; /* messages that both have room for */
 };
 
-static char *
-read_schema(const char *path)
+static void
+use_schema(struct messages *m, bool schema)
 {
-	char *line = NULL;
-	size_t size = 0;
-	FILE *in = fopen(path, "re");
+	const struct shape_settings settings = {
+	    .schema = schema,
+	    .groups = m->plan.groups > 0 ? m->plan.groups : 1,
+	};
 
-	if (in == NULL || getline(&line, &size, in) < 0) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		exit(1);
-	}
-	fclose(in);
-	line[strcspn(line, "\n")] = '\0';
-	return line;
+	m->schema = schema;
+	shape_init(&settings);
 }
 
 struct messages *
@@ -46,160 +39,91 @@ messages_new(const struct messages_plan *plan)
 	struct messages *m = xcalloc(1, sizeof(*m));
 
 	m->plan = *plan;
-	m->schema = read_schema(plan->orders ? "tests/bench/orders.schema.json"
-					     : "tests/bench/values.schema.json");
 	m->alive = xcalloc(plan->keys + 1, 1);
-	m->random = 1;
-	m->lsn = m->sequence = 26969776;
-	m->xid = 800;
+	m->place = (struct shape_place){.xid = 800, .lsn = 26969776, .sequence = 26969776};
 	m->deleted = -1;
+	use_schema(m, plan->schema != MESSAGES_BARE);
 	return m;
 }
 
 void
 messages_free(struct messages *m)
 {
-	free(m->schema);
 	free(m->alive);
 	free(m->list);
 	free(m->bytes);
 	free(m);
 }
 
-/* A row; of a deleted one the connector knows the key only, and makes up the rest. */
-static int
-print_row(const struct messages *m, char *buf, size_t size, uint64_t i, uint64_t key, bool deleted)
+/* Keys in turn until each was there, then at random. */
+static struct shape_change
+choose_change(struct messages *m)
 {
-	static const char *const products[] = {"Chair", "Kettle", "Mug", "Lamp", "Desk", "Pen"};
-	static const char *const categories[] = {"home", "office", "garden", "kitchen"};
-	static const char *const states[] = {"new", "paid", "shipped", "done"};
-	unsigned long long n = i, k = key;
+	unsigned long long chance = shape_mix(m->made);
+	struct shape_change c = {
+	    .shape = m->plan.orders ? SHAPE_ORDERS : SHAPE_VALUES,
+	    .op = 'c',
+	    .number = (long long)m->made + 1,
+	};
 
 	if (!m->plan.orders)
-		return snprintf(buf, size, "{\"value\":%llu}", n + 1);
-	if (deleted)
-		return snprintf(buf, size,
-				"{\"order_id\":%llu,\"customer_id\":0,\"product\":\"\","
-				"\"category\":\"\",\"qty\":0,\"price\":\"0.00\",\"discount\":null,"
-				"\"status\":\"\",\"shipping_address\":null,\"note\":null,"
-				"\"priority\":0,\"express\":false,"
-				"\"created_at\":\"1970-01-01T00:00:00.000000Z\"}",
-				k);
-	return snprintf(buf, size,
-			"{\"order_id\":%llu,\"customer_id\":%llu,\"product\":\"%s\","
-			"\"category\":\"%s\",\"qty\":%llu,\"price\":\"%llu.%02llu\","
-			"\"discount\":null,\"status\":\"%s\",\"shipping_address\":\"%llu Main St, "
-			"Town %llu\",\"note\":\"call before\\ndelivery\",\"priority\":%llu,"
-			"\"express\":%s,\"created_at\":\"2026-11-24T04:18:50.%06lluZ\"}",
-			k, k * 7 % m->plan.groups, products[n % 6], categories[n / 3 % 4],
-			n % 20 + 1, n * 31 % 1000, n * 17 % 100, states[n / 5 % 4], n % 1000,
-			n % 97, n % 5, n % 2 ? "true" : "false", n % 1000000);
-}
-
-static size_t
-print_value(const struct messages *m, char *buf, uint64_t i, uint64_t key, char op, bool schema)
-{
-	char row[1024];
-	unsigned long long lsn = m->lsn, sequence = m->sequence, xid = m->xid;
-	long long now_ms = WALL_MS + (long long)(i / 50);
-	int n = schema ? snprintf(buf, VALUE_MAX, "{\"schema\":%s,\"payload\":", m->schema) : 0;
-
-	print_row(m, row, sizeof(row), i, key, op == 'd');
-	n += snprintf(buf + n, VALUE_MAX - (size_t)n,
-		      "{\"before\":%s,\"after\":%s,\"source\":{\"version\":\"3.7.0.Final\","
-		      "\"connector\":\"postgresql\",\"name\":\"postgres\",\"ts_ms\":%lld,"
-		      "\"snapshot\":\"false\",\"db\":\"values_db\",\"sequence\":\"[\\\"%llu\\\","
-		      "\\\"%llu\\\"]\",\"ts_us\":%lld406,\"ts_ns\":%lld406000,"
-		      "\"schema\":\"public\",\"table\":\"%s\",\"txId\":%llu,\"lsn\":%llu,"
-		      "\"xmin\":null},\"transaction\":null,\"op\":\"%c\",\"ts_ms\":%lld,"
-		      "\"ts_us\":%lld748,\"ts_ns\":%lld748813}%s",
-		      op == 'd' ? row : "null", op == 'd' ? "null" : row, now_ms, sequence, lsn,
-		      now_ms, now_ms, m->plan.orders ? "orders" : "values", xid, lsn, op, now_ms,
-		      now_ms, now_ms, schema ? "}" : "");
-	return (size_t)n;
-}
-
-static size_t
-print_key(char *buf, uint64_t key, bool schema)
-{
-	static const char block[] =
-	    "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"int32\",\"optional\":false,"
-	    "\"field\":\"order_id\"}],\"optional\":false,"
-	    "\"name\":\"postgres.public.orders.Key\"},\"payload\":";
-
-	return (size_t)snprintf(buf, KEY_MAX, "%s{\"order_id\":%llu}%s", schema ? block : "",
-				(unsigned long long)key, schema ? "}" : "");
-}
-
-static uint64_t
-choose_key(struct messages *m)
-{
-	if (m->made < m->plan.keys)
-		return m->made;
-	m->random = m->random * UINT64_C(6364136223846793005) + 1442695040888963407;
-	return (m->random >> 33) % m->plan.keys;
-}
-
-static char
-choose_op(struct messages *m, uint64_t key)
-{
-	unsigned every = m->plan.delete_every;
-
-	if (!m->plan.orders)
-		return 'c';
-	if (!m->alive[key]) {
-		m->alive[key] = 1;
-		return 'c';
+		return c;
+	c.key = (long long)(m->made < m->plan.keys ? m->made : chance % m->plan.keys);
+	if (!m->alive[c.key]) {
+		m->alive[c.key] = 1;
+		return c;
 	}
-	if (every == 0 || (m->random >> 20) % every != 0)
-		return 'u';
-	m->alive[key] = 0;
-	m->deleted = (int64_t)key;
-	return 'd';
+	c.op = 'u';
+	if (m->plan.delete_every > 0 && (chance >> 32) % m->plan.delete_every == 0) {
+		c.op = 'd';
+		m->alive[c.key] = 0;
+		m->deleted = c.key;
+	}
+	return c;
 }
 
 /* What the source's log says moves on with each event, and more with each transaction. */
 static void
 advance(struct messages *m)
 {
-	m->lsn += 72;
+	struct shape_place *p = &m->place;
+
+	p->now_ms = WALL_MS + (long long)(m->made / 50);
+	p->lsn += 72;
 	if (m->in_transaction++ < m->plan.per_transaction)
 		return;
-	m->lsn += 48;
-	m->sequence = m->lsn;
-	m->lsn += 72;
+	p->sequence = p->lsn + 48;
+	p->lsn = p->sequence + 72;
+	p->xid++;
 	m->in_transaction = 1;
-	m->xid++;
 }
 
-static void
-make_one(struct messages *m, struct kafka_message *one, char *value, char *key_text)
+/* Returns how many bytes of `key` and what lies behind it were used. */
+static size_t
+make_one(struct messages *m, struct kafka_message *one, char *key)
 {
-	uint64_t i = m->made;
-	bool schema = m->plan.schema == MESSAGES_SCHEMA ||
-		      (m->plan.schema == MESSAGES_MIXED && i / SCHEMA_RUN % 2 == 0);
+	struct shape_change c = {.shape = SHAPE_ORDERS, .key = m->deleted};
+	bool tombstone = m->deleted >= 0;
+	char *value = key + SHAPE_KEY_MAX;
 
-	*one = (struct kafka_message){.offset = (int64_t)i,
-				      .timestamp_ms = WALL_MS + (int64_t)(i / 50)};
-	if (m->deleted >= 0) {
-		one->key = key_text;
-		one->key_len = print_key(key_text, (uint64_t)m->deleted, schema);
-		m->deleted = -1;
-		m->made++;
-		return;
+	if (m->plan.schema == MESSAGES_MIXED && m->schema != (m->made / SCHEMA_RUN % 2 == 0))
+		use_schema(m, !m->schema);
+	*one = (struct kafka_message){.offset = (int64_t)m->made, .timestamp_ms = WALL_MS};
+	m->deleted = -1;
+	if (!tombstone) {
+		advance(m);
+		c = choose_change(m);
+		one->value = value;
+		one->value_len = (size_t)shape_value(value, &c, &m->place);
 	}
-	uint64_t key = m->plan.orders ? choose_key(m) : 0;
-	advance(m);
-	one->value = value;
-	one->value_len = print_value(m, value, i, key, choose_op(m, key), schema);
-	if (m->plan.orders) {
-		one->key = key_text;
-		one->key_len = print_key(key_text, key, schema);
-	}
+	int key_len = shape_key(key, &c);
+	one->key = key_len < 0 ? NULL : key;
+	one->key_len = key_len < 0 ? 0 : (size_t)key_len;
 	m->made++;
+	return SHAPE_KEY_MAX + one->value_len;
 }
 
-/* Close together, as in a fetched batch of a broker's: not each in a page of its own. */
+/* Close together, as in a fetched batch of a broker's, and beginning anywhere. */
 const struct kafka_message *
 messages_make(struct messages *m, unsigned count)
 {
@@ -210,12 +134,9 @@ messages_make(struct messages *m, unsigned count)
 		free(m->bytes);
 		free(m->list);
 		m->list = xcalloc(count, sizeof(*m->list));
-		m->bytes = xcalloc(count, VALUE_MAX + KEY_MAX);
+		m->bytes = xcalloc(count, SHAPE_KEY_MAX + SHAPE_MESSAGE_MAX);
 	}
-	for (unsigned i = 0; i < count; i++) {
-		char *key = m->bytes + at, *value = key + KEY_MAX;
-		make_one(m, &m->list[i], value, key);
-		at += KEY_MAX + m->list[i].value_len + 61; /* where a record begins is chance */
-	}
+	for (unsigned i = 0; i < count; i++)
+		at += make_one(m, &m->list[i], m->bytes + at);
 	return m->list;
 }

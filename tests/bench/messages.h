@@ -1,10 +1,9 @@
 /*
- * messages.h - messages of Debezium's PostgreSQL connector, made in memory for what measures without
- * Kafka: the same bytes for the same plan.
+ * messages.h - the messages of produce_shape.h in memory, for what measures without Kafka: the same
+ * bytes for the same plan.
  *
- * values: one integer column, inserts only, no key. orders: 13 columns with PRIMARY KEY order_id;
- * first every key is inserted, then keys at random are updated, now and then deleted (with the
- * tombstone behind it) and inserted again.
+ * values: inserts only. orders: first every key is inserted, then keys at random are updated, now
+ * and then deleted (with the tombstone behind it) and inserted again.
  */
 #ifndef TESTS_BENCH_MESSAGES_H
 #define TESTS_BENCH_MESSAGES_H
@@ -31,7 +30,7 @@ struct messages_plan {
 
 struct messages;
 
-/* Reads the schema blocks in tests/bench. Exits when they are missing. Never NULL. */
+/* One at a time: its settings are produce_shape's. Never NULL. */
 struct messages *messages_new(const struct messages_plan *);
 void messages_free(struct messages *);
 
