@@ -292,6 +292,11 @@ BENCH_CHAIN := tests/bench/chain.c tests/bench/chain_parse.c tests/bench/message
 $(BUILD)/bench-micro: $(call objects,$(addprefix tests/bench/,micro.c micro_parts.c micro_chains.c reduce_bench.c) \
 		$(BENCH_CHAIN) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/bench-egress: $(call objects,tests/bench/egress_rate.c tests/bench/chain_parse.c tests/egress/harness.c $(MODULES)) \
+		$(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/delay-proxy: $(call objects,tests/bench/delay_proxy.c)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 

@@ -25,14 +25,32 @@ const char chain_orders_sql[] =
 	    " AS SELECT customer_id, count(*) AS n, sum(price) AS total, min(price) AS lowest,"
 	    " max(price) AS highest FROM orders GROUP BY customer_id;";
 
+/* And frees the source. */
+static struct pipeline *
+parse(struct source *source)
+{
+	struct pipeline *p = parse_pipeline(source, stderr);
+
+	source_free(source);
+	if (p == NULL)
+		exit(1);
+	return p;
+}
+
 struct pipeline *
 chain_parse(const char *sql)
 {
 	struct source source = {xstrdup("bench.sql"), xstrdup(sql), strlen(sql)};
-	struct pipeline *p = parse_pipeline(&source, stderr);
 
-	source_free(&source);
-	if (p == NULL)
+	return parse(&source);
+}
+
+struct pipeline *
+chain_parse_file(const char *path)
+{
+	struct source source;
+
+	if (source_read(&source, path, stderr) != 0)
 		exit(1);
-	return p;
+	return parse(&source);
 }

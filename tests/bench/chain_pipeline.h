@@ -7,7 +7,8 @@ struct pipeline;
 /* values: a global sum. orders: count, sum, min and max in groups over a keyed table. */
 extern const char chain_values_sql[], chain_orders_sql[];
 
-/* The pipeline of a file's text; the caller frees it with pipeline_free(). Exits on a fault. */
+/* The pipeline of a text or a file; the caller frees it with pipeline_free(). Exits on a fault. */
 struct pipeline *chain_parse(const char *sql);
+struct pipeline *chain_parse_file(const char *path);
 
 #endif
