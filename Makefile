@@ -292,6 +292,9 @@ BENCH_CHAIN := tests/bench/chain.c tests/bench/chain_parse.c tests/bench/message
 $(BUILD)/bench-micro: $(call objects,$(addprefix tests/bench/,micro.c micro_parts.c micro_chains.c reduce_bench.c) \
 		$(BENCH_CHAIN) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/bench-growth: $(call objects,tests/bench/growth.c tests/bench/reduce_bench.c $(BENCH_CHAIN) $(MODULES)) \
+		$(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 $(BUILD)/bench-egress: $(call objects,tests/bench/egress_rate.c tests/bench/chain_parse.c tests/egress/harness.c $(MODULES)) \
 		$(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
