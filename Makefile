@@ -282,7 +282,7 @@ demo:
 
 # ---- speed and size ---------------------------------------------------------------------------
 
-$(BUILD)/bench-produce: $(call objects,tests/bench/produce.c)
+$(BUILD)/bench-produce: $(call objects,tests/bench/produce.c tests/bench/produce_shape.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lbsd
 $(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-reduce-%: $(BUILD)/obj/tests/bench/reduce_%.o \
 		$(call objects,tests/bench/reduce_bench.c $(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
