@@ -21,6 +21,7 @@
 #include <time.h>
 
 #define BATCH      1000
+#define WAIT_MS    5 /* how long a batch may wait to be full: the last one of all does */
 #define TOPICS_MAX 8
 
 static struct {
@@ -92,7 +93,7 @@ consume(rd_kafka_t *rk)
 	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
 	double begin = 0;
 	while (result.open > 0) {
-		ssize_t n = rd_kafka_consume_batch_queue(queue, 1000, batch, BATCH);
+		ssize_t n = rd_kafka_consume_batch_queue(queue, WAIT_MS, batch, BATCH);
 		uint64_t before = result.messages;
 		if (begin == 0 && n > 0)
 			begin = monotonic();
