@@ -281,6 +281,7 @@ set_defaults(void)
 	set("batch.num.messages", "10000");
 	set("queue.buffering.max.messages", "200000");
 	set("enable.idempotence", "true");
+	set("log_level", "3");
 }
 
 static void
