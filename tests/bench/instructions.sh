@@ -20,7 +20,7 @@ tolerance=5
 # So many times fewer messages than micro.sh takes: 2,000.
 divide=25
 
-export GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,-BMI1,-BMI2,-LZCNT,-MOVBE,-FMA,-FMA4,-SSE4_2,-SSE4_1,-SSSE3,-XSAVE,-XSAVEC
+export GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,-BMI1,-BMI2,-LZCNT,-MOVBE,-FMA,-FMA4,-SSE4_2,-SSE4_1,-SSSE3,-XSAVE,-XSAVEC,-AVX_Fast_Unaligned_Load,-Fast_Unaligned_Copy,-Slow_BSF,-Prefer_ERMS,-Prefer_FSRM
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tallyd-instructions.XXXXXX")
 trap 'rm -rf "$work"' EXIT
