@@ -1,13 +1,20 @@
 /*
  * produce.c - write Debezium-shaped messages to a topic, as fast as the broker takes them or at a
- * rate: byte for byte what the PostgreSQL connector sends, with rising lsn and sequence.
+ * rate, with rising lsn and sequence. What is written follows from the options alone, but for times.
  *
  *   produce --brokers H:P --topic T [--shape values|orders] [--schema on|off] [--count N]
- *           [--first N] [--keys N] [--per-transaction N] [--transaction-topic T] [--rate N]
- *           [--partitions N] [--templates DIR]
+ *           [--first N] [--keys N] [--groups N] [--deletes PERCENT] [--per-transaction N]
+ *           [--transaction-topic T] [--rate N] [--partitions N] [--rows FILE]
+ *           [--second-topic T] [--second-rows FILE] [--set NAME=VALUE]...
  *
- * values: one integer column, insert only, no key. orders: 13 columns with PRIMARY KEY order_id;
- * row i has key i modulo --keys (default: all different), and a key seen before is an update.
+ * values: one integer column, insert only, no key. orders: PRIMARY KEY order_id; without --keys each
+ * event is a new row, whose key is the event's number. With it, the first --keys events insert, each further one
+ * takes some row: an update, or in --deletes of a hundred cases a delete, with its tombstone; if the row is
+ * gone an insert. Rows lie in --groups groups (customer_id), and updates move them. Every second event
+ * goes to table payments when there is a --second-topic. Equal keys have the same partition.
+ *
+ * --first: go on with the same history at that event (1). --rows: what both tables hold at the end, as CSV.
+ * --set: a property of librdkafka's producer.
  */
 #include <bsd/stdlib.h>
 #include <errno.h>
@@ -20,33 +27,34 @@
 #include <string.h>
 #include <time.h>
 
-#define MESSAGE_MAX (16 * 1024)
-#define SCHEMA_MAX  (8 * 1024)
+#include "tests/bench/produce_shape.h"
 
 static struct {
-	const char *brokers, *topic, *transaction_topic, *templates;
-	bool orders, schema;
-	long long count, first, keys, per_transaction, rate, partitions;
+	const char *brokers, *transaction_topic;
+	bool orders;
+	long long count, first, keys, deletes, per_transaction, rate, partitions;
+	struct shape_settings shape;
 } options = {
     .brokers = "127.0.0.1:9092",
-    .topic = "postgres.public.values",
-    .templates = "tests/bench",
-    .schema = true,
     .count = 1000000,
     .first = 1,
     .per_transaction = 1,
     .partitions = 1,
+    .shape = {.schema = true, .groups = 1000},
 };
 
-static char schema[SCHEMA_MAX], key_schema[512];
-static rd_kafka_topic_t *topic, *transaction_topic;
-static long long failed;
-
-struct place { /* where the source's log stands */
-	unsigned long long xid, lsn, sequence;
-	long long in_transaction;
-	long long now_ms;
+struct table {
+	enum shape shape;
+	const char *topic_name, *rows_file;
+	rd_kafka_topic_t *topic;
+	uint32_t *written; /* by key: the event that wrote the row, 0: there is none */
 };
+
+static struct table tables[2] = {{.topic_name = "postgres.public.values"}};
+static int table_count = 1;
+static rd_kafka_conf_t *conf;
+static rd_kafka_topic_t *transaction_topic;
+static long long failed, bytes;
 
 static void
 die(const char *what, const char *why)
@@ -63,89 +71,69 @@ wall_us(void)
 	return (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+/* ---- what happens in the source ------------------------------------------------------------- */
+
+/* The change that is the event of this number; what the table holds follows it. */
+static struct shape_change
+next_change(struct table *t, long long number)
+{
+	long long turn = table_count == 1 ? number : (number + 1) / 2;
+	struct shape_change c = {.shape = t->shape, .op = 'c', .key = turn, .number = number};
+	if (t->written == NULL)
+		return c;
+	unsigned long long chance = shape_mix(~(unsigned long long)number);
+	if (turn <= options.keys)
+		c.key = turn % options.keys;
+	else
+		c.key = (long long)(chance % (unsigned long long)options.keys);
+	if (t->written[c.key] != 0)
+		c.op = (long long)(chance >> 40) % 100 < options.deletes ? 'd' : 'u';
+	t->written[c.key] = c.op == 'd' ? 0 : (uint32_t)number;
+	return c;
+}
+
+static struct table *
+table_of(long long number)
+{
+	return &tables[table_count == 1 || number % 2 == 1 ? 0 : 1];
+}
+
 static void
-read_schema(void)
+open_table(struct table *t)
 {
-	char path[512];
-	snprintf(path, sizeof(path), "%s/%s.schema.json", options.templates,
-		 options.orders ? "orders" : "values");
-	FILE *f = fopen(path, "r");
+	if (options.keys == 0 || t->shape == SHAPE_VALUES)
+		return;
+	t->written = calloc((size_t)options.keys, sizeof(*t->written));
+	if (t->written == NULL)
+		die(t->topic_name, "out of memory");
+}
+
+static void
+write_rows(const struct table *t)
+{
+	char line[SHAPE_KEY_MAX];
+	if (t->rows_file == NULL)
+		return;
+	FILE *f = fopen(t->rows_file, "w");
 	if (f == NULL)
-		die(path, strerror(errno));
-	if (fgets(schema, sizeof(schema), f) == NULL)
-		die(path, "is empty");
-	fclose(f);
-	schema[strcspn(schema, "\n")] = '\0';
-	snprintf(key_schema, sizeof(key_schema),
-		 "{\"type\":\"struct\",\"fields\":[{\"type\":\"int32\",\"optional\":false,"
-		 "\"field\":\"order_id\"}],\"optional\":false,"
-		 "\"name\":\"postgres.public.orders.Key\"}");
+		die(t->rows_file, strerror(errno));
+	for (long long key = 0; t->written != NULL && key < options.keys; key++) {
+		if (t->written[key] == 0)
+			continue;
+		shape_csv(line, t->shape, key, t->written[key]);
+		fputs(line, f);
+	}
+	for (long long n = 1; t->written == NULL && n < options.first + options.count; n++) {
+		if (table_of(n) != t)
+			continue;
+		shape_csv(line, t->shape, table_count == 1 ? n : (n + 1) / 2, n);
+		fputs(line, f);
+	}
+	if (fclose(f) != 0)
+		die(t->rows_file, strerror(errno));
 }
 
-static int
-print_row(char *buf, size_t size, long long i)
-{
-	static const char *const products[] = {"Chair", "Kettle", "Mug", "Lamp", "Desk", "Pen"};
-	static const char *const categories[] = {"home", "office", "garden", "kitchen"};
-	static const char *const states[] = {"new", "paid", "shipped", "done"};
-	if (!options.orders)
-		return snprintf(buf, size, "{\"value\":%lld}", i);
-	return snprintf(buf, size,
-			"{\"order_id\":%lld,\"customer_id\":%lld,\"product\":\"%s\","
-			"\"category\":\"%s\",\"qty\":%lld,\"price\":\"%lld.%02lld\","
-			"\"discount\":null,\"status\":\"%s\",\"shipping_address\":\"%lld Main St, "
-			"Town %lld\",\"note\":\"call before\\ndelivery\",\"priority\":%lld,"
-			"\"express\":%s,\"created_at\":\"2026-11-24T04:18:50.%06lldZ\"}",
-			options.keys ? i % options.keys : i, i * 7 % 1000, products[i % 6],
-			categories[i / 3 % 4], i % 20 + 1, i * 31 % 1000, i * 17 % 100,
-			states[i / 5 % 4], i % 1000, i % 97, i % 5, i % 2 ? "true" : "false",
-			i % 1000000);
-}
-
-static int
-print_transaction(char *buf, size_t size, const struct place *p)
-{
-	if (options.transaction_topic == NULL)
-		return snprintf(buf, size, "null");
-	return snprintf(
-	    buf, size, "{\"id\":\"%llu:%llu\",\"total_order\":%lld,\"data_collection_order\":%lld}",
-	    p->xid, p->lsn, p->in_transaction, p->in_transaction);
-}
-
-static int
-print_value(char *buf, size_t size, long long i, const struct place *p)
-{
-	char row[1024], transaction[128];
-	bool update = options.orders && options.keys && i - options.first >= options.keys;
-	print_row(row, sizeof(row), i);
-	print_transaction(transaction, sizeof(transaction), p);
-	int n = options.schema ? snprintf(buf, size, "{\"schema\":%s,\"payload\":", schema) : 0;
-	n += snprintf(buf + n, size - (size_t)n,
-		      "{\"before\":null,\"after\":%s,\"source\":{\"version\":\"3.7.0.Final\","
-		      "\"connector\":\"postgresql\",\"name\":\"postgres\",\"ts_ms\":%lld,"
-		      "\"snapshot\":\"false\",\"db\":\"values_db\",\"sequence\":\"[\\\"%llu\\\","
-		      "\\\"%llu\\\"]\",\"ts_us\":%lld406,\"ts_ns\":%lld406000,"
-		      "\"schema\":\"public\",\"table\":\"%s\",\"txId\":%llu,\"lsn\":%llu,"
-		      "\"xmin\":null},\"transaction\":%s,\"op\":\"%s\",\"ts_ms\":%lld,"
-		      "\"ts_us\":%lld748,\"ts_ns\":%lld748813}%s",
-		      row, p->now_ms, p->sequence, p->lsn, p->now_ms, p->now_ms,
-		      options.orders ? "orders" : "values", p->xid, p->lsn, transaction,
-		      update ? "u" : "c", p->now_ms, p->now_ms, p->now_ms,
-		      options.schema ? "}" : "");
-	return n;
-}
-
-static int
-print_key(char *buf, size_t size, long long i)
-{
-	long long id = options.keys ? i % options.keys : i;
-	if (!options.orders)
-		return -1;
-	if (!options.schema)
-		return snprintf(buf, size, "{\"order_id\":%lld}", id);
-	return snprintf(buf, size, "{\"schema\":%s,\"payload\":{\"order_id\":%lld}}", key_schema,
-			id);
-}
+/* ---- to the broker -------------------------------------------------------------------------- */
 
 static void
 on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
@@ -155,7 +143,7 @@ on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 		fprintf(stderr, "produce: %s\n", rd_kafka_err2str(m->err));
 }
 
-/* A key_len below 0: no key. */
+/* A key_len below 0: no key. No value: a tombstone. */
 static void
 send_message(rd_kafka_t *rk, rd_kafka_topic_t *to, const char *key, int key_len, char *value,
 	     int value_len)
@@ -170,23 +158,28 @@ send_message(rd_kafka_t *rk, rd_kafka_topic_t *to, const char *key, int key_len,
 }
 
 static void
-send_mark(rd_kafka_t *rk, const struct place *p, bool end)
+send_mark(rd_kafka_t *rk, const struct shape_place *p, bool end)
 {
-	char key[64], value[512], counts[160] = "";
+	char key[SHAPE_KEY_MAX], value[SHAPE_KEY_MAX];
 	if (transaction_topic == NULL)
 		return;
-	int key_len = snprintf(key, sizeof(key), "{\"id\":\"%llu:%llu\"}", p->xid, p->lsn);
-	if (end)
-		snprintf(counts, sizeof(counts),
-			 "\"event_count\":%lld,\"data_collections\":[{\"data_collection\":"
-			 "\"public.%s\",\"event_count\":%lld}]",
-			 p->in_transaction, options.orders ? "orders" : "values",
-			 p->in_transaction);
-	int n = snprintf(
-	    value, sizeof(value), "{\"status\":\"%s\",\"id\":\"%llu:%llu\",%s,\"ts_ms\":%lld}",
-	    end ? "END" : "BEGIN", p->xid, p->lsn,
-	    end ? counts : "\"event_count\":null,\"data_collections\":null", p->now_ms);
-	send_message(rk, transaction_topic, key, key_len, value, n);
+	int key_len = shape_mark_key(key, p);
+	send_message(rk, transaction_topic, key, key_len, value, shape_mark(value, p, end));
+}
+
+static void
+send_event(rd_kafka_t *rk, long long number, struct shape_place *p)
+{
+	static char value[SHAPE_MESSAGE_MAX], key[SHAPE_KEY_MAX];
+	struct table *t = table_of(number);
+	struct shape_change c = next_change(t, number);
+	p->total_order++;
+	p->order[t->shape]++;
+	int key_len = shape_key(key, &c), len = shape_value(value, &c, p);
+	send_message(rk, t->topic, key, key_len, value, len);
+	bytes += len;
+	if (c.op == 'd')
+		send_message(rk, t->topic, key, key_len, NULL, 0);
 }
 
 static void
@@ -202,57 +195,43 @@ keep_rate(rd_kafka_t *rk, long long begin_us, long long done)
 	}
 }
 
+/* Each event has room for 4 KiB of log, so runs that go on with one another's history never meet. */
 static void
 produce(rd_kafka_t *rk)
 {
-	static char value[MESSAGE_MAX];
-	char key[1024];
 	unsigned long long at = 26969776 + (unsigned long long)options.first * 4096;
-	struct place p = {.xid = 800 + (unsigned long long)options.first, .sequence = at};
+	struct shape_place p = {
+	    .xid = 800 + (unsigned long long)options.first, .lsn = at, .sequence = at};
 	long long begin_us = wall_us();
-	p.lsn = at;
 	for (long long i = 0; i < options.count; i++) {
 		keep_rate(rk, begin_us, i);
 		if (i % 1024 == 0 || options.rate != 0)
 			p.now_ms = wall_us() / 1000;
 		p.lsn += 72;
-		if (p.in_transaction++ == 0)
+		if (p.total_order == 0)
 			send_mark(rk, &p, false);
-		int key_len = print_key(key, sizeof(key), options.first + i);
-		int n = print_value(value, sizeof(value), options.first + i, &p);
-		send_message(rk, topic, key, key_len, value, n);
-		if (p.in_transaction < options.per_transaction && i + 1 < options.count)
+		send_event(rk, options.first + i, &p);
+		if (p.total_order < options.per_transaction && i + 1 < options.count)
 			continue;
 		p.lsn += 48;
 		send_mark(rk, &p, true);
 		p.sequence = p.lsn;
-		p.in_transaction = 0;
+		p.total_order = 0;
+		memset(p.order, 0, sizeof(p.order));
 		p.xid++;
 	}
 	while (rd_kafka_outq_len(rk) > 0)
 		rd_kafka_flush(rk, 1000);
 	double seconds = (double)(wall_us() - begin_us) / 1e6;
-	printf("produced %lld messages of about %zu bytes in %.1f s: %.0f/s\n", options.count,
-	       strlen(value), seconds, (double)options.count / seconds);
+	printf("produced %lld messages of about %lld bytes in %.1f s: %.0f/s\n", options.count,
+	       options.count > 0 ? bytes / options.count : 0, seconds,
+	       (double)options.count / seconds);
 }
 
 static rd_kafka_t *
 connect_broker(void)
 {
-	static const char *const properties[][2] = {
-	    {"linger.ms", "5"},
-	    {"batch.num.messages", "10000"},
-	    {"queue.buffering.max.messages", "200000"},
-	    {"enable.idempotence", "true"},
-	};
 	char error[256];
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	if (rd_kafka_conf_set(conf, "bootstrap.servers", options.brokers, error, sizeof(error)))
-		die("bootstrap.servers", error);
-	for (size_t i = 0; i < sizeof(properties) / sizeof(*properties); i++)
-		if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], error,
-				      sizeof(error)))
-			die(properties[i][0], error);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
 	if (rk == NULL)
@@ -260,16 +239,20 @@ connect_broker(void)
 	return rk;
 }
 
-/* Make a topic, or be content with the one that is there. */
+/* Make a topic, or be content with the one that is there. Keys choose partitions as in Java. */
 static rd_kafka_topic_t *
 open_topic(rd_kafka_t *rk, const char *name, int partitions)
 {
 	char error[256];
+	rd_kafka_topic_conf_t *topic_conf = rd_kafka_topic_conf_new();
 	rd_kafka_NewTopic_t *wanted =
 	    rd_kafka_NewTopic_new(name, partitions, 1, error, sizeof(error));
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
 	if (wanted == NULL)
 		die(name, error);
+	if (rd_kafka_topic_conf_set(topic_conf, "partitioner", "murmur2_random", error,
+				    sizeof(error)))
+		die("partitioner", error);
 	rd_kafka_CreateTopics(rk, &wanted, 1, NULL, queue);
 	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
 	if (event == NULL || rd_kafka_event_error(event))
@@ -277,17 +260,38 @@ open_topic(rd_kafka_t *rk, const char *name, int partitions)
 	rd_kafka_event_destroy(event);
 	rd_kafka_NewTopic_destroy(wanted);
 	rd_kafka_queue_destroy(queue);
-	return rd_kafka_topic_new(rk, name, NULL);
+	return rd_kafka_topic_new(rk, name, topic_conf);
 }
 
-static long long
-number(const char *text)
+/* ---- options -------------------------------------------------------------------------------- */
+
+static void
+set(const char *name, const char *value)
 {
-	const char *error;
-	long long n = strtonum(text, 0, INT64_MAX / 4096, &error);
-	if (error != NULL)
-		die(text, error);
-	return n;
+	char error[256];
+	if (rd_kafka_conf_set(conf, name, value, error, sizeof(error)))
+		die(name, error);
+}
+
+static void
+set_defaults(void)
+{
+	conf = rd_kafka_conf_new();
+	set("linger.ms", "5");
+	set("batch.num.messages", "10000");
+	set("queue.buffering.max.messages", "200000");
+	set("enable.idempotence", "true");
+	set("log_level", "3");
+}
+
+static void
+set_option(char *text)
+{
+	char *value = strchr(text, '=');
+	if (value == NULL)
+		die(text, "is not NAME=VALUE");
+	*value = '\0';
+	set(text, value + 1);
 }
 
 static const struct option option_names[] = {
@@ -299,73 +303,124 @@ static const struct option option_names[] = {
     {"first", 1, NULL, 'f'},
     {"partitions", 1, NULL, 'P'},
     {"keys", 1, NULL, 'k'},
+    {"groups", 1, NULL, 'g'},
+    {"deletes", 1, NULL, 'd'},
     {"per-transaction", 1, NULL, 'p'},
     {"rate", 1, NULL, 'r'},
+    {"rows", 1, NULL, 'R'},
+    {"second-topic", 1, NULL, 'u'},
+    {"second-rows", 1, NULL, 'U'},
     {"transaction-topic", 1, NULL, 'T'},
-    {"templates", 1, NULL, 'd'},
+    {"set", 1, NULL, 'c'},
     {NULL, 0, NULL, 0},
 };
+
+/* Where the number of an option goes; NULL: it takes none. */
+static long long *
+number_of(int c)
+{
+	switch (c) {
+	case 'n':
+		return &options.count;
+	case 'f':
+		return &options.first;
+	case 'k':
+		return &options.keys;
+	case 'g':
+		return &options.shape.groups;
+	case 'd':
+		return &options.deletes;
+	case 'p':
+		return &options.per_transaction;
+	case 'P':
+		return &options.partitions;
+	case 'r':
+		return &options.rate;
+	default:
+		return NULL;
+	}
+}
+
+static void
+read_text(int c, char *text)
+{
+	switch (c) {
+	case 'b':
+		options.brokers = text;
+		break;
+	case 't':
+		tables[0].topic_name = text;
+		break;
+	case 'T':
+		options.transaction_topic = text;
+		break;
+	case 's':
+		options.orders = strcmp(text, "orders") == 0;
+		break;
+	case 'S':
+		options.shape.schema = strcmp(text, "on") == 0;
+		break;
+	case 'R':
+		tables[0].rows_file = text;
+		break;
+	case 'u':
+		tables[1].topic_name = text;
+		table_count = 2;
+		break;
+	case 'U':
+		tables[1].rows_file = text;
+		break;
+	case 'c':
+		set_option(text);
+		break;
+	default:
+		exit(64);
+	}
+}
 
 static void
 read_options(int argc, char **argv)
 {
+	const char *error = NULL;
 	int c;
 	while ((c = getopt_long(argc, argv, "", option_names, NULL)) != -1) {
-		switch (c) {
-		case 'b':
-			options.brokers = optarg;
-			break;
-		case 't':
-			options.topic = optarg;
-			break;
-		case 'T':
-			options.transaction_topic = optarg;
-			break;
-		case 'd':
-			options.templates = optarg;
-			break;
-		case 's':
-			options.orders = strcmp(optarg, "orders") == 0;
-			break;
-		case 'S':
-			options.schema = strcmp(optarg, "on") == 0;
-			break;
-		case 'n':
-			options.count = number(optarg);
-			break;
-		case 'f':
-			options.first = number(optarg);
-			break;
-		case 'k':
-			options.keys = number(optarg);
-			break;
-		case 'p':
-			options.per_transaction = number(optarg);
-			break;
-		case 'P':
-			options.partitions = number(optarg);
-			break;
-		case 'r':
-			options.rate = number(optarg);
-			break;
-		default:
-			exit(64);
-		}
+		long long *number = number_of(c);
+		if (number == NULL)
+			read_text(c, optarg);
+		else
+			*number = strtonum(optarg, 0, UINT32_MAX, &error);
+		if (error != NULL)
+			die(optarg, error);
 	}
+	if (options.shape.groups == 0 || (table_count == 2 && !options.orders))
+		die("options", "groups must be above 0, and only orders have a second table");
+	options.shape.transactions = options.transaction_topic != NULL;
+	tables[0].shape = options.orders ? SHAPE_ORDERS : SHAPE_VALUES;
+	tables[1].shape = SHAPE_PAYMENTS;
 }
 
 int
 main(int argc, char **argv)
 {
+	set_defaults();
 	read_options(argc, argv);
-	if (options.schema)
-		read_schema();
+	set("bootstrap.servers", options.brokers);
+	shape_init(&options.shape);
 	rd_kafka_t *rk = connect_broker();
-	topic = open_topic(rk, options.topic, (int)options.partitions);
+	for (int i = 0; i < table_count; i++) {
+		open_table(&tables[i]);
+		tables[i].topic = open_topic(rk, tables[i].topic_name, (int)options.partitions);
+	}
 	if (options.transaction_topic != NULL)
 		transaction_topic = open_topic(rk, options.transaction_topic, 1);
+	for (long long n = 1; options.keys > 0 && n < options.first; n++)
+		(void)next_change(table_of(n), n);
 	produce(rk);
-	rd_kafka_topic_destroy(topic);
+	for (int i = 0; i < table_count; i++) {
+		write_rows(&tables[i]);
+		free(tables[i].written);
+		rd_kafka_topic_destroy(tables[i].topic);
+	}
 	if (transaction_topic != NULL)
 		rd_kafka_topic_destroy(transaction_topic);
 	rd_kafka_destroy(rk);

@@ -1,0 +1,257 @@
+#!/usr/bin/env bash
+#
+# throughput.sh - how fast tallyd catches up with full topics, beside a consumer that does nothing.
+#
+#   ROWS=1000000 ROUNDS=5 [WORKLOADS='values-schema ...'] tests/bench/throughput.sh
+#
+# Workloads: values-schema, values-bare, orders-schema, orders-bare: in each round the raw consumer, tallyd, the raw
+# consumer again. The raw runs before and after are also the A/A control: what their ratio says of nothing. shop-schema,
+# shop-bare: orders and payments in four partitions each; in each round tallyd without the transaction
+# topic (each event is a transaction then) and with it, over the same messages of the same topics.
+#
+# Time goes from the exec of tallyd to PostgreSQL's commit of the last row; the raw consumer's from its first message to
+# its last. Both rates count change events only; tombstones and transaction marks come on top, for both. After each run
+# the answer is compared with PostgreSQL's own over the same rows, else the bench fails.
+. "$(dirname "$0")/lib.sh"
+
+ROWS=${ROWS:-$(by_size 1000000 30000)}
+ROUNDS=${ROUNDS:-$(by_size 5 1)}
+WORKLOADS=${WORKLOADS:-values-schema values-bare orders-schema orders-bare shop-schema shop-bare}
+KEYS=$((ROWS / 10 > 0 ? ROWS / 10 : 1))
+runs=0
+
+# ---- the workloads -----------------------------------------------------------------------------
+
+declare_kind() # values | orders | shop: topics, views, and truth_VIEW for each
+{
+	case $1 in
+	values)
+		topics=(postgres.public.values) views=(by_values)
+		;;
+	orders)
+		topics=(postgres.public.orders) views=(by_orders)
+		;;
+	shop)
+		topics=(postgres.public.orders postgres.public.payments) views=(by_orders by_payments)
+		;;
+	esac
+	columns_by_values=sum
+	columns_by_orders=customer_id,n,total,lowest,highest
+	columns_by_payments=$columns_by_orders
+	select_by_values='SELECT sum(value) AS sum FROM'
+	select_by_orders='SELECT customer_id, count(*) AS n, sum(price) AS total, min(price) AS lowest, max(price) AS highest FROM'
+	select_by_payments=${select_by_orders//price/amount}
+}
+
+# fill KIND on|off: topics, and tables with the rows that are there at the end.
+fill()
+{
+	local more=()
+	case $1 in
+	orders) more=(--shape orders --keys "$KEYS" --deletes 10) ;;
+	shop) more=(--shape orders --keys "$((KEYS / 2))" --deletes 10 --partitions 4
+	    --second-topic "${topics[1]}" --second-rows "$STACK/work/payments.csv"
+	    --transaction-topic postgres.transaction --per-transaction 10) ;;
+	esac
+	bench_produce --topic "${topics[0]}" --schema "$2" --count "$ROWS" --rows "$STACK/work/${1/shop/orders}.csv" "${more[@]}"
+	size=$(sed 's/.* of about \([0-9]*\) bytes.*/\1/' "$STACK/work/produce.log")
+	sql "DROP TABLE IF EXISTS source_values, source_orders, source_payments;
+	    CREATE TABLE source_values (value integer);
+	    CREATE TABLE source_orders (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text);
+	    CREATE TABLE source_payments (payment_id integer, customer_id integer, amount numeric(10,2), method text)" 2>/dev/null
+	local topic messages=0
+	for topic in "${topics[@]}"; do
+		sql "\\copy source_${topic##*.} FROM '$STACK/work/${topic##*.}.csv' CSV"
+		messages=$((messages + $(messages_in "$topic")))
+	done
+	total=$messages
+}
+
+forget()
+{
+	local topic
+	for topic in "${topics[@]}" ${marks:+"$marks"}; do
+		stack_topic_delete "$topic"
+	done
+	rm -f "$STACK"/work/*.csv
+}
+
+# pipeline NAME [OPTION]: views and their empty tables are made anew.
+pipeline()
+{
+	sql "DROP TABLE IF EXISTS by_values, by_orders, by_payments;
+	    CREATE TABLE by_values (sum bigint, time bigint, diff integer);
+	    CREATE TABLE by_orders (customer_id integer, n bigint, total numeric, lowest numeric, highest numeric,
+	        time bigint, diff integer);
+	    CREATE TABLE by_payments (LIKE by_orders)" 2>/dev/null
+	bench_pipeline "$1" "${2-}" < <(only_tables <<-END
+			CREATE FOREIGN TABLE "values" (value integer NOT NULL)
+			  SERVER kafka OPTIONS (topic 'postgres.public.values');
+			CREATE FOREIGN TABLE orders (order_id integer PRIMARY KEY, customer_id integer NOT NULL,
+			  price numeric(10,2) NOT NULL) SERVER kafka OPTIONS (topic 'postgres.public.orders');
+			CREATE FOREIGN TABLE payments (payment_id integer PRIMARY KEY, customer_id integer NOT NULL,
+			  amount numeric(10,2) NOT NULL) SERVER kafka OPTIONS (topic 'postgres.public.payments');
+			CREATE MATERIALIZED VIEW by_values AS $select_by_values "values";
+			CREATE MATERIALIZED VIEW by_orders AS $select_by_orders orders GROUP BY customer_id;
+			CREATE MATERIALIZED VIEW by_payments AS $select_by_payments payments GROUP BY customer_id;
+		END
+	)
+}
+
+# The statements, of one or two lines, that are of this workload's tables.
+only_tables()
+{
+	local wanted="${topics[*]##*.}"
+	tr '\n' ' ' | sed 's/;/;\n/g' | grep -E "(TABLE|FROM) \"?(${wanted// /|})\"?[ ;]"
+}
+
+# ---- one run each ------------------------------------------------------------------------------
+
+note() # FILE VALUE
+{
+	echo "$2" >>"$STACK/work/$1"
+}
+
+run_raw() # WORKLOAD a|b
+{
+	local options=() topic result seconds
+	for topic in "${topics[@]}" ${marks:+"$marks"}; do
+		options+=(--topic "$topic")
+	done
+	result=$("$BIN/bench-raw" --brokers "$BOOTSTRAP" "${options[@]}")
+	seconds=$(sed 's/.* seconds=\([0-9.]*\).*/\1/' <<<"$result")
+	note "$1.raw" "$(calculate "$ROWS / $seconds")"
+	note "$1.raw_$2" "$(calculate "$ROWS / $seconds")"
+	note "$1.raw_cpu" "$(sed 's/.* cpu=\([0-9.]*\).*/\1/' <<<"$result")"
+}
+
+run_tallyd() # WORKLOAD [OPTION]: of server kafka
+{
+	local number first last gap ready cpu view columns select source
+	runs=$((runs + 1))
+	pipeline "bench_$runs" "${2-}"
+	bench_start
+	bench_until "$total"
+	cpu=$(bench_cpu)
+	IFS='|' read -r number first last gap < <(commits "${views[@]}")
+	for view in "${views[@]}"; do
+		columns=columns_$view select=select_$view source=source_${view#by_}
+		same_answer "$view" "${!columns}" "${!select} $source$([[ $view == by_values ]] || echo ' GROUP BY customer_id')"
+	done
+	ready=$(ready_at)
+	bench_stop
+	note "$1.tallyd" "$(calculate "$ROWS / ($last - $started)")"
+	note "$1.ready" "$(calculate "$ROWS / ($last - $ready)")"
+	note "$1.cpu" "$cpu"
+	note "$1.commits" "$number"
+	gap=$(calculate "($first - $ready) * 1000 > $gap ? ($first - $ready) * 1000 : $gap" '%.0f')
+	note "$1.gap" "$gap"
+	bench_note "$1: $(calculate "$ROWS / ($last - $started)" '%.0f')/s, $cpu s CPU, $number commits, $gap ms at most between them"
+}
+
+# ---- what came out -----------------------------------------------------------------------------
+
+of() # FILE COMMAND...
+{
+	local file=$1
+	shift
+	"$@" <"$STACK/work/$file"
+}
+
+# ratio A B: of the medians, and from which to which it went in single rounds (B may have more runs in each).
+ratio()
+{
+	local of_medians
+	of_medians=$(calculate "$(of "$1" median) / $(of "$2" median)" '%.2f')
+	paste "$STACK/work/$1" <(awk -v each="$(($(wc -l <"$STACK/work/$2") / $(wc -l <"$STACK/work/$1")))" \
+	    '{ s += $1 } NR % each == 0 { print s / each; s = 0 }' "$STACK/work/$2") |
+	    awk '{ print $1 / $2 }' | sort -g |
+	    awk -v m="$of_medians" '{ v[NR] = $1 } END { printf "%s (%.2f to %.2f)\n", m, v[1], v[NR] }'
+}
+
+goal_gap() # WHAT FILE
+{
+	bench_goal "$1: longest time without a commit, ms" "$(of "$2" spread %.0f)" '≤ 100' "$(of "$2" quantile 1) <= 100"
+}
+
+report_raw() # WORKLOAD WORDS RATE CPU
+{
+	local w=$1
+	bench_goal "$2: rate, of the raw consumer's" "$(ratio "$w.tallyd" "$w.raw")" "≥ $3" \
+	    "$(of "$w.tallyd" median) / $(of "$w.raw" median) >= $3"
+	bench_goal "— without the start" "$(ratio "$w.ready" "$w.raw")" ''
+	bench_goal "— CPU, of the raw consumer's" "$(ratio "$w.cpu" "$w.raw_cpu")" "≤ $4" \
+	    "$(of "$w.cpu" median) / $(of "$w.raw_cpu" median) <= $4"
+	goal_gap '—' "$w.gap"
+	bench_goal '— control: raw before, of raw after' "$(ratio "$w.raw_a" "$w.raw_b")" ''
+	details+=$(detail "$w" "$w")$'\n'
+}
+
+report_shop() # WORKLOAD WORDS
+{
+	local w=$1
+	bench_goal "$2: rate, of the same without the transaction topic" "$(ratio "$w.tallyd" "$w-without.tallyd")" '≥ 0.8' \
+	    "$(of "$w.tallyd" median) / $(of "$w-without.tallyd" median) >= 0.8"
+	bench_goal '— without the start' "$(ratio "$w.ready" "$w-without.ready")" ''
+	bench_goal '— CPU, of the same without' "$(ratio "$w.cpu" "$w-without.cpu")" ''
+	bench_goal '— rate, of the raw consumer of all three topics' "$(ratio "$w.tallyd" "$w.raw")" ''
+	goal_gap '—' "$w.gap"
+	details+=$(detail "$w" "$w")$'\n'$(detail "$w-without" "$w")$'\n'
+}
+
+# detail NAME RAW: absolute figures: of this machine, on this day.
+detail()
+{
+	echo "| $1 | $size | $(of "$2.raw" spread %.0f) | $(of "$1.tallyd" spread %.0f) |" \
+	    "$(of "$2.raw_cpu" median | awk -v n="$ROWS" '{ printf "%.2f", $1 * 1e6 / n }') |" \
+	    "$(of "$1.cpu" median | awk -v n="$ROWS" '{ printf "%.2f", $1 * 1e6 / n }') | $(of "$1.commits" spread %.0f) |"
+}
+
+# ---- all of it ---------------------------------------------------------------------------------
+
+measure() # WORKLOAD
+{
+	local kind=${1%-*} schema=on round marks=''
+	[[ $1 == *-schema ]] || schema=off
+	declare_kind "$kind"
+	[[ $kind != shop ]] || marks=postgres.transaction
+	bench_note "$1: filling"
+	fill "$kind" "$schema"
+	for ((round = 0; round < ROUNDS; round++)); do
+		run_raw "$1" a
+		if [[ $kind == shop ]]; then
+			run_tallyd "$1-without"
+			run_tallyd "$1" "transaction_topic '$marks'"
+		else
+			run_tallyd "$1"
+			run_raw "$1" b
+		fi
+	done
+	case $1 in
+	values-schema) report_raw "$1" 'values with the schema block' 0.85 2 ;;
+	values-bare) report_raw "$1" 'values, bare JSON' 0.6 3 ;;
+	orders-schema) report_raw "$1" 'orders with the schema block' 0.7 3 ;;
+	orders-bare) report_raw "$1" 'orders, bare JSON' 0.5 4 ;;
+	shop-schema) report_shop "$1" 'two tables, four partitions, transactions, with the schema block' ;;
+	shop-bare) report_shop "$1" 'two tables, four partitions, transactions, bare JSON' ;;
+	esac
+	forget
+}
+
+bench_begin pg kafka
+details=''
+bench_section "Throughput: $ROWS events, $ROUNDS rounds"
+for workload in $WORKLOADS; do
+	measure "$workload"
+done
+bench_text <<-TEXT
+	Ratios are those of medians; in parentheses those of single rounds, least to most. Events/s, and CPU seconds per
+	million events:
+
+	| workload | bytes | raw consumer, events/s | tallyd, events/s | raw CPU | tallyd CPU | commits |
+	|---|---|---|---|---|---|---|
+	${details%$'\n'}
+
+	orders: $KEYS keyed rows in 1,000 groups, inserts, updates and deletes, \`$select_by_orders orders GROUP BY customer_id\`.
+	After each run every view was equal to PostgreSQL's own answer.
+	TEXT
