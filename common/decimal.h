@@ -46,6 +46,12 @@ bool decimal_to_int(const char *text, size_t len, int scale, int64_t *out);
  */
 size_t decimal_from_bytes(const uint8_t *unscaled, size_t len, int scale, char *buf, size_t size);
 
+/*
+ * A number that orders canonical texts roughly: ten thousandths, cut off and held within 64 bits. Where a
+ * is less than b, its rank is not greater.
+ */
+int64_t decimal_rank(const char *, size_t len);
+
 /* Order of two canonical decimals by value. */
 int decimal_compare(const char *a, size_t alen, const char *b, size_t blen);
 

@@ -191,6 +191,27 @@ decimal_compare(const char *atext, size_t alen, const char *btext, size_t blen)
 	return a.negative ? -order : order;
 }
 
+int64_t
+decimal_rank(const char *text, size_t len)
+{
+	const char *s = text, *end = text + len;
+	bool negative = len > 0 && *s == '-';
+	int64_t rank = 0, most = INT64_MAX - 2;
+	unsigned digits = 0;
+
+	if (decimal_is_special(text, len))
+		return *s == 'N' ? INT64_MAX : negative ? INT64_MIN : INT64_MAX - 1;
+	for (s += negative; s < end && *s != '.'; s++) {
+		if (++digits > 14)
+			return negative ? -most : most;
+		rank = rank * 10 + (*s - '0');
+	}
+	s += s < end;
+	for (int i = 0; i < 4; i++)
+		rank = rank * 10 + (s < end ? *s++ - '0' : 0);
+	return negative ? -rank : rank;
+}
+
 bool
 decimal_whole(const struct parts *parts, int64_t *out)
 {

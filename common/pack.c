@@ -1,5 +1,6 @@
 #include "common/pack.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <string.h>
 
@@ -50,6 +51,22 @@ packer(struct pack *p)
 	return mp;
 }
 
+/*
+ * Most of what is written is small: a byte for itself, or with the string behind it. True when it was
+ * written here; msgpack-c writes the rest.
+ */
+static inline bool
+pack_small(struct pack *p, uint8_t tag, const char *bytes, size_t len)
+{
+	if (p->overflow || (size_t)(p->end - p->at) <= len)
+		return false;
+	*p->at++ = tag;
+	if (len > 0)
+		memcpy(p->at, bytes, len);
+	p->at += len;
+	return true;
+}
+
 void
 pack_nil(struct pack *p)
 {
@@ -72,6 +89,8 @@ pack_bool(struct pack *p, bool v)
 void
 pack_int(struct pack *p, int64_t v)
 {
+	if (v >= 0 && v <= 0x7f && pack_small(p, (uint8_t)v, NULL, 0))
+		return;
 	msgpack_packer mp = packer(p);
 
 	msgpack_pack_int64(&mp, v);
@@ -80,6 +99,8 @@ pack_int(struct pack *p, int64_t v)
 void
 pack_uint(struct pack *p, uint64_t v)
 {
+	if (v <= 0x7f && pack_small(p, (uint8_t)v, NULL, 0))
+		return;
 	msgpack_packer mp = packer(p);
 
 	msgpack_pack_uint64(&mp, v);
@@ -88,6 +109,8 @@ pack_uint(struct pack *p, uint64_t v)
 void
 pack_str(struct pack *p, const char *s, size_t len)
 {
+	if (len <= 0x1f && pack_small(p, (uint8_t)(0xa0 | len), s, len))
+		return;
 	msgpack_packer mp = packer(p);
 
 	if (len > UINT32_MAX) {
@@ -131,6 +154,8 @@ pack_bin(struct pack *p, const void *bytes, size_t len)
 void
 pack_array(struct pack *p, uint32_t count)
 {
+	if (count <= 0x0f && pack_small(p, (uint8_t)(0x90 | count), NULL, 0))
+		return;
 	msgpack_packer mp = packer(p);
 
 	msgpack_pack_array(&mp, count);
@@ -325,12 +350,54 @@ head_read(const struct unpack *u, struct head *h)
 	return ok && h->len <= (size_t)(u->end - at);
 }
 
+static const uint8_t wide_kinds[32] = {
+    /* 0xc0 */ UNPACK_NIL,   UNPACK_END,   UNPACK_BOOL,  UNPACK_BOOL,
+    /* 0xc4 */ UNPACK_BIN,   UNPACK_BIN,   UNPACK_BIN,   UNPACK_EXT,
+    /* 0xc8 */ UNPACK_EXT,   UNPACK_EXT,   UNPACK_OTHER, UNPACK_FLOAT,
+    /* 0xcc */ UNPACK_INT,   UNPACK_INT,   UNPACK_INT,   UNPACK_INT,
+    /* 0xd0 */ UNPACK_INT,   UNPACK_INT,   UNPACK_INT,   UNPACK_INT,
+    /* 0xd4 */ UNPACK_EXT,   UNPACK_EXT,   UNPACK_EXT,   UNPACK_EXT,
+    /* 0xd8 */ UNPACK_EXT,   UNPACK_STR,   UNPACK_STR,   UNPACK_STR,
+    /* 0xdc */ UNPACK_ARRAY, UNPACK_ARRAY, UNPACK_OTHER, UNPACK_OTHER,
+};
+
 enum unpack_kind
 unpack_peek(const struct unpack *u)
 {
-	struct head h;
+	uint8_t tag;
 
-	return head_read(u, &h) ? h.kind : UNPACK_END;
+	if (u->bad || u->at == u->end)
+		return UNPACK_END;
+	tag = *u->at;
+	if (tag <= 0x7f || tag >= 0xe0)
+		return UNPACK_INT;
+	if (tag >= 0xc0)
+		return (enum unpack_kind)wide_kinds[tag - 0xc0];
+	return tag <= 0x8f ? UNPACK_OTHER : tag <= 0x9f ? UNPACK_ARRAY : UNPACK_STR;
+}
+
+/*
+ * The quick way past the heads that are most frequent: the end of a small integer, a nil or a short
+ * string; NULL: another head, or not all of it is there.
+ */
+static inline const uint8_t *
+small_end(const struct unpack *u)
+{
+	size_t len;
+	uint8_t tag;
+
+	if (u->bad || u->at == u->end)
+		return NULL;
+	tag = *u->at;
+	if (tag <= 0x7f || tag == 0xc0)
+		len = 1;
+	else if (tag >= 0xa0 && tag <= 0xbf)
+		len = 1 + (size_t)(tag & 0x1f);
+	else if (tag >= 0xcc && tag <= 0xcf)
+		len = 1 + ((size_t)1 << (tag - 0xcc));
+	else
+		return NULL;
+	return (size_t)(u->end - u->at) >= len ? u->at + len : NULL;
 }
 
 /* Take a head of the wanted kind, leaving the cursor behind its body (before an array's). */
@@ -368,8 +435,20 @@ unpack_int(struct unpack *u)
 {
 	struct head h;
 
-	if (u->at < u->end && *u->at <= 0x7f && !u->bad)
-		return *u->at++;
+	if (u->at < u->end && !u->bad) {
+		if (*u->at <= 0x7f)
+			return *u->at++;
+		if (*u->at == 0xcd && u->end - u->at > 2) {
+			u->at += 3;
+			return u->at[-2] << 8 | u->at[-1];
+		}
+		if (*u->at == 0xce && u->end - u->at > 4) {
+			uint32_t v;
+			memcpy(&v, u->at + 1, sizeof(v));
+			u->at += 5;
+			return ntohl(v);
+		}
+	}
 	if (!unpack_head(u, UNPACK_INT, &h))
 		return 0;
 	if (!h.negative && h.u > INT64_MAX) {
@@ -414,6 +493,13 @@ unpack_str(struct unpack *u, uint32_t *len)
 {
 	struct head h;
 
+	if (u->at < u->end && *u->at >= 0xa0 && *u->at <= 0xbf && !u->bad &&
+	    u->end - u->at > (*u->at & 0x1f)) {
+		const char *s = (const char *)u->at + 1;
+		*len = *u->at & 0x1f;
+		u->at += 1 + *len;
+		return s;
+	}
 	if (!unpack_head(u, UNPACK_STR, &h)) {
 		*len = 0;
 		return "";
@@ -440,6 +526,9 @@ unpack_array(struct unpack *u)
 {
 	struct head h;
 
+	if (u->at < u->end && *u->at >= 0x90 && *u->at <= 0x9f && !u->bad &&
+	    u->end - u->at > (*u->at & 0x0f))
+		return *u->at++ & 0x0f;
 	return unpack_head(u, UNPACK_ARRAY, &h) ? h.len : 0;
 }
 
@@ -473,6 +562,11 @@ unpack_skip(struct unpack *u)
 			depth--;
 		}
 		left[depth]--;
+		const uint8_t *end = small_end(u);
+		if (end != NULL) {
+			u->at = end;
+			continue;
+		}
 		if (!head_read(u, &h)) {
 			u->bad = true;
 			return;

@@ -227,6 +227,47 @@ value_compare_exact(const struct value *a, const struct value *b)
 	return a->kind == VALUE_INTERVAL ? compare_bytes(a, b) : 0;
 }
 
+static int64_t
+rank_double(double d)
+{
+	int64_t bits;
+
+	if (isnan(d))
+		return INT64_MAX;
+	memcpy(&bits, &d, sizeof(bits));
+	return bits < 0 ? bits ^ INT64_MAX : bits;
+}
+
+/* As memcmp() looks at them. */
+static int64_t
+rank_bytes(const char *s, size_t len)
+{
+	uint64_t rank = 0;
+
+	for (size_t i = 0; i < sizeof(rank); i++)
+		rank = rank << 8 | (i < len ? (unsigned char)s[i] : 0);
+	return (int64_t)(rank ^ UINT64_C(1) << 63);
+}
+
+int64_t
+value_rank(const struct value *v)
+{
+	switch (v->kind) {
+	case VALUE_INT:
+	case VALUE_BOOL:
+		return v->i;
+	case VALUE_FLOAT:
+		return rank_double(v->d);
+	case VALUE_DECIMAL:
+		return decimal_rank(v->s, v->len);
+	case VALUE_TEXT:
+	case VALUE_BYTES:
+		return rank_bytes(v->s, v->len);
+	default:
+		return 0;
+	}
+}
+
 /* Without the zeros at its end. */
 static void
 decimal_shorten(struct value *v)

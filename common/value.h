@@ -132,6 +132,12 @@ int value_compare(const struct value *, const struct value *);
 int value_compare_exact(const struct value *, const struct value *);
 
 /*
+ * A number that orders values of one type roughly, as an abbreviated key: where a is before b by
+ * value_compare_exact(), the rank of a is not greater than that of b. Of VALUE_INT it is the value itself.
+ */
+int64_t value_rank(const struct value *);
+
+/*
  * The one value that stands for all that are equal to it: equal values become equal bytes when they
  * are packed. buf holds VALUE_NORMAL_ROOM bytes and may be borrowed by the result.
  */

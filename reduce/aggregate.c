@@ -13,6 +13,7 @@ __extension__ typedef unsigned __int128 magnitude;
 
 struct aggregate_node { /* one distinct value */
 	RB_ENTRY(aggregate_node) link;
+	int64_t rank; /* value_rank(): what it decides needs no look at the bytes */
 	int64_t count;
 	struct value value; /* text and decimals point to `bytes` */
 	LIST_ENTRY(aggregate_node) change_link;
@@ -28,8 +29,10 @@ RB_HEAD(aggregate_tree, aggregate_node);
 static int
 node_compare(const struct aggregate_node *a, const struct aggregate_node *b)
 {
+	if (a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
 	if (a->value.kind == VALUE_INT)
-		return (a->value.i > b->value.i) - (a->value.i < b->value.i);
+		return 0;
 	return value_compare_exact(&a->value, &b->value);
 }
 
@@ -43,6 +46,7 @@ node_new(const struct value *v)
 	size_t len = value_has_bytes(v) ? v->len : 0;
 	struct aggregate_node *node = xcalloc(1, sizeof(*node) + len);
 
+	node->rank = value_rank(v);
 	node->value = *v;
 	if (value_has_bytes(v)) {
 		memcpy(node->bytes, v->s, len);
@@ -79,7 +83,7 @@ aggregate_order(struct aggregate *a, const struct value *v, int64_t diff,
 		struct aggregate_changes *changes, unsigned argument)
 {
 	struct aggregate_tree tree = {.rbh_root = a->top};
-	struct aggregate_node probe = {.value = *v};
+	struct aggregate_node probe = {.value = *v, .rank = value_rank(v)};
 	struct aggregate_node *node = RB_FIND(aggregate_tree, &tree, &probe);
 	int grown = 0;
 
@@ -143,7 +147,7 @@ int
 aggregate_set(struct aggregate *a, const struct value *v, int64_t count)
 {
 	struct aggregate_tree tree = {.rbh_root = a->top};
-	struct aggregate_node probe = {.value = *v};
+	struct aggregate_node probe = {.value = *v, .rank = value_rank(v)};
 	const struct aggregate_node *node = RB_FIND(aggregate_tree, &tree, &probe);
 	int64_t diff = (int64_t)((uint64_t)count - (uint64_t)(node != NULL ? node->count : 0));
 

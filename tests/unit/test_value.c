@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -432,4 +433,66 @@ Test(value, arrays_are_carried)
 	    .type = TYPE_ARRAY, .element = TYPE_ENUM, .enumeration = &moods, .precision = -1};
 	(void)column_print(&column, &array, text, sizeof(text));
 	cr_assert_str_eq(text, "{it's,sad}");
+}
+
+/* A rank may only say what the exact order says. */
+Test(value, ranks_never_contradict_the_order)
+{
+	static const char *const numbers[] = {"-Infinity",
+					      "-99999999999999999999.5",
+					      "-922337203685477.5808",
+					      "-100000000000000",
+					      "-12345.67891",
+					      "-12345.6789",
+					      "-12345.6788",
+					      "-1",
+					      "-0.5",
+					      "-0.00001",
+					      "0",
+					      "0.00001",
+					      "0.0001",
+					      "0.1",
+					      "0.10",
+					      "0.1000",
+					      "1",
+					      "1.0",
+					      "9.99",
+					      "10",
+					      "99999999999999.9999",
+					      "100000000000000",
+					      "922337203685477.5807",
+					      "99999999999999999999",
+					      "Infinity",
+					      "NaN"};
+	static const char *const texts[] = {
+	    "",          "a", "a\x01", "aaaaaaaa", "aaaaaaab",
+	    "aaaaaaaab", "b", "\x7f",  "\xc3\xa9", "\xf0\x9f\x98\x80"};
+	static const double doubles[] = {-INFINITY, -1e300, -2.5,  -1e-320,  -0.0, 0.0,
+					 1e-320,    2.5,    1e300, INFINITY, NAN};
+	struct value all[64];
+	unsigned bounds[4] = {0}, n = 0;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		all[n++] = (struct value){
+		    .kind = VALUE_DECIMAL, .s = numbers[i], .len = (uint32_t)strlen(numbers[i])};
+	bounds[1] = n;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		all[n++] = (struct value){
+		    .kind = VALUE_TEXT, .s = texts[i], .len = (uint32_t)strlen(texts[i])};
+	bounds[2] = n;
+	for (size_t i = 0; i < sizeof(doubles) / sizeof(doubles[0]); i++)
+		all[n++] = (struct value){.kind = VALUE_FLOAT, .d = doubles[i]};
+	bounds[3] = n;
+	for (unsigned kind = 0; kind < 3; kind++) {
+		for (unsigned i = bounds[kind]; i < bounds[kind + 1]; i++) {
+			for (unsigned j = bounds[kind]; j < i; j++) {
+				cr_assert_leq(value_compare_exact(&all[j], &all[i]), 0, "%u %u", j,
+					      i);
+				cr_assert_leq(value_rank(&all[j]), value_rank(&all[i]), "%u %u", j,
+					      i);
+			}
+		}
+	}
+	struct value one = {.kind = VALUE_INT, .i = -5};
+	cr_assert_eq(value_rank(&one), -5);
 }
