@@ -63,13 +63,6 @@ bench_produce()
 	sync
 }
 
-# messages_in TOPIC: in all of its partitions.
-messages_in()
-{
-	stack_java org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$BOOTSTRAP" --topic "$1"
-	"${stack_command[@]}" | awk -F: '{ sum += $3 } END { print sum + 0 }'
-}
-
 # ---- tallyd ------------------------------------------------------------------------------------
 
 # bench_pipeline NAME [OPTION]: standard input with both servers before it, as pipeline NAME. OPTION is
