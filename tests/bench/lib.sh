@@ -51,9 +51,10 @@ bench_begin()
 	fi
 }
 
+# Without the notices of what was not there to be dropped.
 sql()
 {
-	stack_psql -c "$1"
+	PGOPTIONS='-c client_min_messages=warning' stack_psql -c "$1"
 }
 
 # bench_produce OPTION...: of tests/bench/produce.c. What it wrote is on the disk before anything is measured.

@@ -78,7 +78,7 @@ source_produce()
 	shift 2
 	bench_produce --topic "$topic" --shape orders --schema off --count "$count" --rows "$STACK/work/rows.csv" "$@"
 	sql "DROP TABLE IF EXISTS source;
-	    CREATE TABLE source (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text)" 2>/dev/null
+	    CREATE TABLE source (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text)"
 	sql "\\copy source FROM '$STACK/work/rows.csv' CSV"
 }
 

@@ -61,7 +61,7 @@ fill()
 	sql "DROP TABLE IF EXISTS source_values, source_orders, source_payments;
 	    CREATE TABLE source_values (value integer);
 	    CREATE TABLE source_orders (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text);
-	    CREATE TABLE source_payments (payment_id integer, customer_id integer, amount numeric(10,2), method text)" 2>/dev/null
+	    CREATE TABLE source_payments (payment_id integer, customer_id integer, amount numeric(10,2), method text)"
 	total=$(sed 's/.* as \([0-9]*\) messages.*/\1/' "$STACK/work/produce.log")
 	local topic
 	for topic in "${topics[@]}"; do
@@ -87,7 +87,7 @@ pipeline()
 	    CREATE TABLE by_values (sum bigint, time bigint, diff integer);
 	    CREATE TABLE by_orders (customer_id integer, n bigint, total numeric, lowest numeric, highest numeric,
 	        time bigint, diff integer);
-	    CREATE TABLE by_payments (LIKE by_orders)" 2>/dev/null
+	    CREATE TABLE by_payments (LIKE by_orders)"
 	local prefix=${topics[0]%%.*}
 	bench_pipeline "$1" "${2-}" < <(only_tables <<-END
 			CREATE FOREIGN TABLE "values" (value integer NOT NULL)
@@ -103,7 +103,7 @@ pipeline()
 	)
 }
 
-# The statements, of one or two lines, that are of this workload's tables.
+# The statements that are of this workload's tables.
 only_tables()
 {
 	local wanted="${topics[*]##*.}"
