@@ -139,13 +139,21 @@ bench_pids()
 	echo "$tallyd" $(cat "/proc/$tallyd/task/$tallyd/children" 2>/dev/null)
 }
 
-# Proportional set size of all processes, kB: shared pages are counted once.
+# Proportional set size of all processes, kB: shared pages are counted once. bench_pss_each: of each, in words.
 bench_pss()
 {
 	local pid
 	for pid in $(bench_pids); do
 		cat "/proc/$pid/smaps_rollup" 2>/dev/null || true
 	done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
+}
+
+bench_pss_each()
+{
+	local pid
+	for pid in $(bench_pids); do
+		echo "$(<"/proc/$pid/comm") $(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")"
+	done 2>/dev/null | paste -sd, | sed 's/,/, /g'
 }
 
 # CPU seconds of all processes so far, with those that have ended.

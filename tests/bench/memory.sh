@@ -2,18 +2,18 @@
 #
 # memory.sh - how much memory all of tallyd's processes have, as their proportional set sizes summed.
 #
-#   ROWS=1000000 UPDATES=10000000 SETTLE=12 tests/bench/memory.sh
+#   ROWS=1000000 UPDATES=10000000 UPDATED_KEYS=100000 SETTLE=12 tests/bench/memory.sh
 #
 # values: the most that was seen while ROWS events are caught up with, sampled every 0.1 s. A row, a group: from two
 # pipelines of which one has ten times the rows, or a group for each row instead of 1,000, what the second has more, divided by
 # what it holds more; each when all is committed, as the median over SETTLE seconds, so that a checkpoint is among them.
-# Updates: one tallyd over 100,000 keyed rows, after a tenth of the UPDATES and after all.
+# Updates: one tallyd over UPDATED_KEYS rows, after a tenth of the UPDATES and after all.
 . "$(dirname "$0")/lib.sh"
 
 ROWS=${ROWS:-$(by_size 1000000 50000)}
 UPDATES=${UPDATES:-$(by_size 10000000 100000)}
 SETTLE=${SETTLE:-$(by_size 12 1)}
-UPDATED_KEYS=$(by_size 100000 10000)
+UPDATED_KEYS=${UPDATED_KEYS:-$(by_size 100000 10000)}
 select_orders='SELECT customer_id, count(*) AS n, sum(price) AS total, min(price) AS lowest, max(price) AS highest FROM'
 columns_orders=customer_id,n,total,lowest,highest
 select_sums='SELECT customer_id, count(*) AS n, sum(price) AS total FROM'
@@ -103,7 +103,7 @@ orders_settle()
 	bench_until "$2"
 	pss=$(settled)
 	same_answer "by_$1" "${!columns}" "${!select} source GROUP BY customer_id"
-	bench_note "$1: $pss kB"
+	bench_note "$1: $pss kB; at last $(bench_pss_each)"
 }
 
 orders_pss() # NAME TOPIC COUNT orders|sums
