@@ -93,7 +93,7 @@ INGEST := \
 	ingest/convert_table.c \
 	ingest/convert_text.c \
 	ingest/convert_time.c \
-	ingest/debezium.c \
+	ingest/debezium.c ingest/debezium_judge.c \
 	ingest/envelope.c \
 	ingest/flow.c \
 	ingest/heartbeat.c \
@@ -106,7 +106,7 @@ INGEST := \
 	ingest/order_snapshot.c \
 	ingest/order_token.c \
 	ingest/origin.c \
-	ingest/place.c \
+	ingest/form.c ingest/place.c \
 	ingest/recovery.c \
 	ingest/room.c \
 	ingest/sample.c \
@@ -221,7 +221,7 @@ $(BUILD)/transact: $(call objects,tests/stack/transact.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 
 .PHONY: check check-fast check-build tests-release tests-asan tests-tsan tests-fault tests-fuzz
-tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim $(BUILD)/transact
+tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim $(BUILD)/transact $(BUILD)/bench-micro
 tests-asan: $(BUILD)/unit-tests $(BUILD)/mutations
 tests-tsan: $(BUILD)/ring-threads
 tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy $(BUILD)/cut-after
@@ -287,6 +287,19 @@ $(BUILD)/bench-produce: $(call objects,tests/bench/produce.c tests/bench/produce
 $(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-reduce-%: $(BUILD)/obj/tests/bench/reduce_%.o \
 		$(call objects,tests/bench/reduce_bench.c $(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
+# What measures the code of all stages in one process.
+BENCH_CHAIN := tests/bench/chain.c tests/bench/chain_parse.c tests/bench/messages.c tests/bench/produce_shape.c
+$(BUILD)/bench-micro: $(call objects,$(addprefix tests/bench/,micro.c micro_parts.c micro_chains.c reduce_bench.c) \
+		$(BENCH_CHAIN) $(MODULES)) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/bench-growth: $(call objects,tests/bench/growth.c tests/bench/reduce_bench.c $(BENCH_CHAIN) $(MODULES)) \
+		$(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/bench-egress: $(call objects,tests/bench/egress_rate.c tests/bench/chain_parse.c tests/egress/harness.c $(MODULES)) \
+		$(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/delay-proxy: $(call objects,tests/bench/delay_proxy.c)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 

@@ -32,6 +32,8 @@ enum board_counter {
 	COUNTER_SNAPSHOTS,      /* ingest: snapshots closed */
 	COUNTER_TOMBSTONES,     /* ingest */
 	COUNTER_SCHEMA_SKIPPED, /* ingest: schema blocks recognised by their bytes */
+	COUNTER_BY_FORM,        /* ingest: messages read by the form of one before */
+	COUNTER_BY_SCAN,        /* ingest: messages that had to be scanned */
 	COUNTER_ROWS,           /* reduce: rows kept now */
 	COUNTER_GROUPS,         /* reduce: groups alive now, all views */
 	COUNTER_BATCHES,        /* reduce: batches closed */

@@ -67,6 +67,12 @@ bool json_bool(struct json *);
 struct slice json_number(struct json *); /* its text, checked */
 
 /*
+ * A whole number of at most 18 digits and without a sign, as most are: it fits int64_t too. False,
+ * without an error, when something else comes: then nothing is taken.
+ */
+bool json_short(struct json *, uint64_t *);
+
+/*
  * A string. Without escapes the slice borrows the text; otherwise it is written to buf, which
  * must hold at least the string's own length (an escape never grows).
  */

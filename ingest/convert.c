@@ -273,6 +273,9 @@ convert_scalar(struct convert *c, struct json *j, const struct column *column,
 	enum json_kind kind = json_peek(j);
 	struct slice s;
 
+	if (kind == JSON_NUMBER && type_is_integer(column->type) &&
+	    convert_short_integer(j, column, v))
+		return true;
 	*v = (struct value){.kind = VALUE_NULL};
 	if (json_null(j))
 		return true;

@@ -9,13 +9,32 @@
 #define NUMBER_ROOM 1200 /* the longest decimal with the zeros of a declared scale */
 _Static_assert(NUMBER_ROOM > DECIMAL_TEXT_MAX, "any decimal");
 
+static int64_t
+convert_least(const struct column *column)
+{
+	return column->type == TYPE_SMALLINT  ? INT16_MIN
+	       : column->type == TYPE_INTEGER ? INT32_MIN
+					      : INT64_MIN;
+}
+
+bool
+convert_short_integer(struct json *j, const struct column *column, struct value *v)
+{
+	struct json at = *j;
+	uint64_t n;
+
+	if (!json_short(&at, &n) || n > (uint64_t)(-1 - convert_least(column)))
+		return false;
+	*j = at;
+	*v = (struct value){.kind = VALUE_INT, .i = (int64_t)n};
+	return true;
+}
+
 static bool
 convert_integer(struct convert *c, const struct column *column, struct slice number,
 		struct value *v)
 {
-	int64_t least = column->type == TYPE_SMALLINT  ? INT16_MIN
-			: column->type == TYPE_INTEGER ? INT32_MIN
-						       : INT64_MIN;
+	int64_t least = convert_least(column);
 	int64_t i;
 
 	/* -1 - least is the greatest. */

@@ -27,6 +27,8 @@ bool convert_base64(struct slice, bool url, uint8_t *out, size_t *len);
 
 /* --- convert_number.c --- */
 bool convert_number(struct convert *, const struct column *, struct slice, struct value *);
+/* An integer that is short (json_short()) and in range; false, without a sentence: nothing is taken. */
+bool convert_short_integer(struct json *, const struct column *, struct value *);
 bool convert_float_string(struct convert *, const struct column *, struct slice, struct value *);
 bool convert_numeric_string(struct convert *, const struct column *, const struct shape *,
 			    struct slice, struct value *);

@@ -1,54 +1,13 @@
-#include "ingest/debezium.h"
+#include "ingest/debezium_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/fault.h"
-#include "common/json.h"
 #include "common/log.h"
-#include "ingest/convert.h"
 #include "ingest/envelope.h"
 #include "ingest/place.h"
-#include "ingest/schema.h"
-
-struct fields { /* the columns wanted from a row or from a message key */
-	const struct column **columns;
-	unsigned count;
-	struct schema schema;
-	struct value *values;
-	uint64_t *seen; /* by column: `stamp` of the object that had it last */
-	uint64_t stamp;
-};
-
-struct decoder {
-	const struct table *table;
-	struct fields row, key;
-	struct value *before;
-	struct convert convert;
-	struct unavailable unavailable;
-	struct room room;
-	char *text; /* room for unescaped strings */
-	size_t text_size;
-	bool salvaging; /* what cannot be read is passed over */
-};
-
-enum member { /* members of a message that is no envelope, by which it is known */
-	      MEMBER_TIME = 1,
-	      MEMBER_MESSAGE = 2,
-	      MEMBER_SCHEMA_CHANGE = 4,
-	      MEMBER_FLATTENED = 8,
-	      MEMBER_CLOUD = 16,
-	      MEMBER_OTHER = 32,
-};
-
-struct envelope {
-	char op; /* '\0': none */
-	bool has_before, has_after, whole_before, unread_before, read_after, has_source;
-	unsigned members;
-	const char *missing; /* a member of "source" that every event has */
-	int64_t time_ms;
-};
 
 static void
 fields_init(struct fields *f, unsigned count, const char *row)
@@ -104,6 +63,8 @@ decoder_free(struct decoder *d)
 		return;
 	fields_fini(&d->row);
 	fields_fini(&d->key);
+	forms_free(&d->row_forms);
+	forms_free(&d->key_forms);
 	free(d->before);
 	room_free(&d->room);
 	free(d->text);
@@ -114,6 +75,18 @@ uint64_t
 decoder_schemas_skipped(const struct decoder *d)
 {
 	return d->row.schema.skipped + d->key.schema.skipped;
+}
+
+uint64_t
+decoder_by_form(const struct decoder *d)
+{
+	return d->row_forms.found;
+}
+
+uint64_t
+decoder_by_scan(const struct decoder *d)
+{
+	return d->row_forms.messages - d->row_forms.found;
 }
 
 /* Begin a message of so many bytes: the room for all that it may hold grows with the largest. */
@@ -164,8 +137,8 @@ fields_find(const struct fields *f, struct slice name, unsigned guess)
  * Read the object that comes next. *found counts the wanted columns, *strangers the others.
  */
 static bool
-fields_read(struct fields *f, struct convert *c, struct json *j, struct value *values,
-	    unsigned *found, unsigned *strangers)
+fields_read(struct fields *f, struct lesson *lesson, struct convert *c, struct json *j,
+	    struct value *values, unsigned *found, unsigned *strangers)
 {
 	char plain[KEY_ROOM];
 	struct slice name;
@@ -178,7 +151,9 @@ fields_read(struct fields *f, struct convert *c, struct json *j, struct value *v
 		unsigned i = fields_find(f, json_plain(name, plain, sizeof(plain)), guess);
 		if (i == f->count) {
 			(*strangers)++;
+			lesson_slot(lesson, SLOT_SKIP, 0, j);
 			json_skip(j);
+			lesson_slot_end(lesson, j);
 			continue;
 		}
 		if (f->seen[i] == f->stamp)
@@ -188,8 +163,10 @@ fields_read(struct fields *f, struct convert *c, struct json *j, struct value *v
 		if (f->schema.len > 0 && f->schema.shapes[i].kind == SHAPE_UNKNOWN)
 			return convert_fail(c, "the message's schema lacks its column \"%s\"",
 					    f->columns[i]->name);
+		lesson_slot(lesson, SLOT_COLUMN, i, j);
 		if (!convert_value(c, j, f->columns[i], &f->schema.shapes[i], &values[i]))
 			return j->error && envelope_malformed(c, j);
+		lesson_slot_end(lesson, j);
 		guess = i + 1;
 		(*found)++;
 	}
@@ -204,7 +181,8 @@ decoder_read_row(struct decoder *d, struct json *j, struct value *values)
 	unsigned found, strangers;
 	char names[256];
 
-	if (!fields_read(f, &d->convert, j, values, &found, &strangers))
+	if (!fields_read(f, forms_lesson(&d->row_forms), &d->convert, j, values, &found,
+			 &strangers))
 		return false;
 	if (found == f->count)
 		return true;
@@ -228,7 +206,8 @@ decoder_read_key(struct decoder *d, struct json *j)
 	char names[160], declared[160];
 
 	d->convert.unavailable = NULL; /* a key is always sent, whatever its text */
-	if (!fields_read(f, &d->convert, j, f->values, &found, &strangers))
+	if (!fields_read(f, forms_lesson(&d->key_forms), &d->convert, j, f->values, &found,
+			 &strangers))
 		return false;
 	if (found < f->count || strangers > 0) {
 		envelope_list_members(start, names, sizeof(names));
@@ -311,9 +290,11 @@ decoder_read_after(struct decoder *d, struct json *j, struct envelope *e)
 }
 
 static void
-debezium_note_member(struct json *j, struct slice key, struct envelope *e)
+debezium_note_member(struct json *j, struct slice key, struct envelope *e, struct lesson *lesson)
 {
-	if (KEY_IS(key, "ts_us") || KEY_IS(key, "ts_ns"))
+	bool time = KEY_IS(key, "ts_ms");
+
+	if (time || KEY_IS(key, "ts_us") || KEY_IS(key, "ts_ns"))
 		e->members |= MEMBER_TIME;
 	else if (KEY_IS(key, "message"))
 		e->members |= MEMBER_MESSAGE;
@@ -325,221 +306,125 @@ debezium_note_member(struct json *j, struct slice key, struct envelope *e)
 		e->members |= MEMBER_CLOUD;
 	else
 		e->members |= MEMBER_OTHER;
-	envelope_skip(j, key);
+	envelope_check_name(j, key);
+	lesson_slot(lesson, time ? SLOT_TIME : SLOT_SKIP, 0, j);
+	if (time)
+		envelope_int(j, &e->time_ms);
+	else
+		json_skip(j);
+	lesson_slot_end(lesson, j);
 }
 
 static bool
 decoder_read_envelope(struct decoder *d, struct json *j, struct envelope *e, struct event_place *p)
 {
+	struct lesson *lesson = forms_lesson(&d->row_forms);
 	struct slice key;
 	bool ok = true;
 
 	json_enter(j, JSON_OBJECT);
 	while (ok && json_key(j, &key)) {
 		if (KEY_IS(key, "before")) {
+			lesson_slot(lesson, SLOT_BEFORE, 0, j);
 			ok = decoder_read_before(d, j, e);
+			lesson_slot_end(lesson, j);
 		} else if (KEY_IS(key, "after")) {
 			ok = decoder_read_after(d, j, e);
 		} else if (KEY_IS(key, "source")) {
 			e->has_source = json_peek(j) == JSON_OBJECT;
-			e->missing = place_read_source(j, p);
+			e->missing = place_read_source(j, p, lesson);
 		} else if (KEY_IS(key, "transaction")) {
-			place_read_transaction(j, p);
+			place_read_transaction(j, p, lesson);
 		} else if (KEY_IS(key, "op")) {
+			lesson_slot(lesson, SLOT_OP, 0, j);
 			ok = debezium_read_op(&d->convert, j, e) || d->salvaging;
-		} else if (KEY_IS(key, "ts_ms")) {
-			envelope_int(j, &e->time_ms);
-			e->members |= MEMBER_TIME;
+			lesson_slot_end(lesson, j);
 		} else {
-			debezium_note_member(j, key, e);
+			debezium_note_member(j, key, e, lesson);
 		}
 	}
 	return ok;
 }
 
-/* A message without "op": something that changes no row, or no envelope at all. */
-static bool
-decoder_judge_other(struct decoder *d, struct json start, const struct envelope *e,
-		    struct event_place *p)
-{
-	bool has_row = e->has_before || e->has_after;
-	char names[200];
+/* ---- the quick way through a message whose form is known (form.h) ------------------------------ */
 
-	if (e->members & MEMBER_CLOUD)
-		return convert_fail(&d->convert, "the message is a CloudEvent: set the connector's "
-						 "value.converter to JsonConverter");
-	if (e->members & MEMBER_FLATTENED)
-		return convert_fail(&d->convert,
-				    "the message was flattened by ExtractNewRecordState: remove "
-				    "that transform from "
-				    "the connector, the whole envelope is needed");
-	if (!has_row && ((e->members == MEMBER_TIME && !e->has_source) ||
-			 (e->members & MEMBER_SCHEMA_CHANGE))) {
-		p->kind = EVENT_NOTHING;
-		if (e->members == MEMBER_TIME)
-			p->source_ms = e->time_ms;
-		return true;
-	}
-	envelope_list_members(start, names, sizeof(names));
-	return convert_fail(
-	    &d->convert,
-	    "the message is no Debezium envelope, it has no \"op\" but: %s (if the transform "
-	    "ExtractNewRecordState flattened it, remove that from the connector)",
-	    names[0] ? names : "nothing");
+static bool
+decoder_is_change(char op)
+{
+	return op == 'c' || op == 'r' || op == 'u' || op == 'd';
 }
 
 static bool
-decoder_is_key(const struct decoder *d, unsigned column)
+decoder_take_slot(struct decoder *d, const struct slot *slot, struct fields *f, struct json *j,
+		  struct envelope *e, struct event_place *p)
 {
-	for (unsigned i = 0; i < d->table->key_count; i++)
-		if (d->table->key[i] == column)
+	unsigned i = slot->index;
+
+	switch (slot->kind) {
+	case SLOT_COLUMN:
+		return convert_value(&d->convert, j, f->columns[i], &f->schema.shapes[i],
+				     &f->values[i]);
+	case SLOT_BEFORE:
+		return decoder_read_before(d, j, e);
+	case SLOT_OP:
+		return debezium_read_op(&d->convert, j, e) && decoder_is_change(e->op);
+	case SLOT_TIME:
+		envelope_int(j, &e->time_ms);
+		return true;
+	default:
+		return place_take(j, slot->kind, p);
+	}
+}
+
+static bool
+decoder_replay(struct decoder *d, const struct form *form, struct fields *f, struct slice text,
+	       struct envelope *e, struct event_place *p)
+{
+	const char *bytes = form->bytes;
+	struct json j;
+
+	json_init(&j, text.s, text.len);
+	for (const struct slot *slot = form->slots; slot < form->slots + form->count; slot++) {
+		if (!form_pass(&j, bytes, slot->before))
+			return false;
+		bytes += slot->before;
+		j.depth = slot->depth;
+		j.arrays = slot->arrays;
+		if (!decoder_take_slot(d, slot, f, &j, e, p) || j.error)
+			return false;
+	}
+	size_t rest = (size_t)(form->bytes + form->bytes_len - bytes);
+	return form_pass(&j, bytes, rest) && j.at == j.end;
+}
+
+/* False when the message has no form that is known: then all is as if nothing had been tried. */
+static bool
+decoder_try_forms(struct decoder *d, struct forms *forms, struct fields *f, struct slice text,
+		  struct envelope *e, struct event_place *p)
+{
+	const struct convert before = d->convert;
+	const struct event_place nowhere = *p;
+	const struct form *form;
+
+	forms_begin(forms, f->schema.generation);
+	while ((form = forms_next(forms)) != NULL) {
+		if (decoder_replay(d, form, f, text, e, p)) {
+			e->has_source = true;
+			e->has_after = e->read_after = form->has_after;
+			f->schema.skipped += f->schema.len > 0;
+			forms_found(forms);
 			return true;
+		}
+		*e = (struct envelope){0};
+		*p = nowhere;
+		d->convert = before;
+	}
+	forms_study(forms, text);
 	return false;
 }
 
-/* Unchanged TOASTed values can be filled in only from a kept row. */
 static bool
-decoder_judge_unchanged(struct decoder *d, char op)
-{
-	bool keyless = d->table->key_count == 0;
-
-	for (unsigned i = 0; i < d->row.count; i++) {
-		const struct column *column = d->row.columns[i];
-		enum value_kind kind = d->row.values[i].kind;
-		if (kind == VALUE_UNCHANGED && (keyless || op != 'u') && !decoder_is_key(d, i))
-			return convert_fail(&d->convert,
-					    "column \"%s\" was not sent (its TOASTed value is "
-					    "unchanged): ALTER TABLE "
-					    "%s REPLICA IDENTITY FULL%s",
-					    column->name, d->table->source,
-					    keyless ? ", or declare its PRIMARY KEY" : "");
-		if (kind == VALUE_NULL && column->not_null)
-			return convert_fail(&d->convert,
-					    "column \"%s\" is declared NOT NULL, but the message "
-					    "has null: declare it "
-					    "as in the source",
-					    column->name);
-	}
-	return true;
-}
-
-static bool
-decoder_judge_before(struct decoder *d, const struct envelope *e, bool has_key)
-{
-	const char *verb = e->op == 'u' ? "UPDATE" : "DELETE";
-
-	/* With a key, an old row may be made up of defaults: nothing in it tells. */
-	if (e->whole_before && has_key)
-		return convert_fail(
-		    &d->convert,
-		    "%s on table \"%s\", which declares no PRIMARY KEY while its messages have "
-		    "a key: whether the old row is whole cannot be told; declare the PRIMARY KEY",
-		    verb, d->table->name);
-	for (unsigned i = 0; e->whole_before && i < d->row.count; i++)
-		if (d->before[i].kind == VALUE_UNCHANGED)
-			return convert_fail(
-			    &d->convert,
-			    "%s on keyless table \"%s\": its old row lacks column \"%s\"", verb,
-			    d->table->name, d->row.columns[i]->name);
-	return e->whole_before ||
-	       convert_fail(
-		   &d->convert,
-		   "%s on keyless table \"%s\" needs REPLICA IDENTITY FULL: ALTER TABLE %s REPLICA "
-		   "IDENTITY FULL, or declare its PRIMARY KEY",
-		   verb, d->table->name, d->table->source);
-}
-
-static bool
-decoder_refuse_sourceless(struct decoder *d, const struct envelope *e)
-{
-	return convert_fail(&d->convert,
-			    "the message has op \"%c\" but no \"source\": only whole Debezium "
-			    "envelopes can be read",
-			    e->op);
-}
-
-/* What all that change rows have in common. */
-static bool
-decoder_judge_place(struct decoder *d, const struct envelope *e, struct event *ev)
-{
-	ev->place.kind = EVENT_CHANGE;
-	ev->op = e->op;
-	/* 3.7, after a death in a snapshot that it was asked for, marks all that it streams so too. */
-	if (e->op != 'r')
-		ev->place.snapshot = SNAPSHOT_FALSE;
-	/* Without it a repeat could not be told from a new event. */
-	if (!e->has_source)
-		return decoder_refuse_sourceless(d, e);
-	if (e->missing || (e->op != 'r' && !ev->place.has_lsn))
-		return convert_fail(&d->convert,
-				    "the message's \"source\" has no \"%s\": only events of "
-				    "Debezium's PostgreSQL connector can be read",
-				    e->missing ? e->missing : "lsn");
-	return true;
-}
-
-static bool
-decoder_judge_truncate(struct decoder *d, const struct envelope *e, struct event *ev)
-{
-	if (!decoder_judge_place(d, e, ev))
-		return false;
-	if (d->table->truncate == TRUNCATE_REFUSE)
-		return convert_fail(&d->convert,
-				    "TRUNCATE of %s, and the option truncate of table \"%s\" is "
-				    "'refuse': take the option out to let its rows go",
-				    d->table->source, d->table->name);
-	ev->place.truncate = true;
-	return true;
-}
-
-static bool
-decoder_judge_change(struct decoder *d, const struct envelope *e, bool has_key, struct event *ev)
-{
-	bool keyless = d->table->key_count == 0;
-
-	if (!decoder_judge_place(d, e, ev))
-		return false;
-	if (e->op != 'd') {
-		if (!e->has_after)
-			return convert_fail(&d->convert,
-					    "the message has op \"%c\" but no \"after\"", e->op);
-		if (!decoder_judge_unchanged(d, e->op))
-			return false;
-		ev->has_after = true;
-	}
-	if (keyless && (e->op == 'u' || e->op == 'd')) {
-		if (!decoder_judge_before(d, e, has_key))
-			return false;
-		ev->has_before = true;
-	}
-	return true;
-}
-
-static bool
-decoder_judge(struct decoder *d, struct json start, const struct envelope *e, bool has_key,
-	      struct event *ev)
-{
-	switch (e->op) {
-	case 'c':
-	case 'r':
-	case 'u':
-	case 'd':
-		return decoder_judge_change(d, e, has_key, ev);
-	case 'm':
-		ev->place.kind = EVENT_NOTHING;
-		return e->has_source || decoder_refuse_sourceless(d, e);
-	case 't':
-		return decoder_judge_truncate(d, e, ev);
-	case '\0':
-		return decoder_judge_other(d, start, e, &ev->place);
-	default:
-		return convert_fail(&d->convert, "the message's op \"%c\" is unknown",
-				    e->op >= ' ' && e->op <= '~' ? e->op : '?');
-	}
-}
-
-static bool
-decoder_take_value(struct decoder *d, struct slice text, bool has_key, struct event *ev)
+decoder_scan_value(struct decoder *d, struct slice text, bool has_key, struct event *ev)
 {
 	struct envelope e = {0};
 	struct json j;
@@ -556,27 +441,70 @@ decoder_take_value(struct decoder *d, struct slice text, bool has_key, struct ev
 	}
 	if (!decoder_read_envelope(d, &j, &e, &ev->place) || !envelope_close(&j, wrapped))
 		return envelope_malformed(&d->convert, &j);
-	return decoder_judge(d, start, &e, has_key, ev);
+	if (!decoder_judge(d, start, &e, has_key, ev))
+		return false;
+	if (ev->place.kind == EVENT_CHANGE && !ev->place.truncate)
+		forms_learn(&d->row_forms, d->row.schema.generation, e.has_after);
+	return true;
+}
+
+static bool
+decoder_take_value(struct decoder *d, struct slice text, bool has_key, struct event *ev)
+{
+	struct envelope e = {0};
+
+	if (decoder_try_forms(d, &d->row_forms, &d->row, text, &e, &ev->place))
+		return decoder_judge_change(d, &e, has_key, ev);
+	bool ok = decoder_scan_value(d, text, has_key, ev);
+	forms_end(&d->row_forms);
+	return ok;
+}
+
+/* False, without a sentence, when the scanner is to say what is wrong. */
+static bool
+decoder_replay_key(struct decoder *d, struct slice text)
+{
+	struct envelope e = {0};
+	struct event_place p = {0};
+
+	d->convert.unavailable = NULL; /* a key is always sent, whatever its text */
+	if (!decoder_try_forms(d, &d->key_forms, &d->key, text, &e, &p))
+		return false;
+	for (unsigned i = 0; i < d->key.count; i++)
+		if (d->key.values[i].kind == VALUE_NULL)
+			return false;
+	return true;
+}
+
+static bool
+decoder_scan_key(struct decoder *d, struct slice text)
+{
+	struct json j;
+	bool wrapped;
+
+	if (!envelope_sniff(&d->convert, "message key", text.s, text.len))
+		return false;
+	if (!envelope_open(&d->key.schema, &d->convert, &j, text.s, text.len, &wrapped) ||
+	    !decoder_read_key(d, &j) || !envelope_close(&j, wrapped))
+		return envelope_malformed(&d->convert, &j);
+	forms_learn(&d->key_forms, d->key.schema.generation, false);
+	return true;
 }
 
 /* The key of a keyed table; also fills in key columns that were TOASTed and unchanged. */
 static bool
 decoder_take_key(struct decoder *d, struct slice text, struct event *ev)
 {
-	struct json j;
-	bool wrapped;
-
 	if (!text.s)
 		return convert_fail(&d->convert,
 				    "the message has no key but table \"%s\" declares a PRIMARY "
 				    "KEY: its source table "
 				    "needs the PRIMARY KEY too, or the declaration must go",
 				    d->table->name);
-	if (!envelope_sniff(&d->convert, "message key", text.s, text.len))
+	bool ok = decoder_replay_key(d, text) || decoder_scan_key(d, text);
+	forms_end(&d->key_forms);
+	if (!ok)
 		return false;
-	if (!envelope_open(&d->key.schema, &d->convert, &j, text.s, text.len, &wrapped) ||
-	    !decoder_read_key(d, &j) || !envelope_close(&j, wrapped))
-		return envelope_malformed(&d->convert, &j);
 	for (unsigned i = 0; ev->has_after && i < d->key.count; i++) {
 		struct value *v = &d->row.values[d->table->key[i]];
 		if (v->kind == VALUE_UNCHANGED)

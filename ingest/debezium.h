@@ -98,6 +98,10 @@ bool decoder_salvage(struct decoder *, const char *key, size_t key_len, const ch
 /* How many schema blocks were recognised by their bytes and skipped. */
 uint64_t decoder_schemas_skipped(const struct decoder *);
 
+/* How many messages were read by the form of one before (form.h), and how many had to be scanned. */
+uint64_t decoder_by_form(const struct decoder *);
+uint64_t decoder_by_scan(const struct decoder *);
+
 enum transaction_status {
 	TRANSACTION_BEGIN,
 	TRANSACTION_END,

@@ -30,11 +30,17 @@ envelope_list_members(struct json j, char *buf, size_t size)
 }
 
 void
-envelope_skip(struct json *j, struct slice key)
+envelope_check_name(struct json *j, struct slice key)
 {
 	for (size_t i = 0; i < key.len; i++)
 		if (key.s[i] < ' ' || key.s[i] > '~' || key.s[i] == '\\')
 			j->error = "the name of a member is none that a connector writes";
+}
+
+void
+envelope_skip(struct json *j, struct slice key)
+{
+	envelope_check_name(j, key);
 	json_skip(j);
 }
 
@@ -120,6 +126,8 @@ envelope_close(struct json *j, bool wrapped)
 bool
 envelope_uint(struct json *j, uint64_t *out)
 {
+	if (json_short(j, out))
+		return true;
 	if (json_null(j))
 		return false;
 	if (!slice_uint64(json_number(j), out) && !j->error)
@@ -130,6 +138,12 @@ envelope_uint(struct json *j, uint64_t *out)
 bool
 envelope_int(struct json *j, int64_t *out)
 {
+	uint64_t n;
+
+	if (json_short(j, &n)) {
+		*out = (int64_t)n;
+		return true;
+	}
 	if (json_null(j))
 		return false;
 	if (!slice_int64(json_number(j), out) && !j->error)

@@ -25,9 +25,10 @@ bool envelope_malformed(struct convert *, const struct json *);
 void envelope_list_members(struct json, char *buf, size_t size);
 
 /*
- * Pass over a member of unknown name. One that no connector writes is an error, for it may be the
- * damaged name of a member that counts.
+ * A member of unknown name: one that no connector writes is an error, for it may be the damaged name
+ * of a member that counts. envelope_skip() passes over its value, too.
  */
+void envelope_check_name(struct json *, struct slice key);
 void envelope_skip(struct json *, struct slice key);
 
 /* True when the bytes begin like a JSON object; else the sentence says what they are. */

@@ -7,14 +7,19 @@
 
 #include "common/json.h"
 #include "ingest/debezium.h"
+#include "ingest/form.h"
 
 /*
  * Take the object "source", or null. Returns the name of a member that every event of its version
- * has and this one lacks, or NULL; what cannot be read is the scanner's error.
+ * has and this one lacks, or NULL; what cannot be read is the scanner's error. The lesson (NULL: none)
+ * notes where the members stand.
  */
-const char *place_read_source(struct json *, struct event_place *);
+const char *place_read_source(struct json *, struct event_place *, struct lesson *);
 
 /* Take the object "transaction", or null. */
-void place_read_transaction(struct json *, struct event_place *);
+void place_read_transaction(struct json *, struct event_place *, struct lesson *);
+
+/* Take the value of one member of either. False when the event lacks it all the same. */
+bool place_take(struct json *, enum slot_kind, struct event_place *);
 
 #endif

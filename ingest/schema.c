@@ -26,6 +26,7 @@ static void
 schema_reset_shapes(struct schema *s)
 {
 	memcpy(s->shapes, s->bare, s->count * sizeof(*s->shapes));
+	s->generation++;
 }
 
 void
@@ -304,6 +305,7 @@ schema_take(struct schema *s, struct convert *c, struct json *j)
 	struct slice row;
 	if (!schema_find_row(s, c, top.fields, &row))
 		return false;
+	s->generation++;
 	/* A column that the block does not describe is not read as if there were none. */
 	memset(s->shapes, 0, s->count * sizeof(*s->shapes));
 	if (row.s && !schema_read_columns(s, c, row)) {

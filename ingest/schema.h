@@ -26,6 +26,7 @@ struct schema {
 	char *bytes;          /* the last block */
 	size_t len, size;
 	uint64_t skipped;    /* how often it was recognised */
+	uint64_t generation; /* grows whenever the shapes may change */
 	const char *message; /* that is being read; borrowed for errors */
 };
 

@@ -37,7 +37,7 @@ writer_start(struct writer *w, struct source *source)
 {
 	w->source = source;
 	w->told = *order_counters(source->order);
-	w->told_schemas = xcalloc(source->count, sizeof(*w->told_schemas));
+	w->told_decoders = xcalloc(source->count, sizeof(*w->told_decoders));
 }
 
 /* ---- commit -------------------------------------------------------------------------------- */
@@ -64,9 +64,13 @@ writer_count(struct writer *w)
 	writer_tell(w, COUNTER_SNAPSHOTS, c->snapshots, &w->told.snapshots);
 	writer_tell(w, COUNTER_TOMBSTONES, c->tombstones, &w->told.tombstones);
 	writer_tell(w, COUNTER_TRANSACTIONS, c->transactions, &w->told.transactions);
-	for (unsigned p = 0; p < s->count; p++)
-		writer_tell(w, COUNTER_SCHEMA_SKIPPED,
-			    decoder_schemas_skipped(s->partitions[p].decoder), &w->told_schemas[p]);
+	for (unsigned p = 0; p < s->count; p++) {
+		const struct decoder *d = s->partitions[p].decoder;
+		struct told_decoder *told = &w->told_decoders[p];
+		writer_tell(w, COUNTER_SCHEMA_SKIPPED, decoder_schemas_skipped(d), &told->schemas);
+		writer_tell(w, COUNTER_BY_FORM, decoder_by_form(d), &told->by_form);
+		writer_tell(w, COUNTER_BY_SCAN, decoder_by_scan(d), &told->by_scan);
+	}
 	board_count(w->stage->self, COUNTER_CHANGES, w->changes);
 	board_count(w->stage->self, COUNTER_SKIPPED, w->skipped);
 	board_count(w->stage->self, COUNTER_LETTERS, w->letters);

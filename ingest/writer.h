@@ -30,7 +30,9 @@ struct writer {
 	int64_t source_ms;          /* of the newest event applied */
 	struct order_counters told; /* to the board */
 	uint64_t told_events, told_bytes;
-	uint64_t *told_schemas;   /* one for each partition */
+	struct told_decoder {
+		uint64_t schemas, by_form, by_scan;
+	} * told_decoders;        /* one for each partition */
 	uint8_t *token, *entries; /* RING_TOKEN_MAX bytes each */
 };
 

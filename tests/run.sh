@@ -114,6 +114,12 @@ suite_sim()
 	build/release/sim 1 100000
 }
 
+# No timed test is here: what the chain costs is counted.
+suite_instructions()
+{
+	tests/bench/instructions.sh
+}
+
 suite_model()
 {
 	tests/model/run.sh
@@ -187,7 +193,7 @@ suites=(unit style golden_pipeline golden_changes mutations ring_threads ring_ki
 if [[ ${1-} == fast ]]; then
 	suites+=(sanitize_input sim_some)
 else
-	suites+=(sanitize sim model compose fuzz egress stack)
+	suites+=(sanitize sim instructions model compose fuzz egress stack)
 fi
 
 running=0

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 #
-# setup.sh [build] [check] [fuzz] [demo] [jars] [jars-old] - install what is missing on Debian 12, and nothing else.
+# setup.sh [build] [check] [fuzz] [bench] [demo] [jars] [jars-old] - install what is missing on Debian 12, and nothing else.
 #
 #   build   the compiler and the libraries that tallyd is linked with
 #   check   what the tests need beside that
 #   fuzz    what the fuzz targets need beside that
+#   bench   what measuring needs beside build and demo
 #   demo    the servers of the local stack
 #   jars    Kafka and Debezium from Maven Central, kept in build/jars (needs demo)
 #   jars-old    the same with older Debeziums, kept in build/jars-VERSION
@@ -16,8 +17,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages_build=(gcc libc6-dev make libpg-query-dev libprotobuf-c-dev librdkafka-dev libpq-dev
     libbsd-dev libmsgpack-dev libgmp-dev)
 packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin strace pgbouncer
-    openssl libyajl-dev)
+    openssl libyajl-dev valgrind)
 packages_fuzz=(clang libclang-rt-14-dev)
+packages_bench=(gnuplot-nox valgrind)
 packages_demo=(postgresql-15 openjdk-17-jre-headless maven kcat curl ca-certificates)
 
 as_root()
@@ -143,9 +145,9 @@ mkdir -p build
 log=build/setup.log
 for group in "${groups[@]:-build}"; do
 	case $group in
-	build | check | fuzz | demo) setup_packages "$group" ;;
+	build | check | fuzz | bench | demo) setup_packages "$group" ;;
 	jars | jars-old) ;;
-	*) sed -n '3,11s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+	*) sed -n '3,12s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
 	esac
 done
 mapfile -t lacking < <(missing "${wanted[@]}")

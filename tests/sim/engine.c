@@ -63,8 +63,8 @@ engine_free(struct engine *e)
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
 		order_free(e->ingest[i].source.order);
 		e->ingest[i].source.order = NULL;
-		free(e->ingest[i].writer.told_schemas);
-		e->ingest[i].writer.told_schemas = NULL;
+		free(e->ingest[i].writer.told_decoders);
+		e->ingest[i].writer.told_decoders = NULL;
 	}
 }
 
@@ -119,7 +119,7 @@ ingest_begin(struct world *w, struct ingest_fake *in, unsigned server, struct or
 	in->writer.told_all = false;
 	in->writer.records = 0;
 	in->writer.source_ms = 0;
-	free(in->writer.told_schemas);
+	free(in->writer.told_decoders);
 	writer_start(&in->writer, s);
 }
 

@@ -20,7 +20,7 @@
 STACK_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 STACK_JARS=${STACK_JARS:-$STACK_ROOT/build/jars}
 STACK_TETHER=${STACK_TETHER-1}
-STACK_WAIT=${STACK_WAIT:-60} # seconds a server may take to become ready
+STACK_WAIT=${STACK_WAIT:-180} # seconds a server may take to become ready
 STACK=${STACK:-}             # the current stack's folder
 stack_pgbin=/usr/lib/postgresql/15/bin
 

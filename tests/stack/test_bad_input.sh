@@ -13,7 +13,7 @@ refused()
 	shift 2
 	tallyd_run_to_end 15
 	is "$text: run ends with $wanted" "$status" "$wanted"
-	output=$(timeout 15 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
+	output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 	is "$text: check ends with $wanted" $? "$wanted"
 	for word in "$@"; do
 		contains "$text: run says" "$(cat "$WORK/ended.log")" "$word"

@@ -34,7 +34,7 @@ grep -q "$PGPASSWORD" <<<"${output//password/}" && not_ok 'no secret is shown' |
 output=$(PGPORT=1 "$BIN/tallyd" check --offline "$WORK/pipeline.sql" 2>&1)
 is 'offline it needs no server' $? 0
 sed -i "s/port '$PGPORT'/port '1'/" "$WORK/pipeline.sql"
-output=$(timeout 20 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
+output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 is 'a database that is away: 69' $? 69
 contains 'and it is named' "$output" "$PGHOST"
 

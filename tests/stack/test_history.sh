@@ -136,6 +136,6 @@ log_has young event=kafka.commit && not_ok 'no offset of it is committed' || ok 
 # ---- what cannot be asked ----------------------------------------------------------------------
 
 sed -i "s/$BOOTSTRAP/127.0.0.1:9/" "$WORK/pipeline.sql"
-output=$(timeout 30 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
+output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 is 'a broker that is away: 69' $? 69
 contains 'a broker that is away is named' "$output" 127.0.0.1:9

@@ -71,7 +71,7 @@ comes_equal 'with all five secrets' two sum 'SELECT 7::bigint'
 ask()
 {
 	echo "--- $*" >>"$WORK/answers.log"
-	timeout 30 "$BIN/tallyd" "$@" >>"$WORK/answers.log" 2>&1
+	timeout 60 "$BIN/tallyd" "$@" >>"$WORK/answers.log" 2>&1
 }
 ask check "$WORK/pipeline.sql"
 is 'check' $? 0

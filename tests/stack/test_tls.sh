@@ -114,7 +114,7 @@ refused()
 	tallyd_run_to_end 15
 	is "$text: run ends with $wanted" "$status" "$wanted"
 	is "$text: run says why once" "$(grep -E 'level=error stage=(ingest|egress)|: error: ' "$WORK/ended.log" | grep -c -e "$1")" 1
-	output=$(timeout 15 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
+	output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 	is "$text: check ends with $wanted" $? "$wanted"
 	is "$text: check says why once" "$(grep -c ': error: ' <<<"$output")" 1
 	for word in "$@"; do
@@ -154,11 +154,11 @@ grep -e a-wrong-word -e bobs-word -e alices-word "$WORK/said" && not_ok 'no secr
 
 # TLS to a listener without, and the reverse, may be a server that is not ready: waited for, with a hint.
 file "$(kafka_options PLAIN bob bobs-word localhost "${BOOTSTRAP##*:}")"
-output=$(timeout 20 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
+output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 is 'TLS to a listener without TLS: check' $? 69
 contains 'TLS to a listener without TLS: check says' "$output" security.protocol
 file "\"bootstrap.servers\" 'localhost:$sasl_port'"
-output=$(timeout 20 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
+output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
 is 'no TLS to a listener with TLS: check' $? 69
 contains 'no TLS to a listener with TLS: check says' "$output" security.protocol
 

@@ -67,7 +67,7 @@ world_close(struct world *w)
 	free(w->source.partitions);
 	free(w->writer.token);
 	free(w->writer.entries);
-	free(w->writer.told_schemas);
+	free(w->writer.told_decoders);
 	ring_detach(&w->writer.ring);
 	ring_detach(&w->in);
 	ring_close_fds(&w->stage.out);

@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+#
+# growth.sh - whether costs grow with what is kept, or only with what is done; with plots.
+#
+#   ROUNDS=3 tests/bench/growth.sh
+#
+# CPU time in one process without servers (growth.c): of an event from its message to the group, against the number
+# of groups and of rows; of a commit, against all groups and against those touched; of a checkpoint,
+# against all rows and against those changed. Each point is the median of ROUNDS processes.
+. "$(dirname "$0")/lib.sh"
+
+ROUNDS=${ROUNDS:-$(by_size 3 1)}
+EVENTS=$(by_size 400000 40000)
+# Groups with rows enough that nearly all of them are there; rows with few groups.
+groups=($(by_size '1000 10000 100000 1000000' '1000 10000 30000'))
+groups_rows=$(by_size 3000000 100000)
+rows=($(by_size '10000 100000 1000000 5000000' '10000 100000'))
+rows_groups=1000
+commit_groups=($(by_size '1000 10000 100000 1000000' '1000 10000 100000'))
+commit_touched=1000
+touched=($(by_size '100 1000 10000 100000' '100 1000 10000'))
+touched_groups=$(by_size 1000000 100000)
+checkpoint_rows=($(by_size '500000 1000000 2000000 5000000' '100000 200000'))
+checkpoint_dirty=$(by_size 50000 5000)
+dirty=($(by_size '5000 20000 50000 200000' '5000 20000'))
+dirty_rows=$(by_size 1000000 200000)
+points=$BENCH/points
+mkdir -p "$points"
+
+# point ARGUMENT...: of bench-growth; a line of medians, column by column.
+point()
+{
+	local round
+	for ((round = 0; round < ROUNDS; round++)); do
+		"$BIN/bench-growth" "$@"
+	done | awk -F '\t' '{ for (i = 1; i <= NF; i++) v[i, NR] = $i } END {
+	    for (i = 1; i <= NF; i++) {
+	        for (a = 2; a <= NR; a++)
+	            for (b = a; b > 1 && v[i, b] < v[i, b - 1]; b--) { t = v[i, b]; v[i, b] = v[i, b - 1]; v[i, b - 1] = t }
+	        printf "%s%s", v[i, int((NR + 1) / 2)], i < NF ? "\t" : "\n"
+	    } }'
+}
+
+measure()
+{
+	local n
+	for n in "${groups[@]}"; do point event "$groups_rows" "$n" "$EVENTS"; done >"$points/groups"
+	for n in "${rows[@]}"; do point event "$n" "$rows_groups" "$EVENTS"; done >"$points/rows"
+	for n in "${commit_groups[@]}"; do point commit "$n" "$commit_touched"; done >"$points/commit"
+	for n in "${touched[@]}"; do point commit "$touched_groups" "$n"; done >"$points/touched"
+	for n in "${checkpoint_rows[@]}"; do point checkpoint "$n" "$checkpoint_dirty"; done >"$points/checkpoint"
+	for n in "${dirty[@]}"; do point checkpoint "$dirty_rows" "$n"; done >"$points/dirty"
+}
+
+# column FILE NUMBER
+column()
+{
+	cut -f "$2" "$points/$1"
+}
+
+# range FILE COLUMN: "first to last".
+range()
+{
+	echo "$(column "$1" "$2" | head -n 1) to $(column "$1" "$2" | tail -n 1)"
+}
+
+# goal WHAT FILE COLUMN UNIT [MOST]: the dearest point of the range by the cheapest.
+goal()
+{
+	local least most ratio
+	least=$(column "$2" "$3" | sort -n | head -n 1)
+	most=$(column "$2" "$3" | sort -n | tail -n 1)
+	ratio=$(calculate "$most / $least" '%.2f')
+	bench_goal "$1" "$least to $most $4: $ratio ×" "${5:+within $5 ×}" "${5:+$ratio <= $5}"
+}
+
+# per_one FILE COLUMN BY UNIT-FACTOR: that column for one of what column BY counts; least and most.
+per_one()
+{
+	awk -F '\t' -v c="$2" -v by="$3" -v f="$4" '{ printf "%.3f\n", $c * f / $by }' "$points/$1" | sort -n |
+	    sed -n '1p;$p' | paste -sd' ' | sed 's/ / to /'
+}
+
+# table FILE HEADING...
+table()
+{
+	local file=$1
+	shift
+	printf '| %s |\n' "$(sed 's/\t/ | /g' <<<"$(printf '%s\t' "$@" | sed 's/\t$//')")"
+	printf '|%s\n' "$(printf -- '---:|%.0s' "$@")"
+	sed 's/\t/ | /g; s/^/| /; s/$/ |/' "$points/$file"
+	echo
+}
+
+# plot NAME TITLE X-LABEL Y-LABEL Y-COMMAND CURVE...: growth-NAME.svg. A middle grey on nothing: it can be read
+# on white and on black.
+plot()
+{
+	local name=$1 title=$2 x=$3 y=$4 scale=$5 curves
+	shift 5
+	curves=$(printf ', %s' "$@")
+	gnuplot <<-END
+		set terminal svg size 640,420 dynamic font 'sans-serif,13'
+		set output '$BENCH/growth-$name.svg'
+		set border 3 linecolor rgb '#808080'
+		set tics nomirror textcolor rgb '#808080'
+		set title '$title' textcolor rgb '#808080'
+		set xlabel '$x' textcolor rgb '#808080'
+		set ylabel '$y' textcolor rgb '#808080'
+		set key outside bottom center horizontal Left reverse textcolor rgb '#808080'
+		set grid linecolor rgb '#808080' linewidth 0.3
+		set format x '%.0s%c'
+		set logscale x
+		set linetype 1 linecolor rgb '#d95f02' linewidth 2 pointtype 7 pointsize 0.7
+		set linetype 2 linecolor rgb '#1b9e77' linewidth 2 pointtype 5 pointsize 0.7
+		set linetype 3 linecolor rgb '#7570f0' linewidth 2 pointtype 9 pointsize 0.7
+		$scale
+		plot ${curves#, }
+	END
+}
+
+plots()
+{
+	local kind
+	for kind in groups rows; do
+		plot "$kind" "CPU time of an event against $kind" "$kind" 'ns an event' 'set yrange [0:*]' \
+		    "'$points/$kind' using $([[ $kind == rows ]] && echo 1 || echo 2):5 with linespoints title 'message to group'" \
+		    "'' using $([[ $kind == rows ]] && echo 1 || echo 2):3 with linespoints title 'ingest'" \
+		    "'' using $([[ $kind == rows ]] && echo 1 || echo 2):4 with linespoints title 'reduce'"
+	done
+	plot commit 'CPU time of reduce to emit a batch' 'groups' 'µs a batch' 'set logscale y; set yrange [1:*]' \
+	    "'$points/commit' using 1:3 with linespoints title '$commit_touched groups touched, against all groups'" \
+	    "'$points/touched' using 2:3 with linespoints title '$touched_groups groups, against those touched'"
+	plot checkpoint 'CPU time of a checkpoint' 'rows' 'ms a checkpoint' 'set logscale y' \
+	    "'$points/checkpoint' using 1:3 with linespoints title '$checkpoint_dirty rows changed, against all rows'" \
+	    "'$points/dirty' using 2:3 with linespoints title '$dirty_rows rows, against those changed'"
+}
+
+measure
+bench_section 'Growth'
+goal "event, $(range groups 2) groups" groups 5 'ns CPU an event' 1.5
+goal "event, $(range rows 1) keyed rows" rows 5 'ns CPU an event' 1.5
+goal "the same of reduce alone, $(range groups 2) groups" groups 4 'ns CPU an event'
+goal "the same of reduce alone, $(range rows 1) keyed rows" rows 4 'ns CPU an event'
+goal "commit of $commit_touched touched groups among $(range commit 1)" commit 3 'µs CPU of reduce' 1.5
+bench_goal "commit of $(range touched 2) touched groups among $touched_groups" \
+    "$(per_one touched 3 2 1) µs CPU a touched group" ''
+goal "checkpoint of $checkpoint_dirty changed rows among $(range checkpoint 1)" checkpoint 3 'ms CPU of reduce' 1.5
+bench_goal "checkpoint of $(range dirty 2) changed rows among $dirty_rows" \
+    "$(per_one dirty 3 2 1000) µs CPU a changed row" ''
+plots
+{
+	cat <<-END
+		An event is an update of the orders workload, bare JSON, keys at random: its CPU time goes from the message in
+		memory to the group, and has no Kafka and no PostgreSQL in it. The range of a goal is its dearest point by its
+		cheapest. A checkpoint also writes 1/256 of the state in full each time.
+
+	END
+	table groups rows groups 'ingest, ns an event' 'reduce, ns an event' 'both, ns an event' \
+	    'emitted and encoded, µs a changed group'
+	table rows rows groups 'ingest, ns an event' 'reduce, ns an event' 'both, ns an event' \
+	    'emitted and encoded, µs a changed group'
+	table commit groups touched 'µs a batch'
+	table touched groups touched 'µs a batch'
+	table checkpoint rows changed 'ms a checkpoint' 'of it the pause, ms' 'KB written'
+	table dirty rows changed 'ms a checkpoint' 'of it the pause, ms' 'KB written'
+	for kind in groups rows commit checkpoint; do
+		echo "![${kind^}](growth-$kind.svg)"
+	done
+} | bench_text
