@@ -213,7 +213,7 @@ chain_close(struct chain *c)
 	ring_detach(&c->writer.ring);
 	free(c->writer.token);
 	free(c->writer.entries);
-	free(c->writer.told_schemas);
+	free(c->writer.told_decoders);
 	decoder_free(c->source.partitions[0].decoder);
 	free(c->source.partitions);
 	order_free(c->source.order);
