@@ -303,12 +303,19 @@ $(BUILD)/delay-proxy: $(call objects,tests/bench/delay_proxy.c)
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 
-# ROWS, ROUNDS, SCHEMA, TRANSACTIONS: see the script.
-.PHONY: bench
+BENCHES := bench-produce bench-raw bench-micro bench-growth bench-egress bench-reduce-core \
+           bench-reduce-checkpoint delay-proxy
+
+.PHONY: tests-bench bench bench-quick
+tests-bench: all $(BENCHES:%=$(BUILD)/%)
+# PARTS, ROWS, ROUNDS and more: see the scripts.
 bench:
-	@tests/setup.sh build demo jars
-	@$(MAKE) --no-print-directory --silent VARIANT=release all build/release/bench-produce build/release/bench-raw
+	@tests/setup.sh build bench demo jars
+	@$(MAKE) --no-print-directory --silent VARIANT=release tests-bench
 	@tests/bench/run.sh
+# The same, with sizes that only show that it works.
+bench-quick:
+	@QUICK=1 $(MAKE) --no-print-directory --silent bench
 
 # PREFIX must be the one given to `make`: tallyd looks for its stages beside itself, then there.
 .PHONY: install

@@ -51,9 +51,10 @@ bench_begin()
 	fi
 }
 
+# Without the notices of what was not there to be dropped.
 sql()
 {
-	stack_psql -c "$1"
+	PGOPTIONS='-c client_min_messages=warning' stack_psql -c "$1"
 }
 
 # bench_produce OPTION...: of tests/bench/produce.c. What it wrote is on the disk before anything is measured.
@@ -61,13 +62,6 @@ bench_produce()
 {
 	"$BIN/bench-produce" --brokers "$BOOTSTRAP" "$@" >"$STACK/work/produce.log"
 	sync
-}
-
-# messages_in TOPIC: in all of its partitions.
-messages_in()
-{
-	stack_java org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$BOOTSTRAP" --topic "$1"
-	"${stack_command[@]}" | awk -F: '{ sum += $3 } END { print sum + 0 }'
 }
 
 # ---- tallyd ------------------------------------------------------------------------------------
@@ -145,13 +139,21 @@ bench_pids()
 	echo "$tallyd" $(cat "/proc/$tallyd/task/$tallyd/children" 2>/dev/null)
 }
 
-# Proportional set size of all processes, kB: shared pages are counted once.
+# Proportional set size of all processes, kB: shared pages are counted once. bench_pss_each: of each, in words.
 bench_pss()
 {
 	local pid
 	for pid in $(bench_pids); do
 		cat "/proc/$pid/smaps_rollup" 2>/dev/null || true
 	done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
+}
+
+bench_pss_each()
+{
+	local pid
+	for pid in $(bench_pids); do
+		echo "$(<"/proc/$pid/comm") $(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")"
+	done 2>/dev/null | paste -sd, | sed 's/,/, /g'
 }
 
 # CPU seconds of all processes so far, with those that have ended.

@@ -2,22 +2,27 @@
 #
 # memory.sh - how much memory all of tallyd's processes have, as their proportional set sizes summed.
 #
-#   ROWS=1000000 UPDATES=10000000 SETTLE=12 tests/bench/memory.sh
+#   ROWS=1000000 UPDATES=10000000 UPDATED_KEYS=100000 SETTLE=12 tests/bench/memory.sh
 #
 # values: the most that was seen while ROWS events are caught up with, sampled every 0.1 s. A row, a group: from two
 # pipelines of which one has ten times the rows, or a group for each row instead of 1,000, what the second has more, divided by
 # what it holds more; each when all is committed, as the median over SETTLE seconds, so that a checkpoint is among them.
-# Updates: one tallyd over 100,000 keyed rows, after a tenth of the UPDATES and after all.
+# Updates: one tallyd over UPDATED_KEYS rows, after a tenth of the UPDATES and after all.
 . "$(dirname "$0")/lib.sh"
 
 ROWS=${ROWS:-$(by_size 1000000 50000)}
 UPDATES=${UPDATES:-$(by_size 10000000 100000)}
 SETTLE=${SETTLE:-$(by_size 12 1)}
-UPDATED_KEYS=$(by_size 100000 10000)
+UPDATED_KEYS=${UPDATED_KEYS:-$(by_size 100000 10000)}
 select_orders='SELECT customer_id, count(*) AS n, sum(price) AS total, min(price) AS lowest, max(price) AS highest FROM'
 columns_orders=customer_id,n,total,lowest,highest
 select_sums='SELECT customer_id, count(*) AS n, sum(price) AS total FROM'
 columns_sums=customer_id,n,total
+
+forget() # TOPIC: room on the disk; it takes a JVM
+{
+	[[ -n $QUICK ]] || stack_topic_delete "$1"
+}
 
 # settled: PSS in kB, when all is committed.
 settled()
@@ -62,7 +67,7 @@ measure_values()
 	wait "$waiting"
 	same_answer by_values sum "SELECT sum(i) AS sum FROM generate_series(1, $ROWS) i"
 	bench_stop
-	stack_topic_delete postgres.public.values
+	forget postgres.public.values
 	bench_goal "values, $ROWS events: most PSS of all processes, MiB" "$(calculate "$most / 1024" '%.1f')" '< 40' "$most < 40 * 1024"
 }
 
@@ -73,7 +78,7 @@ source_produce()
 	shift 2
 	bench_produce --topic "$topic" --shape orders --schema off --count "$count" --rows "$STACK/work/rows.csv" "$@"
 	sql "DROP TABLE IF EXISTS source;
-	    CREATE TABLE source (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text)" 2>/dev/null
+	    CREATE TABLE source (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text)"
 	sql "\\copy source FROM '$STACK/work/rows.csv' CSV"
 }
 
@@ -98,7 +103,7 @@ orders_settle()
 	bench_until "$2"
 	pss=$(settled)
 	same_answer "by_$1" "${!columns}" "${!select} source GROUP BY customer_id"
-	bench_note "$1: $pss kB"
+	bench_note "$1: $pss kB; at last $(bench_pss_each)"
 }
 
 orders_pss() # NAME TOPIC COUNT orders|sums
@@ -117,21 +122,21 @@ row_bytes()
 measure_rows_and_groups()
 {
 	local few=$((ROWS / 10)) many=$ROWS few_sums few_orders many_sums many_orders own groups
-	source_produce rows "$few" --keys "$many"
-	orders_pss few_sums rows "$few" sums && few_sums=$pss
-	orders_pss few_orders rows "$few" orders && few_orders=$pss
-	source_produce rows $((many - few)) --keys "$many" --first $((few + 1))
-	orders_pss many_sums rows "$many" sums && many_sums=$pss
-	orders_pss many_orders rows "$many" orders && many_orders=$pss
+	source_produce rows.public.orders "$few" --keys "$many"
+	orders_pss few_sums rows.public.orders "$few" sums && few_sums=$pss
+	orders_pss few_orders rows.public.orders "$few" orders && few_orders=$pss
+	source_produce rows.public.orders $((many - few)) --keys "$many" --first $((few + 1))
+	orders_pss many_sums rows.public.orders "$many" sums && many_sums=$pss
+	orders_pss many_orders rows.public.orders "$many" orders && many_orders=$pss
 	own=$(row_bytes)
 	groups=$(sql 'SELECT count(DISTINCT customer_id) FROM source')
-	stack_topic_delete rows
+	forget rows.public.orders
 	slope "a keyed row beside its columns, bytes, of the orders view" "$few_orders" "$many_orders" $((many - few)) "$own" 200
 	slope '— of a view without min and max' "$few_sums" "$many_sums" $((many - few)) "$own" ''
-	source_produce groups "$many" --keys "$many" --groups "$many"
-	orders_pss groups groups "$many" orders
+	source_produce groups.public.orders "$many" --keys "$many" --groups "$many"
+	orders_pss groups groups.public.orders "$many" orders
 	groups=$(($(sql 'SELECT count(DISTINCT customer_id) FROM source') - groups))
-	stack_topic_delete groups
+	forget groups.public.orders
 	slope "a group with min and max, bytes, over the same $many rows" "$many_orders" "$pss" "$groups" 0 300
 }
 
@@ -146,11 +151,11 @@ slope()
 measure_updates()
 {
 	local early change early_count=$((UPDATED_KEYS + UPDATES / 10))
-	source_produce updates "$early_count" --keys "$UPDATED_KEYS"
-	orders_begin updates updates orders
+	source_produce updates.public.orders "$early_count" --keys "$UPDATED_KEYS"
+	orders_begin updates updates.public.orders orders
 	orders_settle updates "$early_count" orders
 	early=$pss
-	source_produce updates $((UPDATES - UPDATES / 10)) --keys "$UPDATED_KEYS" --first $((early_count + 1))
+	source_produce updates.public.orders $((UPDATES - UPDATES / 10)) --keys "$UPDATED_KEYS" --first $((early_count + 1))
 	orders_settle updates $((UPDATED_KEYS + UPDATES)) orders
 	bench_stop
 	change=$(calculate "($pss - $early) / $early * 100" '%.1f')

@@ -54,7 +54,7 @@ static struct table tables[2] = {{.topic_name = "postgres.public.values"}};
 static int table_count = 1;
 static rd_kafka_conf_t *conf;
 static rd_kafka_topic_t *transaction_topic;
-static long long failed, bytes;
+static long long failed, messages, bytes; /* the latter two: in the tables' topics */
 
 static void
 die(const char *what, const char *why)
@@ -178,8 +178,11 @@ send_event(rd_kafka_t *rk, long long number, struct shape_place *p)
 	int key_len = shape_key(key, &c), len = shape_value(value, &c, p);
 	send_message(rk, t->topic, key, key_len, value, len);
 	bytes += len;
-	if (c.op == 'd')
+	messages++;
+	if (c.op == 'd') {
 		send_message(rk, t->topic, key, key_len, NULL, 0);
+		messages++;
+	}
 }
 
 static void
@@ -223,8 +226,8 @@ produce(rd_kafka_t *rk)
 	while (rd_kafka_outq_len(rk) > 0)
 		rd_kafka_flush(rk, 1000);
 	double seconds = (double)(wall_us() - begin_us) / 1e6;
-	printf("produced %lld messages of about %lld bytes in %.1f s: %.0f/s\n", options.count,
-	       options.count > 0 ? bytes / options.count : 0, seconds,
+	printf("produced %lld events of about %lld bytes as %lld messages in %.1f s: %.0f/s\n",
+	       options.count, options.count > 0 ? bytes / options.count : 0, messages, seconds,
 	       (double)options.count / seconds);
 }
 

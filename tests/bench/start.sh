@@ -14,7 +14,7 @@ EVENTS=1000
 start_pipeline() # NAME
 {
 	sql 'DROP SCHEMA IF EXISTS tallyd CASCADE; DROP TABLE IF EXISTS by_values;
-	    CREATE TABLE by_values (sum bigint, time bigint, diff integer)' 2>/dev/null
+	    CREATE TABLE by_values (sum bigint, time bigint, diff integer)'
 	bench_pipeline "$1" <<-END
 		CREATE FOREIGN TABLE "values" (value integer NOT NULL)
 		  SERVER kafka OPTIONS (topic 'postgres.public.values');

@@ -22,17 +22,20 @@ runs=0
 
 # ---- the workloads -----------------------------------------------------------------------------
 
-declare_kind() # values | orders | shop: topics, views, and truth_VIEW for each
+# declare_workload KIND PREFIX: its topics, and the views with their columns and PostgreSQL's SELECTs. KIND is values,
+# orders or shop.
+declare_workload()
 {
+	marks=''
 	case $1 in
 	values)
-		topics=(postgres.public.values) views=(by_values)
+		topics=("$2.public.values") views=(by_values)
 		;;
 	orders)
-		topics=(postgres.public.orders) views=(by_orders)
+		topics=("$2.public.orders") views=(by_orders)
 		;;
 	shop)
-		topics=(postgres.public.orders postgres.public.payments) views=(by_orders by_payments)
+		topics=("$2.public.orders" "$2.public.payments") views=(by_orders by_payments) marks=$2.transaction
 		;;
 	esac
 	columns_by_values=sum
@@ -51,29 +54,30 @@ fill()
 	orders) more=(--shape orders --keys "$KEYS" --deletes 10) ;;
 	shop) more=(--shape orders --keys "$((KEYS / 2))" --deletes 10 --partitions 4
 	    --second-topic "${topics[1]}" --second-rows "$STACK/work/payments.csv"
-	    --transaction-topic postgres.transaction --per-transaction 10) ;;
+	    --transaction-topic "$marks" --per-transaction 10) ;;
 	esac
 	bench_produce --topic "${topics[0]}" --schema "$2" --count "$ROWS" --rows "$STACK/work/${1/shop/orders}.csv" "${more[@]}"
 	size=$(sed 's/.* of about \([0-9]*\) bytes.*/\1/' "$STACK/work/produce.log")
 	sql "DROP TABLE IF EXISTS source_values, source_orders, source_payments;
 	    CREATE TABLE source_values (value integer);
 	    CREATE TABLE source_orders (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text);
-	    CREATE TABLE source_payments (payment_id integer, customer_id integer, amount numeric(10,2), method text)" 2>/dev/null
-	local topic messages=0
+	    CREATE TABLE source_payments (payment_id integer, customer_id integer, amount numeric(10,2), method text)"
+	total=$(sed 's/.* as \([0-9]*\) messages.*/\1/' "$STACK/work/produce.log")
+	local topic
 	for topic in "${topics[@]}"; do
 		sql "\\copy source_${topic##*.} FROM '$STACK/work/${topic##*.}.csv' CSV"
-		messages=$((messages + $(messages_in "$topic")))
 	done
-	total=$messages
 }
 
+# Room on the disk and in its cache, for the next one; each takes a JVM.
 forget()
 {
 	local topic
+	rm -f "$STACK"/work/*.csv
+	[[ -z $QUICK ]] || return 0
 	for topic in "${topics[@]}" ${marks:+"$marks"}; do
 		stack_topic_delete "$topic"
 	done
-	rm -f "$STACK"/work/*.csv
 }
 
 # pipeline NAME [OPTION]: views and their empty tables are made anew.
@@ -83,14 +87,15 @@ pipeline()
 	    CREATE TABLE by_values (sum bigint, time bigint, diff integer);
 	    CREATE TABLE by_orders (customer_id integer, n bigint, total numeric, lowest numeric, highest numeric,
 	        time bigint, diff integer);
-	    CREATE TABLE by_payments (LIKE by_orders)" 2>/dev/null
+	    CREATE TABLE by_payments (LIKE by_orders)"
+	local prefix=${topics[0]%%.*}
 	bench_pipeline "$1" "${2-}" < <(only_tables <<-END
 			CREATE FOREIGN TABLE "values" (value integer NOT NULL)
-			  SERVER kafka OPTIONS (topic 'postgres.public.values');
+			  SERVER kafka OPTIONS (topic '$prefix.public.values');
 			CREATE FOREIGN TABLE orders (order_id integer PRIMARY KEY, customer_id integer NOT NULL,
-			  price numeric(10,2) NOT NULL) SERVER kafka OPTIONS (topic 'postgres.public.orders');
+			  price numeric(10,2) NOT NULL) SERVER kafka OPTIONS (topic '$prefix.public.orders');
 			CREATE FOREIGN TABLE payments (payment_id integer PRIMARY KEY, customer_id integer NOT NULL,
-			  amount numeric(10,2) NOT NULL) SERVER kafka OPTIONS (topic 'postgres.public.payments');
+			  amount numeric(10,2) NOT NULL) SERVER kafka OPTIONS (topic '$prefix.public.payments');
 			CREATE MATERIALIZED VIEW by_values AS $select_by_values "values";
 			CREATE MATERIALIZED VIEW by_orders AS $select_by_orders orders GROUP BY customer_id;
 			CREATE MATERIALIZED VIEW by_payments AS $select_by_payments payments GROUP BY customer_id;
@@ -98,7 +103,7 @@ pipeline()
 	)
 }
 
-# The statements, of one or two lines, that are of this workload's tables.
+# The statements that are of this workload's tables.
 only_tables()
 {
 	local wanted="${topics[*]##*.}"
@@ -171,7 +176,7 @@ ratio()
 
 goal_gap() # WHAT FILE
 {
-	bench_goal "$1: longest time without a commit, ms" "$(of "$2" spread %.0f)" '≤ 100' "$(of "$2" quantile 1) <= 100"
+	bench_goal "$1 longest time from ready or a commit to the next commit, ms (goal: the longest of all)" "$(of "$2" spread %.0f)" '≤ 100' "$(of "$2" quantile 1) <= 100"
 }
 
 report_raw() # WORKLOAD WORDS RATE CPU
@@ -211,10 +216,9 @@ detail()
 
 measure() # WORKLOAD
 {
-	local kind=${1%-*} schema=on round marks=''
+	local kind=${1%-*} schema=on round
 	[[ $1 == *-schema ]] || schema=off
-	declare_kind "$kind"
-	[[ $kind != shop ]] || marks=postgres.transaction
+	declare_workload "$kind" "$1"
 	bench_note "$1: filling"
 	fill "$kind" "$schema"
 	for ((round = 0; round < ROUNDS; round++)); do
