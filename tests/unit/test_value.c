@@ -465,8 +465,8 @@ Test(value, ranks_never_contradict_the_order)
 					      "Infinity",
 					      "NaN"};
 	static const char *const texts[] = {
-	    "",          "a", "a\x01", "aaaaaaaa", "aaaaaaab",
-	    "aaaaaaaab", "b", "\x7f",  "\xc3\xa9", "\xf0\x9f\x98\x80"};
+	    "",         "a", "a\x01", "aaaaaaaa", "aaaaaaaab",
+	    "aaaaaaab", "b", "\x7f",  "\xc3\xa9", "\xf0\x9f\x98\x80"};
 	static const double doubles[] = {-INFINITY, -1e300, -2.5,  -1e-320,  -0.0, 0.0,
 					 1e-320,    2.5,    1e300, INFINITY, NAN};
 	struct value all[64];
