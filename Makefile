@@ -53,6 +53,7 @@ COMMON := \
 	common/interval_parse.c \
 	common/json.c \
 	common/jsonb.c \
+	common/latency.c \
 	common/log.c \
 	common/pack.c \
 	common/pipeline.c \
@@ -62,6 +63,7 @@ COMMON := \
 	common/scalar.c \
 	common/secret.c \
 	common/stage.c \
+	common/stamps.c \
 	common/value.c \
 	common/value_text.c
 
