@@ -292,11 +292,15 @@ $(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-redu
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 
+$(BUILD)/obj/tests/bench/latency.o: ALL_CFLAGS += $(shell pkg-config --cflags libpq)
+$(BUILD)/bench-latency: $(call objects,tests/bench/latency.c) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lpq -lpthread
+
 # ROWS, ROUNDS, SCHEMA, TRANSACTIONS: see the script.
 .PHONY: bench
 bench:
 	@tests/setup.sh build demo jars
-	@$(MAKE) --no-print-directory --silent VARIANT=release all build/release/bench-produce build/release/bench-raw
+	@$(MAKE) --no-print-directory --silent VARIANT=release all build/release/bench-produce build/release/bench-raw build/release/bench-latency
 	@tests/bench/run.sh
 
 # PREFIX must be the one given to `make`: tallyd looks for its stages beside itself, then there.
