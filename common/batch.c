@@ -248,7 +248,7 @@ batch_put_end(struct ring *r, enum record_kind kind, int64_t source_ms, const st
 {
 	struct pack p;
 
-	if (record_open(r, &p, HEAD_MAX + STAMPS_BYTES + len) == -1)
+	if (record_open(r, &p, HEAD_MAX + stamps_bound(stamps) + len) == -1)
 		return -1;
 	pack_array(&p, 3);
 	pack_int(&p, source_ms);
@@ -383,7 +383,7 @@ batch_put_batch(struct ring *r, const struct batch *b)
 {
 	struct pack p;
 
-	if (record_open(r, &p, HEAD_MAX + STAMPS_BYTES + (size_t)b->position_len) == -1)
+	if (record_open(r, &p, HEAD_MAX + stamps_bound(&b->stamps) + b->position_len) == -1)
 		return -1;
 	pack_array(&p, 7);
 	pack_uint(&p, b->number);

@@ -78,6 +78,12 @@ stamps_pack(struct pack *p, const struct stamps *s)
 	}
 }
 
+size_t
+stamps_bound(const struct stamps *s)
+{
+	return 3 + 3 * 9 * (size_t)s->count;
+}
+
 bool
 stamps_unpack(struct unpack *u, struct stamps *s)
 {

@@ -18,8 +18,7 @@
 struct pack;
 struct unpack;
 
-#define STAMPS_MAX   32
-#define STAMPS_BYTES 896 /* the most that stamps_pack() writes */
+#define STAMPS_MAX 32
 
 struct stamp {
 	int64_t oldest_ms, newest_ms; /* since 1970 */
@@ -53,6 +52,7 @@ uint64_t stamps_events(const struct stamps *);
 
 /* An array of [oldest_ms, newest_ms - oldest_ms, events, ...]. The reader trusts nothing: false if malformed. */
 void stamps_pack(struct pack *, const struct stamps *);
+size_t stamps_bound(const struct stamps *); /* the most bytes that it takes */
 bool stamps_unpack(struct unpack *, struct stamps *);
 
 #endif

@@ -354,7 +354,8 @@ writer_end(struct writer *w, const struct order_action *a)
 	(void)FAULT(cut ? "ingest.before_cut" : "ingest.before_end");
 	while (batch_put_end(&w->ring, cut ? RECORD_CUT : RECORD_END, w->source_ms, &w->stamps,
 			     w->entries, pack_len(&entries)) != 0)
-		writer_refused(w, -1, pack_len(&entries) + STAMPS_BYTES + WRITER_RECORD);
+		writer_refused(w, -1,
+			       pack_len(&entries) + stamps_bound(&w->stamps) + WRITER_RECORD);
 	w->told_all = true;
 	w->stamps.count = 0;
 }
