@@ -420,11 +420,14 @@ wait_visible(void)
 	}
 }
 
-/* Events at a rate (0: as fast as they go), until all are visible. */
+/*
+ * Events at a rate (0: as fast as they go), until all are visible. The first is due when a millisecond begins, so
+ * that up to 1,000 a second a timestamp of whole milliseconds says when the event was sent.
+ */
 static void
 send_events(int64_t count, int64_t rate)
 {
-	int64_t begin_us = wall_us(), n = atomic_load(&window.sent);
+	int64_t begin_us = wall_us() / 1000 * 1000 + 1000, n = atomic_load(&window.sent);
 
 	for (int64_t i = 0; i < count; i++) {
 		int64_t due_us = rate > 0 ? begin_us + i * 1000000 / rate : 0;

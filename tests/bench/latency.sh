@@ -186,7 +186,8 @@ page()
 		$(stack_psql -c 'SHOW server_version') with fsync=$(stack_psql -c 'SHOW fsync') on $(stat -f -c %T "$STACK/pg"); one row a
 		transaction, as Debezium writes it, by a producer without linger. Rounds: $ROUNDS, of $DURATION s each;
 		median, and from lowest to highest round. A poll comes every $POLL us and takes $(median metadata-100 poll) us with that.
-		Message timestamps are whole milliseconds, rounded down, so each figure is up to 1 ms too long.
+		Message timestamps are whole milliseconds, rounded down: at 5,000/s each figure is up to 1 ms too long, else the
+		events are sent when a millisecond begins.
 		"Histogram": \`latency\` of \`tallyd status\` for the same events, up to the answer to the COMMIT. The two agree
 		when each percentile of the histogram lies between those of the last look that did not show an event and of the one
 		that did, but for a bucket's width (3.2 %) and 1 ms in which egress is woken up.
