@@ -53,6 +53,7 @@ COMMON := \
 	common/interval_parse.c \
 	common/json.c \
 	common/jsonb.c \
+	common/latency.c \
 	common/log.c \
 	common/pack.c \
 	common/pipeline.c \
@@ -62,6 +63,7 @@ COMMON := \
 	common/scalar.c \
 	common/secret.c \
 	common/stage.c \
+	common/stamps.c \
 	common/value.c \
 	common/value_text.c
 
@@ -303,8 +305,12 @@ $(BUILD)/delay-proxy: $(call objects,tests/bench/delay_proxy.c)
 $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 
+$(BUILD)/obj/tests/bench/latency.o: ALL_CFLAGS += $(shell pkg-config --cflags libpq)
+$(BUILD)/bench-latency: $(call objects,tests/bench/latency.c) $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lpq -lpthread
+
 BENCHES := bench-produce bench-raw bench-micro bench-growth bench-egress bench-reduce-core \
-           bench-reduce-checkpoint delay-proxy
+           bench-reduce-checkpoint bench-latency delay-proxy
 
 .PHONY: tests-bench bench bench-quick
 tests-bench: all $(BENCHES:%=$(BUILD)/%)

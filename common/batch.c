@@ -241,31 +241,34 @@ batch_get_snapshot(const struct ring_record *record, uint16_t *table, enum snaps
 	return record_whole(&u) && t <= UINT16_MAX && ph <= SNAPSHOT_ABANDON;
 }
 
-/* END and CUT: [source_ms, bin entries] */
+/* END and CUT: [source_ms, stamps, bin entries] */
 int
-batch_put_end(struct ring *r, enum record_kind kind, int64_t source_ms, const uint8_t *entries,
-	      size_t len)
+batch_put_end(struct ring *r, enum record_kind kind, int64_t source_ms, const struct stamps *stamps,
+	      const uint8_t *entries, size_t len)
 {
 	struct pack p;
 
-	if (record_open(r, &p, HEAD_MAX + len) == -1)
+	if (record_open(r, &p, HEAD_MAX + stamps_bound(stamps) + len) == -1)
 		return -1;
-	pack_array(&p, 2);
+	pack_array(&p, 3);
 	pack_int(&p, source_ms);
+	stamps_pack(&p, stamps);
 	pack_bin(&p, entries, len);
 	return record_close(r, &p, kind);
 }
 
 bool
-batch_get_end(const struct ring_record *record, int64_t *source_ms, const uint8_t **entries,
-	      size_t *len)
+batch_get_end(const struct ring_record *record, int64_t *source_ms, struct stamps *stamps,
+	      const uint8_t **entries, size_t *len)
 {
 	struct unpack u;
 	uint32_t n;
 
-	if (!record_read(record, &u, 2))
+	if (!record_read(record, &u, 3))
 		return false;
 	*source_ms = unpack_int(&u);
+	if (!stamps_unpack(&u, stamps))
+		return false;
 	*entries = unpack_bin(&u, &n);
 	*len = n;
 	return record_whole(&u);
@@ -374,20 +377,21 @@ batch_get_checkpoint(const struct ring_record *record, struct checkpoint *c)
 	       c->number > 0 && c->number <= INT64_MAX;
 }
 
-/* BATCH: [number, rows, letters, source_ms, clean_stop, str position] */
+/* BATCH: [number, rows, letters, source_ms, clean_stop, stamps, str position] */
 int
 batch_put_batch(struct ring *r, const struct batch *b)
 {
 	struct pack p;
 
-	if (record_open(r, &p, HEAD_MAX + (size_t)b->position_len) == -1)
+	if (record_open(r, &p, HEAD_MAX + stamps_bound(&b->stamps) + b->position_len) == -1)
 		return -1;
-	pack_array(&p, 6);
+	pack_array(&p, 7);
 	pack_uint(&p, b->number);
 	pack_uint(&p, b->rows);
 	pack_uint(&p, b->letters);
 	pack_int(&p, b->source_ms);
 	pack_bool(&p, b->clean_stop);
+	stamps_pack(&p, &b->stamps);
 	pack_str(&p, b->position, b->position_len);
 	return record_close(r, &p, RECORD_BATCH);
 }
@@ -397,13 +401,15 @@ batch_get_batch(const struct ring_record *record, struct batch *b)
 {
 	struct unpack u;
 
-	if (!record_read(record, &u, 6))
+	if (!record_read(record, &u, 7))
 		return false;
 	b->number = unpack_uint(&u);
 	b->rows = unpack_uint(&u);
 	b->letters = unpack_uint(&u);
 	b->source_ms = unpack_int(&u);
 	b->clean_stop = unpack_bool(&u);
+	if (!stamps_unpack(&u, &b->stamps))
+		return false;
 	b->position = unpack_str(&u, &b->position_len);
 	return record_whole(&u);
 }

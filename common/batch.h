@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/ring.h"
+#include "common/stamps.h"
 #include "common/value.h"
 
 enum record_kind {
@@ -102,12 +103,13 @@ bool batch_get_snapshot(const struct ring_record *, uint16_t *table, enum snapsh
 /*
  * END and CUT carry position entries (position.h) that have changed since the last one; the
  * first END or the CUT of a life of ingest carries all of them. source_ms: source time of the
- * newest event, ms since 1970, 0 when unknown.
+ * newest event, ms since 1970, 0 when unknown. stamps: when its events were written to Kafka, as far as
+ * their latency is to be measured.
  */
-int batch_put_end(struct ring *, enum record_kind, int64_t source_ms, const uint8_t *entries,
-		  size_t len);
-bool batch_get_end(const struct ring_record *, int64_t *source_ms, const uint8_t **entries,
-		   size_t *len);
+int batch_put_end(struct ring *, enum record_kind, int64_t source_ms, const struct stamps *,
+		  const uint8_t *entries, size_t len);
+bool batch_get_end(const struct ring_record *, int64_t *source_ms, struct stamps *,
+		   const uint8_t **entries, size_t *len);
 
 /* One row of a view: diff is -1 or +1; values in the order of view->outputs. */
 int batch_put_row(struct ring *, uint16_t view, int diff, const uint8_t *row, size_t len);
@@ -153,6 +155,7 @@ struct batch {                /* closes the records before it */
 	bool clean_stop;      /* the last one before reduce ends */
 	const char *position; /* JSON text, all servers */
 	uint32_t position_len;
+	struct stamps stamps; /* of the events that it makes visible */
 };
 
 int batch_put_batch(struct ring *, const struct batch *);

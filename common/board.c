@@ -13,7 +13,7 @@
 #include "common/log.h"
 
 #define BOARD_MAGIC   UINT64_C(0x4452414f424c4c54) /* "TLLBOARD" */
-#define BOARD_VERSION 3u
+#define BOARD_VERSION 4u
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
 _Static_assert(sizeof(struct board_stage) % 128 == 0, "stages must not share cache lines");
@@ -98,6 +98,7 @@ board_create(struct board **out)
 		return -1;
 	}
 	b->version = BOARD_VERSION;
+	b->started_ms = clock_wall_ms();
 	b->size = (uint32_t)sizeof(*b);
 	b->magic = BOARD_MAGIC;
 	*out = b;
@@ -145,6 +146,7 @@ void
 board_clear(struct board *b)
 {
 	atomic_store_explicit(&b->released, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->measured, 0, memory_order_relaxed);
 	b->origin.len = 0;
 	atomic_store_explicit(&b->durable, 0, memory_order_release);
 }

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/latency.h"
+
 #define BOARD_STAGES_MAX   18 /* reduce, egress and up to 16 ingests */
 #define BOARD_POSITION_MAX (256u * 1024)
 #define BOARD_WORDS_MAX    512
@@ -91,6 +93,7 @@ struct board_origin {
 struct board {
 	uint64_t magic;
 	uint32_t version, size;
+	int64_t started_ms;      /* supervisor: when the board was made, by the wall clock */
 	char owner[64];          /* supervisor: drawn anew in every full recovery */
 	_Atomic uint32_t alone;  /* supervisor: the next egress replaces a dead one, alone */
 	_Atomic uint32_t stages; /* supervisor */
@@ -100,6 +103,8 @@ struct board {
 	    128) _Atomic uint64_t durable; /* egress: sequence of the published slot (low bit) */
 	struct board_durable slot[2];
 	struct board_origin origin; /* reduce: written once before it is ready */
+	_Atomic uint64_t measured;  /* egress: the last batch that is in `latency` */
+	struct latency latency;     /* egress: from a message's timestamp to its COMMIT's answer */
 	struct board_stage stage[BOARD_STAGES_MAX];
 };
 
@@ -109,7 +114,10 @@ int board_create(struct board **out);
 /* Stage: map it. NULL with errno (EBADMSG: another version). */
 struct board *board_attach(int memfd);
 
-/* Supervisor: forget durable position, origin and released batch (before a full recovery). */
+/*
+ * Supervisor: forget durable position, origin, released and measured batch (before a full recovery).
+ * Latencies and counters stay.
+ */
 void board_clear(struct board *);
 
 /* Egress: publish the durable position; len <= BOARD_POSITION_MAX. */

@@ -52,7 +52,8 @@ struct log_burst {
 };
 bool log_burst_allows(struct log_burst *, unsigned *untold);
 
-/* Milliseconds: since 1970 (wall), and of a clock that never steps (monotonic). */
+/* Since 1970 (wall), and of a clock that never steps (monotonic). */
+int64_t clock_wall_us(void);
 int64_t clock_wall_ms(void);
 int64_t clock_monotonic_ms(void);
 

@@ -141,6 +141,21 @@ egress_note_view(struct egress *e, const struct ring_record *record)
 		egress_corrupt(e, "a malformed record of a view");
 }
 
+/* How long its events took, once the target is known to have them. A predecessor may have told it. */
+static void
+egress_measure(struct egress *e, const struct batch *b)
+{
+	struct board *board = e->stage.board;
+	int64_t now_us = clock_wall_us();
+
+	if (b->number <= atomic_load_explicit(&board->measured, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&board->measured, b->number, memory_order_relaxed);
+	for (unsigned i = 0; i < b->stamps.count; i++)
+		latency_add(&board->latency, now_us - b->stamps.at[i].oldest_ms * 1000,
+			    b->stamps.at[i].events);
+}
+
 /* A batch that the target has already: give its room back, bit by bit if it is a large one. */
 static enum egress_step
 egress_skip(struct egress *e)
@@ -172,6 +187,7 @@ egress_skip(struct egress *e)
 	}
 	if (!batch_get_batch(&record, &b) || b.number != e->done + 1)
 		egress_corrupt(e, "a batch out of turn");
+	egress_measure(e, &b);
 	if (filled)
 		stage_filled(&e->stage);
 	if (commit_check(e->commit) < 0)
@@ -320,6 +336,7 @@ egress_close_batch(struct egress *e, const struct ring_record *record)
 		return EGRESS_AGAIN;
 	if (commit_flips(e->commit) && FAULT("egress.after_flip"))
 		return EGRESS_AGAIN;
+	egress_measure(e, &b);
 	board_publish(e->stage.board, b.number, e->target.time, b.position, b.position_len);
 	egress_count(e, &b, streamed);
 	if (FAULT("egress.after_publish"))

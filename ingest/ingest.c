@@ -589,6 +589,7 @@ ingest_run(struct stage *stage)
 	size_t token_len = writer_open(&in.writer, stage);
 	origin_open(&in.source, stage, in.writer.token, token_len);
 	writer_start(&in.writer, &in.source);
+	in.writer.since_ms = stage->board->started_ms;
 	ingest_open_flow(&in);
 	in.durable = xcalloc(1, sizeof(*in.durable));
 	in.offsets = xcalloc(in.source.count + 1, sizeof(*in.offsets));

@@ -30,6 +30,7 @@ struct queue {
 	rd_kafka_queue_t *queue;
 	rd_kafka_message_t **batch; /* taken from librdkafka, not yet by the caller */
 	unsigned at, count;
+	size_t drained_bytes, drained; /* taken since it was found empty: it never held more */
 	bool at_end;
 	int64_t end; /* while at_end */
 };
@@ -53,6 +54,7 @@ struct kafka {
 	rd_kafka_resp_err_t commit_error; /* said last */
 	/* Versions before 2.2 need to be woken when a full queue was drained: kafka_nudge(). */
 	bool nudge, nudge_due;
+	size_t bound_bytes, bound; /* of a queue: from there on it is full */
 	int64_t nudged_ms;
 	char *username, *password;
 };
@@ -179,6 +181,16 @@ kafka_connect(struct kafka *k, rd_kafka_conf_t *conf)
 	return true;
 }
 
+static size_t
+kafka_number(const rd_kafka_conf_t *conf, const char *name)
+{
+	char value[32];
+	size_t size = sizeof(value);
+	return rd_kafka_conf_get(conf, name, value, &size) == RD_KAFKA_CONF_OK
+		   ? strtoull(value, NULL, 10)
+		   : 0;
+}
+
 static void
 kafka_remember_credentials(struct kafka *k, rd_kafka_conf_t *conf)
 {
@@ -188,6 +200,8 @@ kafka_remember_credentials(struct kafka *k, rd_kafka_conf_t *conf)
 	    rd_kafka_conf_get(conf, "fetch.queue.backoff.ms", NULL, &size) != RD_KAFKA_CONF_OK;
 	if (!k->nudge)
 		return;
+	k->bound_bytes = 1024 * kafka_number(conf, "queued.max.messages.kbytes");
+	k->bound = kafka_number(conf, "queued.min.messages");
 	size = sizeof(value);
 	if (rd_kafka_conf_get(conf, "sasl.username", value, &size) == RD_KAFKA_CONF_OK)
 		k->username = xstrdup(value);
@@ -497,6 +511,17 @@ kafka_queue_error(struct kafka *k, struct queue *q, const rd_kafka_message_t *m)
 	}
 }
 
+/* Only a queue that was full is waited for: to wake all of librdkafka for a lone message costs it time. */
+static void
+kafka_drained(struct kafka *k, struct queue *q)
+{
+	q->drained += q->count;
+	for (unsigned i = 0; i < q->count; i++)
+		q->drained_bytes += q->batch[i]->len + q->batch[i]->key_len;
+	if (q->drained_bytes >= k->bound_bytes / 4 || q->drained >= k->bound / 4)
+		k->nudge_due = true;
+}
+
 /* False when there is nothing more. */
 static bool
 kafka_fill(struct kafka *k, struct queue *q)
@@ -506,7 +531,9 @@ kafka_fill(struct kafka *k, struct queue *q)
 	q->count = n > 0 ? (unsigned)n : 0;
 	if (q->count > 0) {
 		(void)FAULT("ingest.polled");
-		k->nudge_due = true;
+		kafka_drained(k, q);
+	} else {
+		q->drained = q->drained_bytes = 0;
 	}
 	kafka_nudge(k, q->count == 0);
 	return q->count > 0;

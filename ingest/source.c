@@ -260,6 +260,7 @@ source_decode(struct source *s, unsigned p, const struct kafka_message *m, uint6
 	event.place.hash = hash;
 	part->event = event;
 	part->message_bytes = m->key_len + m->value_len;
+	part->timestamp_ms = m->timestamp_ms;
 	return true;
 }
 

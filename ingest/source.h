@@ -31,6 +31,7 @@ struct partition { /* same numbers as in order and as queues of kafka */
 	struct record_check before;  /* the record before the first that is offered */
 	struct record_check durable; /* the record before the target's position */
 	size_t message_bytes;        /* of the head */
+	int64_t timestamp_ms;        /* when it was written to Kafka, likewise; -1: not known */
 	/* A head that cannot be read, of a table whose on_error is not to stop. */
 	struct kafka_message bad;
 	char reason[512];

@@ -320,6 +320,8 @@ writer_apply(struct writer *w, const struct order_action *a)
 		writer_apply_keyless(w, a, t, e);
 	if (e->place.source_ms > w->source_ms)
 		w->source_ms = e->place.source_ms;
+	if (part->timestamp_ms >= w->since_ms && !a->snapshot)
+		stamps_add(&w->stamps, part->timestamp_ms);
 }
 
 /* ---- ends ---------------------------------------------------------------------------------- */
@@ -350,11 +352,16 @@ writer_end(struct writer *w, const struct order_action *a)
 			   "server \"%s\" has too many partitions: their position does not fit %u "
 			   "bytes",
 			   w->source->server->name, RING_TOKEN_MAX);
+	/* What a replay brings is in the target: it was measured when it came there. */
+	if (cut || order_is_replaying(w->source->order))
+		w->stamps.count = 0;
 	(void)FAULT(cut ? "ingest.before_cut" : "ingest.before_end");
-	while (batch_put_end(&w->ring, cut ? RECORD_CUT : RECORD_END, w->source_ms, w->entries,
-			     pack_len(&entries)) != 0)
-		writer_refused(w, -1, pack_len(&entries) + WRITER_RECORD);
+	while (batch_put_end(&w->ring, cut ? RECORD_CUT : RECORD_END, w->source_ms, &w->stamps,
+			     w->entries, pack_len(&entries)) != 0)
+		writer_refused(w, -1,
+			       pack_len(&entries) + stamps_bound(&w->stamps) + WRITER_RECORD);
 	w->told_all = true;
+	w->stamps.count = 0;
 }
 
 void

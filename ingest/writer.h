@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "common/ring.h"
+#include "common/stamps.h"
 #include "ingest/order.h"
 
 struct source;
@@ -28,6 +29,8 @@ struct writer {
 	uint64_t skipped, letters;  /* bad messages, likewise */
 	struct log_burst bad;       /* lines on them */
 	int64_t source_ms;          /* of the newest event applied */
+	int64_t since_ms;           /* the latency of older messages is not measured */
+	struct stamps stamps;       /* of the events applied since the last END */
 	struct order_counters told; /* to the board */
 	uint64_t told_events, told_bytes;
 	struct told_decoder {

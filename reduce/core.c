@@ -489,10 +489,11 @@ static enum core_result
 core_end(struct core *core, unsigned input, const struct ring_record *record, int64_t now_ms)
 {
 	const uint8_t *entries;
+	struct stamps stamps;
 	int64_t source_ms;
 	size_t len;
 
-	if (!batch_get_end(record, &source_ms, &entries, &len) ||
+	if (!batch_get_end(record, &source_ms, &stamps, &entries, &len) ||
 	    !position_apply(core->position, input, entries, len))
 		return core_corrupt(core, input, "a position that is not well formed");
 	if (FAULT("reduce.end"))
@@ -504,6 +505,9 @@ core_end(struct core *core, unsigned input, const struct ring_record *record, in
 	core->checkpoint_moved = core->checkpoint_moved || len > 0;
 	if (source_ms > core->source_ms)
 		core->source_ms = source_ms;
+	/* Of what touches nothing, no commit is awaited: the next one is another's. */
+	if (stamps.count > 0 && core_has_news(core))
+		stamps_merge(&core->stamps, &stamps);
 	core->open = NO_INPUT;
 	core->counters.transactions++;
 	if (record->kind != RECORD_CUT || core->cut[input])

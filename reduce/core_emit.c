@@ -38,6 +38,12 @@ letters_wait(const struct core *core)
 	return letters_first(&core->letters, &len) != NULL;
 }
 
+bool
+core_has_news(const struct core *core)
+{
+	return core_touched(core) || letters_wait(core);
+}
+
 static bool
 checkpoint_is_possible(const struct core *core, uint64_t durable)
 {
@@ -104,7 +110,7 @@ core_deadline(const struct core *core, uint64_t durable)
 		return INT64_MIN;
 	if (core->closed_once && !core->finishing)
 		earliest = core->closed_ms + core->pipeline->commit_interval_ms;
-	if (core_touched(core) || letters_wait(core))
+	if (core_has_news(core))
 		return earliest;
 	if (checkpoint_is_unfinished(core, durable))
 		return INT64_MIN;
@@ -333,6 +339,9 @@ emit_batch(struct core *core, struct ring *out)
 	    .position_len = (uint32_t)core->position_len,
 	};
 
+	/* Unchanged rows show nothing. */
+	if (batch.rows > 0 || batch.letters > 0)
+		batch.stamps = core->stamps;
 	if (FAULT("reduce.batch"))
 		return core_fail(core, EXIT_TEMPORARY, "reduce.fault", "fault at a batch");
 	if (batch_put_batch(out, &batch) != 0)
@@ -423,6 +432,7 @@ core_emit(struct core *core, struct ring *out, uint64_t durable, int64_t now_ms)
 		emit_closed(core, now_ms);
 	}
 	core->emitting = false;
+	core->stamps.count = 0;
 	return CORE_DONE;
 }
 
@@ -436,8 +446,8 @@ bool
 core_is_settled(const struct core *core, uint64_t durable)
 {
 	bool pending = core->live && core->open == NO_INPUT &&
-		       (core_touched(core) || letters_wait(core) || core->position_changed ||
-			core->announce_due || checkpoint_is_unfinished(core, durable) ||
+		       (core_has_news(core) || core->position_changed || core->announce_due ||
+			checkpoint_is_unfinished(core, durable) ||
 			(core->finishing && checkpoint_due_ms(core, durable) == INT64_MIN));
 
 	return !core->emitting && !pending && core->counters.batch <= durable;

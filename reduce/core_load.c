@@ -254,6 +254,7 @@ core_live(struct core *core, uint64_t durable)
 				     : core->origin_text == NULL || !core_print_position(core) ||
 					   strcmp(core->origin_text, core->position_text) != 0;
 	core->source_ms = 0;
+	core->stamps.count = 0;
 	return CORE_OK;
 }
 

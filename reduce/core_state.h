@@ -5,6 +5,7 @@
 #define CORE_STATE_H
 
 #include "common/position.h"
+#include "common/stamps.h"
 #include "reduce/checkpoint.h"
 #include "reduce/core.h"
 #include "reduce/group.h"
@@ -48,7 +49,8 @@ struct core {
 	bool position_changed;
 	int64_t position_changed_ms;
 	int64_t source_ms;
-	char *position_text; /* BOARD_POSITION_MAX bytes */
+	struct stamps stamps; /* of events that the next batch makes visible */
+	char *position_text;  /* BOARD_POSITION_MAX bytes */
 	size_t position_len;
 
 	bool emitting;
@@ -113,7 +115,8 @@ bool core_view_is_fresh(const struct core *, unsigned view);
 /* {"column": value, ...} of all columns, or of the key alone. Heap. */
 char *core_print_row(const struct table *, const struct value *values, bool key_only);
 
-/* core_emit.c */
+/* core_emit.c: whether what was absorbed so far may change what is shown. */
+bool core_has_news(const struct core *);
 bool core_print_position(struct core *);
 
 #endif

@@ -159,6 +159,36 @@ status_print_recovery(const struct status *st, FILE *out)
 		fputs(", from the start of history\n", out);
 }
 
+static const unsigned latency_permilles[] = {500, 900, 990};
+#define LATENCY_PERMILLES (sizeof latency_permilles / sizeof latency_permilles[0])
+
+static void
+status_print_us(FILE *out, uint64_t us)
+{
+	fprintf(out, "%" PRIu64 ".%03" PRIu64, us / 1000, us % 1000);
+}
+
+/* From the timestamp of a message to the answer to the COMMIT that shows it. */
+static void
+status_print_latency(const struct status *st, FILE *out)
+{
+	struct latency_copy copy;
+	latency_read(&st->board->latency, &copy);
+	if (copy.count == 0) {
+		fputs("latency: nothing to measure yet\n", out);
+		return;
+	}
+	fputs("latency: ", out);
+	for (unsigned i = 0; i < LATENCY_PERMILLES; i++) {
+		fprintf(out, "p%u ", latency_permilles[i] / 10);
+		status_print_us(out, latency_percentile_us(&copy, latency_permilles[i]));
+		fputs(" ms, ", out);
+	}
+	fputs("max ", out);
+	status_print_us(out, copy.max_us);
+	fprintf(out, " ms of %" PRIu64 " event%s\n", copy.count, copy.count == 1 ? "" : "s");
+}
+
 /* -1: nothing has come yet. The clocks of two machines may differ. */
 static int64_t
 status_source_age(uint64_t written_ms)
@@ -264,6 +294,7 @@ status_print(const struct status *st, FILE *out)
 	    s->recoveries == 1 ? "y" : "ies");
 	status_print_durable(st, out);
 	status_print_recovery(st, out);
+	status_print_latency(st, out);
 	for (unsigned i = SLOT_INGEST; i < s->count; i++)
 		status_print_source(st, &s->procs[i], out);
 	fprintf(out, "\n%-20s %-9s %-9s %8s %7s %8s %8s  %s\n", "stage", "state", "says", "pid",
@@ -349,6 +380,31 @@ status_json_recovery(const struct status *st, FILE *out)
 		fputs("null},", out);
 }
 
+/* Buckets: [the largest microsecond that falls into it, how many events did], those that are not empty. */
+static void
+status_json_latency(const struct status *st, FILE *out)
+{
+	struct latency_copy copy;
+	const char *before = "";
+	latency_read(&st->board->latency, &copy);
+	fprintf(out, "\"latency\":{\"count\":%" PRIu64, copy.count);
+	for (unsigned i = 0; i < LATENCY_PERMILLES; i++) {
+		fprintf(out, ",\"p%u_ms\":", latency_permilles[i] / 10);
+		status_print_us(out, latency_percentile_us(&copy, latency_permilles[i]));
+	}
+	fputs(",\"max_ms\":", out);
+	status_print_us(out, copy.max_us);
+	fputs(",\"buckets_us\":[", out);
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		if (copy.bucket[i] == 0)
+			continue;
+		fprintf(out, "%s[%" PRIu64 ",%" PRIu64 "]", before, latency_bucket_end(i),
+			copy.bucket[i]);
+		before = ",";
+	}
+	fputs("]},", out);
+}
+
 static void
 status_json_source(const struct status *st, const struct proc *p, FILE *out)
 {
@@ -427,6 +483,7 @@ status_print_json(const struct status *st, FILE *out)
 	fprintf(out, "\"pid\":%d,\"uptime_ms\":%" PRId64 ",\"recoveries\":%u,", (int)getpid(),
 		st->now_ms - st->started_ms, s->recoveries);
 	status_json_recovery(st, out);
+	status_json_latency(st, out);
 	status_json_durable(st, out);
 	fputs(",\"sources\":[", out);
 	for (unsigned i = SLOT_INGEST; i < s->count; i++) {

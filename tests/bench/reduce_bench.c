@@ -84,8 +84,9 @@ void
 reduce_bench_put_end(struct reduce_bench *b, enum record_kind end)
 {
 	static const uint8_t nothing[1];
+	static const struct stamps none;
 
-	if (batch_put_end(&b->in, end, 0, nothing, 0) != 0)
+	if (batch_put_end(&b->in, end, 0, &none, nothing, 0) != 0)
 		exit(EXIT_INTERNAL);
 	ring_commit(&b->in, NULL, 0);
 }

@@ -247,18 +247,36 @@ try_snapshot(const struct ring_record *record)
 	FUZZ_CHECK(table == table_again && phase == phase_again);
 }
 
+/* What was read is written and read as it was, and is a list as stamps.h describes it. */
+static void
+try_stamps(const struct stamps *stamps, const struct stamps *again)
+{
+	struct stamps merged = {.count = 0};
+
+	FUZZ_CHECK(stamps->count <= STAMPS_MAX && stamps->count == again->count);
+	FUZZ_CHECK(memcmp(stamps->at, again->at, stamps->count * sizeof(stamps->at[0])) == 0);
+	stamps_merge(&merged, stamps);
+	FUZZ_CHECK(merged.count == stamps->count);
+	for (unsigned i = 0; i < STAMPS_MAX; i++)
+		stamps_add(&merged, (int64_t)i * 1000);
+	FUZZ_CHECK(merged.count <= STAMPS_MAX);
+	FUZZ_CHECK(stamps_events(&merged) == stamps_events(stamps) + STAMPS_MAX);
+}
+
 static void
 try_end(const struct ring_record *record, enum record_kind kind)
 {
 	int64_t source_ms, again_ms;
 	const uint8_t *entries, *again;
+	struct stamps stamps, stamps_again;
 	size_t len, again_len;
 
-	if (!batch_get_end(record, &source_ms, &entries, &len))
+	if (!batch_get_end(record, &source_ms, &stamps, &entries, &len))
 		return;
-	struct ring_record r =
-	    channel_read(batch_put_end(channel_open(), kind, source_ms, entries, len), kind);
-	FUZZ_CHECK(batch_get_end(&r, &again_ms, &again, &again_len));
+	struct ring_record r = channel_read(
+	    batch_put_end(channel_open(), kind, source_ms, &stamps, entries, len), kind);
+	FUZZ_CHECK(batch_get_end(&r, &again_ms, &stamps_again, &again, &again_len));
+	try_stamps(&stamps, &stamps_again);
 	FUZZ_CHECK(source_ms == again_ms && len == again_len);
 	FUZZ_CHECK(memcmp(entries, again, len) == 0);
 	try_entries(entries, len);
@@ -307,6 +325,7 @@ try_batch(const struct ring_record *record)
 		   b.source_ms == again.source_ms && b.clean_stop == again.clean_stop &&
 		   b.position_len == again.position_len &&
 		   memcmp(b.position, again.position, b.position_len) == 0);
+	try_stamps(&b.stamps, &again.stamps);
 	try_position(b.position, b.position_len);
 }
 

@@ -61,5 +61,9 @@ cut statement small
 cut copy large
 known=$(grep -c event=batch.known "$WORK/tallyd.log")
 ((known > 50)) && ok "$known commits were found in the target" || not_ok "$known commits were found in the target"
+# Found there or answered: its events are in the histogram, once. The snapshot's ten rows are not.
+is 'the latency of each event was measured once' \
+    "$("$BIN/tallyd" status "$NAME" --json | sed 's/.*"latency":{"count":\([0-9]*\).*/\1/')" \
+    "$(sql 'SELECT count(*) FROM items WHERE id > 0')"
 # What was refused or asked for twice would be said.
 is 'no stage has died' "$(grep -c event=stage.death "$WORK/tallyd.log")" 0

@@ -34,5 +34,6 @@ time=$(sql 'SELECT max(time) FROM sum_table')
 "$BIN/tallyd" status compose/pipeline.sql >"$WORK/status.txt"
 is 'status answers' $? 0
 contains 'status names the pipeline' "$(cat "$WORK/status.txt")" sum_of_values
+contains 'status tells of latencies' "$(cat "$WORK/status.txt")" "$(printf '\nlatency: p50 ')"
 tallyd_stop
 contains 'it says that it stopped' "$(tail -n 3 "$WORK/tallyd.log")" level=info

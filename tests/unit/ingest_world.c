@@ -122,7 +122,7 @@ world_take(struct world *w, int64_t offset)
 	    .value = w->tombstone ? NULL : w->message,
 	    .value_len = w->tombstone ? 0 : strlen(w->message),
 	    .offset = offset,
-	    .timestamp_ms = 1700000000000,
+	    .timestamp_ms = 1700000000000 + w->later_ms,
 	};
 	world_run(w);
 	cr_assert(order_wants(w->source.order, 0));

@@ -30,6 +30,7 @@ struct world {
 	struct order_action action; /* the last one: WAIT */
 	const char *key;            /* of each message; NULL: none */
 	bool tombstone;
+	int64_t later_ms;        /* how long after 1700000000000 each message is written to Kafka */
 	char message[96 * 1024]; /* borrowed by the event that is offered */
 };
 

@@ -106,12 +106,15 @@ void
 reduce_sim_put_end(struct ring *ring, enum record_kind kind, unsigned table, int64_t next)
 {
 	struct partition_position at = {.table = (uint16_t)table, .next = next};
+	struct stamps stamps = {.count = 0};
 	uint8_t entries[256];
 	struct pack pack;
 
+	stamps_add(&stamps, 1700000000000 + next);
 	pack_init(&pack, entries, sizeof(entries));
 	position_pack_partition(&pack, &at);
-	cr_assert_eq(batch_put_end(ring, kind, 1700000000000 + next, entries, pack_len(&pack)), 0);
+	cr_assert_eq(
+	    batch_put_end(ring, kind, 1700000000000 + next, &stamps, entries, pack_len(&pack)), 0);
 }
 
 /* A change of the keyed table: new rows, updates with columns left out, deletes, also of nothing. */

@@ -124,11 +124,13 @@ Test(batch, the_other_records_come_back)
 			  .source_ms = 1700000000000,
 			  .clean_stop = true,
 			  .position = "{\"k\":1}",
-			  .position_len = 7},
+			  .position_len = 7,
+			  .stamps = {.count = 1, .at = {{5, 9, 3}}}},
 		     got;
 	const uint8_t *bytes;
 	enum snapshot_phase phase;
 	struct ring_record r;
+	struct stamps stamps = {.count = 0}, stamps_back;
 	int64_t source_ms;
 	uint16_t id;
 	size_t len;
@@ -140,10 +142,17 @@ Test(batch, the_other_records_come_back)
 	cr_assert_eq(id, 4);
 	cr_assert_eq(phase, SNAPSHOT_END);
 
-	cr_assert_eq(batch_put_end(&producer, RECORD_CUT, -7, (const uint8_t *)"abc", 3), 0);
+	for (int64_t ms = 0; ms < STAMPS_MAX; ms++)
+		stamps_put(&stamps,
+			   &(struct stamp){INT64_MAX / 1000 - 2 * ms, INT64_MAX / 1000 - 2 * ms,
+					   INT64_MAX / STAMPS_MAX});
+	cr_assert_eq(batch_put_end(&producer, RECORD_CUT, -7, &stamps, (const uint8_t *)"abc", 3),
+		     0);
 	r = next();
 	cr_assert_eq(r.kind, RECORD_CUT);
-	cr_assert(batch_get_end(&r, &source_ms, &bytes, &len));
+	cr_assert(batch_get_end(&r, &source_ms, &stamps_back, &bytes, &len));
+	cr_assert_eq(stamps_back.count, STAMPS_MAX);
+	cr_assert_eq(memcmp(stamps.at, stamps_back.at, STAMPS_MAX * sizeof(stamps.at[0])), 0);
 	cr_assert_eq(source_ms, -7);
 	cr_assert_eq(len, 3);
 	cr_assert_eq(memcmp(bytes, "abc", 3), 0);
@@ -165,6 +174,8 @@ Test(batch, the_other_records_come_back)
 	cr_assert(got.clean_stop);
 	cr_assert_eq(got.position_len, 7);
 	cr_assert_eq(memcmp(got.position, "{\"k\":1}", 7), 0);
+	cr_assert_eq(got.stamps.count, 1);
+	cr_assert_eq(memcmp(got.stamps.at, b.stamps.at, sizeof(got.stamps.at[0])), 0);
 }
 
 static void
@@ -254,6 +265,7 @@ Test(batch, damaged_records_are_refused)
 	struct value back[N];
 	const uint8_t *bytes;
 	unsigned seed = 99, refused = 0;
+	struct stamps stamps;
 	uint8_t *copy;
 	int64_t ms;
 	uint16_t id;
@@ -275,7 +287,7 @@ Test(batch, damaged_records_are_refused)
 		if (!batch_get_change(&damaged, &got) ||
 		    !row_unpack(got.row, got.row_len, types, N, back))
 			refused++;
-		batch_get_end(&damaged, &ms, &bytes, &len);
+		batch_get_end(&damaged, &ms, &stamps, &bytes, &len);
 		batch_get_row(&damaged, &id, &diff, &bytes, &len);
 		batch_get_batch(&damaged, &b);
 		free(copy);

@@ -367,6 +367,38 @@ Test(status, json_is_json_whatever_the_stages_write)
 	free(text);
 }
 
+Test(status, latencies_in_milliseconds_and_as_buckets_that_can_be_subtracted)
+{
+	static struct supervise s;
+	static struct tally t;
+	struct pipeline p;
+	struct status st = make_status(&s, &p, &t);
+	char *text = print_status(&st, false);
+	cr_assert_not_null(strstr(text, "\nlatency: nothing to measure yet\n"), "%s", text);
+	free(text);
+	text = print_status(&st, true);
+	cr_assert_not_null(strstr(text, "\"latency\":{\"count\":0,\"p50_ms\":0.000,"), "%s", text);
+	free(text);
+	latency_add(&board.latency, 7, 1);
+	text = print_status(&st, false);
+	cr_assert_not_null(strstr(text, "max 0.007 ms of 1 event\n"), "%s", text);
+	free(text);
+	latency_add(&board.latency, 2500, 97);
+	latency_add(&board.latency, 1234567, 2);
+	text = print_status(&st, false);
+	cr_assert_not_null(strstr(text, "\nlatency: p50 2.559 ms, p90 2.559 ms, p99 1234.567 ms, "
+					"max 1234.567 ms of 100 events\n"),
+			   "%s", text);
+	free(text);
+	text = print_status(&st, true);
+	cr_assert_not_null(strstr(text,
+				  "\"latency\":{\"count\":100,\"p50_ms\":2.559,\"p90_ms\":2.559,"
+				  "\"p99_ms\":1234.567,\"max_ms\":1234.567,"
+				  "\"buckets_us\":[[7,1],[2559,97],[1245183,2]]},"),
+			   "%s", text);
+	free(text);
+}
+
 Test(status, what_is_durable_in_short)
 {
 	static const struct {

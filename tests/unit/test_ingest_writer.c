@@ -53,6 +53,49 @@ Test(ingest_writer, a_keyed_table_needs_no_row_before)
 	world_close(&w);
 }
 
+/* The stamps of the next END or CUT in the ring. */
+static struct stamps
+next_stamps(struct world *w)
+{
+	struct ring_record record;
+	struct stamps stamps;
+	const uint8_t *entries;
+	int64_t source_ms;
+	size_t len;
+	do
+		cr_assert_eq(ring_next(&w->in, &record), 1);
+	while (record.kind != RECORD_END && record.kind != RECORD_CUT);
+	cr_assert(batch_get_end(&record, &source_ms, &stamps, &entries, &len));
+	return stamps;
+}
+
+/* Not what a replay brings again, nor what was there before tallyd was started. */
+Test(ingest_writer, an_end_says_when_its_events_were_written)
+{
+	static struct world w;
+	world_open(&w, KEYLESS, RING_BYTES_MIN, 2);
+	w.writer.since_ms = 1700000000000;
+	take(&w, 0, 10, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	take(&w, 1, 20, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	w.later_ms = -1;
+	take(&w, 2, 30, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	w.later_ms = 7;
+	for (int64_t offset = 3; offset < 6; offset++) {
+		take(&w, offset, 40, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+		w.later_ms = offset < 4 ? 7 : 9;
+	}
+	world_silence(&w, 6);
+	cr_assert_eq(next_stamps(&w).count, 0, "CUT, behind what was replayed");
+	cr_assert_eq(next_stamps(&w).count, 0, "an old message");
+	struct stamps stamps = next_stamps(&w);
+	cr_assert_eq(stamps.count, 2);
+	cr_assert_eq(stamps.at[0].oldest_ms, 1700000000007);
+	cr_assert_eq(stamps.at[0].events, 2);
+	cr_assert_eq(stamps.at[1].newest_ms, 1700000000009);
+	cr_assert_eq(stamps.at[1].events, 1);
+	world_close(&w);
+}
+
 Test(ingest_writer, a_truncate_has_no_values)
 {
 	static const char *const columns[] = {KEYLESS, KEYED};

@@ -11,6 +11,7 @@
 #include "tests/unit/reduce_sim.h"
 
 static const uint8_t no_entries[1];
+static const struct stamps no_stamps;
 
 Test(reduce, random_transactions_from_a_first_start)
 {
@@ -43,7 +44,8 @@ case_init(struct sim *s)
 {
 	reduce_sim_init(s, 1);
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
-		cr_assert_eq(batch_put_end(&s->source[i].ring, RECORD_CUT, 0, no_entries, 0), 0);
+		cr_assert_eq(
+		    batch_put_end(&s->source[i].ring, RECORD_CUT, 0, &no_stamps, no_entries, 0), 0);
 		reduce_sim_take(s, i);
 	}
 	cr_assert(core_is_live(s->core));
@@ -195,6 +197,47 @@ Test(reduce, at_most_two_batches_are_under_way)
 	cr_assert_eq(batch.number, 3);
 	cr_assert_eq(batch.source_ms, 1700000000005);
 	cr_assert_eq(reduce_sim_position_next(&s, &batch, 1), 5);
+	reduce_sim_fini(&s);
+}
+
+/* They gather as the rows do; what shows nothing, or is shown by nobody, is no latency. */
+Test(reduce, a_batch_knows_when_its_events_were_written)
+{
+	static struct sim s;
+	struct batch batch;
+
+	case_init(&s);
+	for (int i = 0; i < 5; i++) {
+		put_row(&s, CHANGE_ADD, "x", i);
+		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
+		reduce_sim_take(&s, 1);
+		emit_all(&s);
+	}
+	s.durable = 2;
+	(void)out_records(&s, &batch);
+	emit_all(&s);
+	(void)out_records(&s, &batch);
+	cr_assert_eq(batch.number, 3);
+	cr_assert_eq(batch.stamps.count, 3);
+	cr_assert_eq(stamps_events(&batch.stamps), 3);
+	cr_assert_eq(batch.stamps.at[0].oldest_ms, 1700000000003);
+	s.durable = 3;
+	/* A transaction without rows of ours, then one whose rows take each other back. */
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 6);
+	reduce_sim_take(&s, 1);
+	emit_all(&s);
+	put_row(&s, CHANGE_ADD, "y", 1);
+	put_row(&s, CHANGE_SUBTRACT, "y", 1);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 7);
+	reduce_sim_take(&s, 1);
+	emit_all(&s);
+	put_row(&s, CHANGE_ADD, "x", 9);
+	reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, 8);
+	reduce_sim_take(&s, 1);
+	emit_all(&s);
+	(void)out_records(&s, &batch);
+	cr_assert_eq(batch.stamps.count, 1);
+	cr_assert_eq(batch.stamps.at[0].oldest_ms, 1700000000008);
 	reduce_sim_fini(&s);
 }
 
@@ -354,7 +397,7 @@ Test(reduce, an_input_that_was_cut_waits)
 	reduce_sim_take(&s, 1);
 	cr_assert_not(core_wants(s.core, 1));
 	cr_assert_eq(core_counters(s.core).changes, 1);
-	cr_assert_eq(batch_put_end(&s.source[0].ring, RECORD_CUT, 0, no_entries, 0), 0);
+	cr_assert_eq(batch_put_end(&s.source[0].ring, RECORD_CUT, 0, &no_stamps, no_entries, 0), 0);
 	reduce_sim_take(&s, 0);
 	emit_all(&s);
 	cr_assert_eq(core_counters(s.core).output, 0, "history was shown again");

@@ -12,6 +12,7 @@
 #include "tests/unit/reduce_sim.h"
 
 static const uint8_t no_entries[1];
+static const struct stamps no_stamps;
 static char warned[1024];
 static unsigned warnings;
 
@@ -43,7 +44,8 @@ static void
 go_live(struct sim *s)
 {
 	for (unsigned i = 0; i < SIM_SERVERS; i++) {
-		cr_assert_eq(batch_put_end(&s->source[i].ring, RECORD_CUT, 0, no_entries, 0), 0);
+		cr_assert_eq(
+		    batch_put_end(&s->source[i].ring, RECORD_CUT, 0, &no_stamps, no_entries, 0), 0);
 		reduce_sim_take(s, i);
 	}
 	cr_assert(core_is_live(s->core));
