@@ -32,6 +32,7 @@ static const char *const counter_names[] = {
     [COUNTER_SCHEMA_SKIPPED] = "schema_skipped",
     [COUNTER_BY_FORM] = "by_form",
     [COUNTER_BY_SCAN] = "by_scan",
+    [COUNTER_BEHIND] = "behind",
     [COUNTER_ROWS] = "rows",
     [COUNTER_GROUPS] = "groups",
     [COUNTER_BATCHES] = "batches",
@@ -242,4 +243,13 @@ uint64_t
 board_counter(const struct board_stage *s, enum board_counter c)
 {
 	return atomic_load_explicit(&s->counter[c], memory_order_relaxed);
+}
+
+bool
+board_is_behind(const struct board *b)
+{
+	for (unsigned i = 0; i < BOARD_STAGES_MAX; i++)
+		if (board_counter(&b->stage[i], COUNTER_BEHIND) > 0)
+			return true;
+	return false;
 }

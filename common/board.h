@@ -36,6 +36,7 @@ enum board_counter {
 	COUNTER_SCHEMA_SKIPPED, /* ingest: schema blocks recognised by their bytes */
 	COUNTER_BY_FORM,        /* ingest: messages read by the form of one before */
 	COUNTER_BY_SCAN,        /* ingest: messages that had to be scanned */
+	COUNTER_BEHIND,         /* ingest: 1 while it has more to read than it can at once */
 	COUNTER_ROWS,           /* reduce: rows kept now */
 	COUNTER_GROUPS,         /* reduce: groups alive now, all views */
 	COUNTER_BATCHES,        /* reduce: batches closed */
@@ -145,6 +146,9 @@ void board_set_state(struct board_stage *, enum stage_state, const char *note);
 void board_count(struct board_stage *, enum board_counter, uint64_t add);
 void board_gauge(struct board_stage *, enum board_counter, uint64_t value);
 uint64_t board_counter(const struct board_stage *, enum board_counter);
+
+/* Anyone: whether some ingest is behind. */
+bool board_is_behind(const struct board *);
 
 const char *board_counter_name(enum board_counter); /* "source_repeats", ... */
 const char *stage_state_name(enum stage_state);

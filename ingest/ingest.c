@@ -540,7 +540,7 @@ ingest_sleep(struct ingest *in, int64_t deadline_ms)
 {
 	struct pollfd fd = {.fd = kafka_fd(in->source.kafka), .events = POLLIN};
 	int64_t until = in->now_ms + INGEST_PROBE_MS;
-	writer_commit(&in->writer);
+	writer_rest(&in->writer);
 	if (deadline_ms < until)
 		until = deadline_ms;
 	if (in->finish_ms != 0 && in->finish_ms < until)

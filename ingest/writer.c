@@ -14,9 +14,10 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS 256u
-#define WRITER_BYTES   (64u * 1024)
-#define WRITER_RECORD  96u /* all of a record but its values */
+#define WRITER_RECORDS    256u
+#define WRITER_BYTES      (64u * 1024)
+#define WRITER_HISTORY_MS 1000 /* older messages than that are read to catch up */
+#define WRITER_RECORD     96u  /* all of a record but its values */
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -37,6 +38,7 @@ writer_start(struct writer *w, struct source *source)
 {
 	w->source = source;
 	w->told = *order_counters(source->order);
+	board_gauge(w->stage->self, COUNTER_BEHIND, false);
 	w->told_decoders = xcalloc(source->count, sizeof(*w->told_decoders));
 }
 
@@ -99,12 +101,41 @@ writer_commit(struct writer *w)
 	writer_count(w);
 }
 
+static void
+writer_say_behind(struct writer *w, bool behind)
+{
+	if (w->behind != behind)
+		board_gauge(w->stage->self, COUNTER_BEHIND, behind);
+	w->behind = behind;
+}
+
 void
 writer_done(struct writer *w)
 {
 	w->records++;
-	if (w->records >= WRITER_RECORDS || ring_pending(&w->ring) >= WRITER_BYTES)
+	if (w->records < WRITER_RECORDS && ring_pending(&w->ring) < WRITER_BYTES)
+		return;
+	writer_say_behind(w, true);
+	writer_commit(w);
+}
+
+/* What is read now was written long ago: the rest is on its way, though no queue holds it yet. */
+static bool
+writer_reads_history(const struct writer *w)
+{
+	int64_t written_ms = w->source->read_ms;
+	return written_ms > 0 && clock_wall_ms() - written_ms > WRITER_HISTORY_MS;
+}
+
+void
+writer_rest(struct writer *w)
+{
+	bool behind = w->behind;
+	writer_say_behind(w, w->records > 0 && writer_reads_history(w));
+	if (w->records > 0)
 		writer_commit(w);
+	else if (behind) /* reduce may sleep until it has gathered */
+		ring_wake_both(&w->ring.fds);
 }
 
 /* ---- room ---------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct writer {
 	struct stage *stage;
 	struct source *source;
 	struct ring ring;
+	bool behind;                /* the board says so */
 	bool told_all;              /* an END or CUT of this life has carried the whole position */
 	unsigned records;           /* since the last commit */
 	uint64_t changes;           /* since the last commit */
@@ -53,6 +54,12 @@ void writer_act(struct writer *, const struct order_action *);
 
 /* After order_done(): count it, and commit when enough has gathered. */
 void writer_done(struct writer *);
+
+/*
+ * Before a sleep: nothing more is there to be read. As writer_commit(), and reduce gathers no more for a
+ * batch than it has.
+ */
+void writer_rest(struct writer *);
 
 /* Make all that was written visible, and bring the board's counters up to it. */
 void writer_commit(struct writer *);

@@ -13,7 +13,7 @@
 
 #define RECORD_HEAD_MAX 128 /* of a record, beside what it carries */
 #define PARTS_A_BATCH   4   /* parts are at most this fraction of the ring in one batch */
-#define SLOW_MS         100 /* with a commit interval from this on, parts do not hold up rows */
+#define SLOW_MS         CORE_GATHER_MS /* with a commit interval from this on, parts do not hold up rows */
 
 void
 core_finish(struct core *core)
@@ -94,6 +94,21 @@ checkpoint_is_unfinished(const struct core *core, uint64_t durable)
 	       (checkpoints_forget(c, &record) || (flipped && c->later.count > 0));
 }
 
+void
+core_set_behind(struct core *core, bool behind)
+{
+	core->behind = behind;
+}
+
+/* The shortest time between two batches. */
+static int64_t
+core_interval_ms(const struct core *core)
+{
+	int64_t interval_ms = core->pipeline->commit_interval_ms;
+
+	return core->behind && interval_ms < CORE_GATHER_MS ? CORE_GATHER_MS : interval_ms;
+}
+
 /* When a batch may be begun; INT64_MAX: not before something else happens. */
 int64_t
 core_deadline(const struct core *core, uint64_t durable)
@@ -109,7 +124,7 @@ core_deadline(const struct core *core, uint64_t durable)
 	if (core->announce_due)
 		return INT64_MIN;
 	if (core->closed_once && !core->finishing)
-		earliest = core->closed_ms + core->pipeline->commit_interval_ms;
+		earliest = core->closed_ms + core_interval_ms(core);
 	if (core_has_news(core))
 		return earliest;
 	if (checkpoint_is_unfinished(core, durable))
@@ -278,7 +293,7 @@ emit_begin_checkpoint(struct core *core, uint64_t durable, int64_t now_ms)
 static size_t
 emit_parts_room(const struct core *core)
 {
-	if (core->emit_rows > 0 && core->pipeline->commit_interval_ms < SLOW_MS && !core->finishing)
+	if (core->emit_rows > 0 && core_interval_ms(core) < SLOW_MS && !core->finishing)
 		return core->checkpoints.part_max;
 	return core->pipeline->ring_bytes / PARTS_A_BATCH;
 }

@@ -64,6 +64,7 @@ struct core {
 	unsigned emit_forgets;
 	bool announce_due; /* a VIEW record is a reason for a batch */
 	bool closed_once;
+	bool behind;
 	int64_t closed_ms;
 
 	struct letters letters; /* of transactions that are whole, and of the open one */

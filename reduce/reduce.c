@@ -132,9 +132,11 @@ reduce_open(struct reduce *r)
 	(void)FAULT("reduce.ready");
 }
 
+/* At what no ring tells: the durable batch, and whether ingest is behind. */
 static uint64_t
-reduce_durable(const struct reduce *r)
+reduce_look(const struct reduce *r)
 {
+	core_set_behind(r->core, board_is_behind(r->stage.board));
 	return board_durable_batch(r->stage.board);
 }
 
@@ -161,7 +163,7 @@ reduce_count(struct reduce *r)
 static void
 reduce_go_live(struct reduce *r)
 {
-	uint64_t durable = reduce_durable(r);
+	uint64_t durable = reduce_look(r);
 	struct core_counters counters = core_counters(r->core);
 
 	if (core_live(r->core, durable) == CORE_FAILED)
@@ -208,7 +210,7 @@ reduce_absorb_input(struct reduce *r, unsigned input, int64_t now_ms)
 			r->ends[input]--;
 		if (result == CORE_CUT)
 			reduce_go_live(r);
-		if (core_due(r->core, reduce_durable(r), now_ms))
+		if (core_due(r->core, reduce_look(r), now_ms))
 			break;
 	}
 	if (taken > 0) {
@@ -235,9 +237,9 @@ reduce_absorb(struct reduce *r, int64_t now_ms)
 static bool
 reduce_emit(struct reduce *r, int64_t now_ms)
 {
-	if (!core_due(r->core, reduce_durable(r), now_ms))
+	if (!core_due(r->core, reduce_look(r), now_ms))
 		return false;
-	enum core_result result = core_emit(r->core, &r->out, reduce_durable(r), now_ms);
+	enum core_result result = core_emit(r->core, &r->out, reduce_look(r), now_ms);
 	bool moved = ring_pending(&r->out) > 0;
 	if (moved) {
 		(void)FAULT("reduce.before_commit");
@@ -308,7 +310,7 @@ reduce_drained(struct reduce *r, int64_t now_ms)
 {
 	if (!core_emitting(r->core))
 		core_finish(r->core);
-	if (core_is_settled(r->core, reduce_durable(r)))
+	if (core_is_settled(r->core, reduce_look(r)))
 		return true;
 	if (now_ms < r->drain_deadline_ms)
 		return false;
@@ -357,7 +359,7 @@ reduce_sleep(struct reduce *r)
 			asleep[n++] = &r->in[i];
 	}
 	int64_t now_ms = clock_monotonic_ms();
-	uint64_t durable = reduce_durable(r);
+	uint64_t durable = reduce_look(r);
 	if (idle && (core_emitting(r->core) || !core_due(r->core, durable, now_ms))) {
 		for (unsigned i = 0; i < n; i++)
 			fds[i] = (struct pollfd){.fd = ring_fd(asleep[i]), .events = POLLIN};
@@ -389,7 +391,7 @@ reduce_run(struct reduce *r)
 		reduce_count(r);
 		if (r->draining && reduce_drained(r, now_ms))
 			return;
-		if (!core_due(r->core, reduce_durable(r), now_ms) || core_emitting(r->core))
+		if (!core_due(r->core, reduce_look(r), now_ms) || core_emitting(r->core))
 			reduce_sleep(r);
 	}
 }
