@@ -2,7 +2,7 @@
  * latency.c - how long from an event produced to its sum visible in PostgreSQL.
  *
  *   latency run --brokers H:P --topic T [--transaction-topic T] [--rate N] [--seconds N] [--fill N]
- *               [--poll-us N] [--bare N] [--status COMMAND]
+ *               [--poll-us N] [--bare N] [--consumer] [--status COMMAND]
  *   latency bare [--rate N] [--seconds N]
  *
  * run: single-row transactions at a rate, as Debezium writes them (BEGIN, event, END; without a transaction
@@ -14,6 +14,9 @@
  * tallyd's status as JSON; asked before and after, so that tallyd's own histogram tells of the same events.
  *
  * A poll may be late on a busy machine, so the last look before, which did not show the event yet, is noted too.
+ *
+ * --consumer: not PostgreSQL is looked at: an event is seen when a consumer has it and, if there is a transaction
+ * topic, the END of its transaction. That is Kafka's part of what tallyd takes.
  *
  * bare: nothing but such INSERTs, each a COMMIT, at a rate.
  *
@@ -46,6 +49,7 @@
 static struct {
 	const char *brokers, *topic, *transaction_topic, *status;
 	long long rate, seconds, fill, poll_us, bare;
+	bool consumer;
 } options = {.rate = 100, .seconds = 10, .poll_us = 200};
 
 static struct {
@@ -260,6 +264,16 @@ connect_poller(void)
 					  " DESC, diff DESC LIMIT 1");
 }
 
+static int64_t
+first_sum(void)
+{
+	PGconn *connection = connect_poller();
+	int64_t sum = visible_sum(connection);
+
+	PQfinish(connection);
+	return sum;
+}
+
 /* Note when each event was first seen: at the end of the poll that showed it. */
 static void *
 poll_sums(void *unused)
@@ -309,25 +323,38 @@ on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 		fprintf(stderr, "latency: %s\n", rd_kafka_err2str(m->err));
 }
 
-/* No linger; as Java's producer, which the connector uses: five requests under way, and no Nagle. */
+static rd_kafka_conf_t *
+configure(const char *const properties[][2])
+{
+	char error[256];
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	if (rd_kafka_conf_set(conf, "bootstrap.servers", options.brokers, error, sizeof(error)))
+		die("bootstrap.servers", error);
+	for (size_t i = 0; properties[i][0] != NULL; i++)
+		if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], error,
+				      sizeof(error)))
+			die(properties[i][0], error);
+	return conf;
+}
+
+/*
+ * No linger, and as the producer of Kafka Connect: one request under way, and what comes meanwhile goes in the
+ * next. Java's request holds what there is for both topics, librdkafka's for one partition, so here two are.
+ */
 static void
 connect_broker(void)
 {
 	static const char *const properties[][2] = {
 	    {"linger.ms", "0"},
 	    {"acks", "all"},
-	    {"max.in.flight.requests.per.connection", "5"},
+	    {"max.in.flight.requests.per.connection", "2"},
 	    {"socket.nagle.disable", "true"},
+	    {NULL, NULL},
 	};
 	char error[256];
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_conf_t *conf = configure(properties);
 
-	if (rd_kafka_conf_set(conf, "bootstrap.servers", options.brokers, error, sizeof(error)))
-		die("bootstrap.servers", error);
-	for (size_t i = 0; i < sizeof(properties) / sizeof(*properties); i++)
-		if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], error,
-				      sizeof(error)))
-			die(properties[i][0], error);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
 	if (producer == NULL)
@@ -403,6 +430,73 @@ send_event(int64_t n)
 	send_message(topic, key, value, now_us);
 	send_mark(n, true, wall_us());
 	return now_us;
+}
+
+/* ---- a bare consumer ------------------------------------------------------------------------- */
+
+static void
+add_end(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, const char *name)
+{
+	int64_t low, high;
+	rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(rk, name, 0, &low, &high, 10000);
+
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		die(name, rd_kafka_err2str(err));
+	rd_kafka_topic_partition_list_add(list, name, 0)->offset = high;
+}
+
+/* With the settings of tallyd's that matter for how soon a message comes. */
+static rd_kafka_t *
+connect_consumer(void)
+{
+	static const char *const properties[][2] = {
+	    {"group.id", "bench-latency"},         {"enable.auto.commit", "false"},
+	    {"isolation.level", "read_committed"}, {"fetch.wait.max.ms", "10"},
+	    {"socket.nagle.disable", "true"},      {NULL, NULL},
+	};
+	char error[256];
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(2);
+	rd_kafka_t *rk =
+	    rd_kafka_new(RD_KAFKA_CONSUMER, configure(properties), error, sizeof(error));
+
+	if (rk == NULL)
+		die("librdkafka", error);
+	rd_kafka_poll_set_consumer(rk);
+	add_end(rk, list, options.topic);
+	if (options.transaction_topic != NULL)
+		add_end(rk, list, options.transaction_topic);
+	rd_kafka_assign(rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	return rk;
+}
+
+/* Note when each event was there, and the END of its transaction. */
+static void *
+consume(void *consumer)
+{
+	int64_t events = 0, ends = options.transaction_topic == NULL ? INT64_MAX : 0;
+
+	while (!atomic_load(&window.over)) {
+		rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer, 100);
+		int64_t now_us = wall_us(), seen = atomic_load(&window.seen);
+
+		if (m == NULL)
+			continue;
+		if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			if (strcmp(rd_kafka_topic_name(m->rkt), options.topic) == 0)
+				events++;
+			else
+				ends += memmem(m->payload, m->len, "\"END\"", 5) != NULL;
+		}
+		rd_kafka_message_destroy(m);
+		int64_t there = events < ends ? events : ends;
+		for (int64_t i = seen; atomic_load(&window.open) && i < there; i++)
+			if (i >= window.before && i < window.before + window.count)
+				window.seen_us[i - window.before] = now_us;
+		atomic_store(&window.seen, there);
+	}
+	rd_kafka_destroy(consumer);
+	return NULL;
 }
 
 /* ---- the window ------------------------------------------------------------------------------ */
@@ -487,14 +581,14 @@ run(void)
 {
 	static struct status before, after;
 	pthread_t poller;
-	PGconn *connection = connect_poller();
+	rd_kafka_t *consumer = options.consumer ? connect_consumer() : NULL;
 
 	connect_broker();
 	window.bare_us = allocate(BARE_MAX);
-	window.sent = window.seen = visible_sum(connection);
-	PQfinish(connection);
+	if (consumer == NULL)
+		window.sent = window.seen = first_sum();
 	if (sem_init(&window.news, 0, 0) != 0 ||
-	    pthread_create(&poller, NULL, poll_sums, NULL) != 0)
+	    pthread_create(&poller, NULL, consumer != NULL ? consume : poll_sums, consumer) != 0)
 		die("thread", strerror(errno));
 	prctl(PR_SET_TIMERSLACK, 1000);
 	if (options.fill > 0)
@@ -565,6 +659,7 @@ read_options(int argc, char **argv)
 	    {"fill", 1, NULL, 'f'},
 	    {"poll-us", 1, NULL, 'p'},
 	    {"bare", 1, NULL, 'c'},
+	    {"consumer", 0, NULL, 'C'},
 	    {NULL, 0, NULL, 0},
 	};
 	int c;
@@ -597,6 +692,9 @@ read_options(int argc, char **argv)
 			break;
 		case 'c':
 			options.bare = number(optarg);
+			break;
+		case 'C':
+			options.consumer = true;
 			break;
 		default:
 			return false;

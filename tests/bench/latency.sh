@@ -3,21 +3,18 @@
 # latency.sh - from one event produced to its sum visible in PostgreSQL, by a poller and by tallyd's
 # own histogram, beside a bare COMMIT of one row on the same server. fsync is on.
 #
-#   ROUNDS=3 DURATION=10 tests/bench/latency.sh      QUICK=1: once, 3 s each
+#   ROUNDS=3 DURATION=10 WARM=45 tests/bench/latency.sh      QUICK=1: once, 3 s each
 #
 # Writes build/bench/latency.md. All windows of one mode are one tallyd's, so its histogram is
 # subtracted, not begun anew.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-. tests/stack/stack.sh
+. "$(dirname "$0")/lib.sh"
 
-QUICK=${QUICK:-}
-ROUNDS=${ROUNDS:-$([[ -n $QUICK ]] && echo 1 || echo 3)}
-DURATION=${DURATION:-$([[ -n $QUICK ]] && echo 3 || echo 10)}
-BIN=${BIN:-build/release}
-OUT=build/bench
-FILL=${FILL:-$([[ -n $QUICK ]] && echo 20000 || echo 100000)} # rows that the checkpoints are made of
-tallyd=''
+ROUNDS=${ROUNDS:-$(by_size 3 1)}
+DURATION=${DURATION:-$(by_size 10 3)}
+FILL=${FILL:-$(by_size 100000 20000)} # rows that the checkpoints are made of
+# Java compiles what is hot for about half a minute, on the processors that all share.
+WARM=${WARM:-$(by_size 45 1)}
+WARM_RATE=$(by_size 5000 1000)
 
 latency_end()
 {
@@ -28,10 +25,14 @@ latency_end()
 # As a production server would be: with fsync, and else as PostgreSQL comes.
 latency_servers()
 {
+	local end=$((SECONDS + 30))
 	stack_up "$(mktemp -d "${TMPDIR:-/tmp}/tallyd-latency.XXXXXX")" pg kafka
 	stack_superuser -c 'ALTER SYSTEM SET fsync = on' -c 'SELECT pg_reload_conf()' >/dev/null
 	stack_database values_db
-	until [[ $(stack_psql -c 'SHOW fsync') == on ]]; do sleep 0.1; done
+	until [[ $(stack_psql -c 'SHOW fsync') == on ]]; do
+		((SECONDS < end)) || exit 1
+		sleep 0.1
+	done
 	stack_psql -c 'CREATE TABLE bare (n bigint)'
 	mkdir -m 700 "$STACK/run"
 	export RUNTIME_DIRECTORY=$STACK/run
@@ -83,7 +84,12 @@ latency_stop()
 	tallyd=''
 }
 
-# latency_window NAME MODE RATE [OPTION...]: a round, as a line in $STACK/NAME; of `warm` a second, for nothing.
+latency_seconds()
+{
+	if [[ $1 == warm ]]; then echo "$WARM"; else echo "$DURATION"; fi
+}
+
+# latency_window NAME MODE RATE [OPTION...]: a round, as a line in $STACK/NAME; `warm` is for nothing.
 latency_window()
 {
 	local name=$1 mode=$2 rate=$3 transactions=()
@@ -91,9 +97,21 @@ latency_window()
 	[[ $mode != metadata ]] || transactions=(--transaction-topic "$mode.transaction")
 	echo "latency: $name" >&2
 	"$BIN/bench-latency" run --brokers "$BOOTSTRAP" --topic "$mode.values" "${transactions[@]}" \
-	    --rate "$rate" --seconds "$([[ $name == warm ]] && echo 1 || echo "$DURATION")" --status "$BIN/tallyd status $mode --json" "$@" \
-	    >>"$STACK/$name"
+	    --rate "$rate" --seconds "$(latency_seconds "$name")" "$@" >>"$STACK/$name"
 	tail -n 1 "$STACK/$name" >&2
+}
+
+# What tallyd says of a window.
+latency_status()
+{
+	echo "$BIN/tallyd status $1 --json"
+}
+
+# latency_consumer RATE: what of it is Kafka's: topics that a bare consumer reads, while tallyd has nothing to do.
+latency_consumer()
+{
+	latency_window "consumer-$1" metadata "$1" --topic consumer.values \
+	    --transaction-topic consumer.transaction --consumer
 }
 
 latency_bare()
@@ -184,7 +202,8 @@ page()
 
 		From the timestamp of a message to a sum that includes it, seen by a poller in PostgreSQL
 		$(stack_psql -c 'SHOW server_version') with fsync=$(stack_psql -c 'SHOW fsync') on $(stat -f -c %T "$STACK/pg"); one row a
-		transaction, as Debezium writes it, by a producer without linger. Rounds: $ROUNDS, of $DURATION s each;
+		transaction, as Debezium writes it, by a producer without linger, with two requests under way: see
+		tests/bench/latency.c. Rounds: $ROUNDS, of $DURATION s each;
 		median, and from lowest to highest round. A poll comes every $POLL us and takes $(median metadata-100 poll) us with that.
 		Message timestamps are whole milliseconds, rounded down: at 5,000/s each figure is up to 1 ms too long, else the
 		events are sent when a millisecond begins.
@@ -201,8 +220,12 @@ page()
 	row "$(title metadata-100): p50" metadata-100 seen_p50 $((limit + 1)) \
 	    "≤ $(awk -v us=$limit 'BEGIN { printf "%.2f", us / 1000 }') ms: a bare COMMIT and 2 ms"
 	row "$(title metadata-100): p99" metadata-100 seen_p99 10000 '< 10 ms'
+	row 'of which until a bare consumer has it: p50' consumer-100 seen_p50
+	row 'the same: p99' consumer-100 seen_p99
 	row "$(title metadata-5000): p50" metadata-5000 seen_p50 5000 '< 5 ms'
 	row "$(title metadata-5000): p99" metadata-5000 seen_p99 25000 '< 25 ms'
+	row 'of which until a bare consumer has it: p50' consumer-5000 seen_p50
+	row 'the same: p99' consumer-5000 seen_p99
 	printf '| checkpoints written meanwhile | %s, in %s commits | some | %s |\n' "$flips" \
 	    "$(median metadata-5000 commits)" "$( ((flips > 0)) && echo yes || echo no)"
 	for name in $NAMES; do
@@ -231,24 +254,28 @@ NAMES="metadata-100 metadata-5000 $(printf 'sequence-%s ' $RATES)"
 POLL=${POLL:-200}
 stack_trap latency_end
 latency_servers
-mkdir -p "$OUT"
+mkdir -p "$BENCH"
 latency_bare # servers that have just started are slow, Java's most of all
 latency_start metadata
-latency_window warm metadata 1000 --fill "$FILL"
+stack_topic consumer.values
+stack_topic consumer.transaction
+latency_window warm metadata "$WARM_RATE" --fill "$FILL"
 rm "$STACK/before"
 for ((round = 0; round < ROUNDS; round++)); do
 	latency_bare
-	latency_window metadata-100 metadata 100 --bare 5 --poll-us "$POLL"
-	latency_window metadata-5000 metadata 5000 --poll-us "$POLL"
+	latency_window metadata-100 metadata 100 --bare 5 --poll-us "$POLL" --status "$(latency_status metadata)"
+	latency_consumer 100
+	latency_window metadata-5000 metadata 5000 --poll-us "$POLL" --status "$(latency_status metadata)"
+	latency_consumer 5000
 done
 latency_stop
 latency_start sequence
 latency_window warm sequence 1000
 for ((round = 0; round < ROUNDS; round++)); do
 	for rate in $RATES; do
-		latency_window "sequence-$rate" sequence "$rate" --poll-us "$POLL"
+		latency_window "sequence-$rate" sequence "$rate" --poll-us "$POLL" --status "$(latency_status sequence)"
 	done
 done
 latency_stop
-page >"$OUT/latency.md"
-cat "$OUT/latency.md"
+page >"$BENCH/latency.md"
+cat "$BENCH/latency.md"

@@ -21,6 +21,8 @@ STACK_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 STACK_JARS=${STACK_JARS:-$STACK_ROOT/build/jars}
 STACK_TETHER=${STACK_TETHER-1}
 STACK_WAIT=${STACK_WAIT:-180} # seconds a server may take to become ready
+# Of Java's servers: tests are over before its better compiler has earned its time. See tests/bench/lib.sh.
+STACK_JAVA=${STACK_JAVA:--XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx384m}
 STACK=${STACK:-}             # the current stack's folder
 stack_pgbin=/usr/lib/postgresql/15/bin
 
@@ -289,13 +291,13 @@ stack_configure_connect()
 # The command line of a Java program, in stack_command.
 stack_java()
 {
-	local main=$1 java path
+	local main=$1 java path options
 	shift
+	read -ra options <<<"$STACK_JAVA"
 	java=$(echo /usr/lib/jvm/java-17-openjdk-*/bin/java)
 	[[ -x $java ]] || java=java
 	path=$(printf ':%s' "$STACK_JARS"/*.jar)
-	stack_command=("$java" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData
-	    -Xmx384m -Djava.io.tmpdir="$STACK/tmp"
+	stack_command=("$java" "${options[@]}" -XX:-UsePerfData -Djava.io.tmpdir="$STACK/tmp"
 	    -Dorg.slf4j.simpleLogger.defaultLogLevel="${STACK_LOG_LEVEL:-warn}"
 	    -Dorg.slf4j.simpleLogger.showDateTime=true
 	    '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS'
