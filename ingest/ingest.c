@@ -41,6 +41,7 @@ struct ingest {
 	struct writer writer;
 	struct heartbeat heartbeat;
 	int64_t now_ms;
+	int64_t polled_ms; /* when the control socket was looked at, but for sleeps */
 	int64_t finish_ms; /* stopping or poisoned: the latest end; 0: neither */
 	int64_t offsets_ms, probe_ms, growth_ms; /* when each is due */
 	uint64_t offsets_batch;                  /* whose position Kafka was told */
@@ -540,13 +541,24 @@ ingest_sleep(struct ingest *in, int64_t deadline_ms)
 {
 	struct pollfd fd = {.fd = kafka_fd(in->source.kafka), .events = POLLIN};
 	int64_t until = in->now_ms + INGEST_PROBE_MS;
-	writer_rest(&in->writer);
+	writer_rest(&in->writer, in->now_ms);
 	if (deadline_ms < until)
 		until = deadline_ms;
 	if (in->finish_ms != 0 && in->finish_ms < until)
 		until = in->finish_ms;
 	int64_t timeout = until - in->now_ms;
 	stage_poll(in->stage, &fd, 1, timeout > 1 ? (int)timeout : 1);
+}
+
+/* Without a sleep, and so for long perhaps: the control socket is looked at once a millisecond. */
+static void
+ingest_go_on(struct ingest *in)
+{
+	writer_turn(&in->writer, in->now_ms);
+	if (in->polled_ms == in->now_ms)
+		return;
+	in->polled_ms = in->now_ms;
+	stage_poll(in->stage, NULL, 0, 0);
 }
 
 /* A turn takes at most INGEST_PROBE_MS, so a longer one means that we were stopped. */
@@ -577,7 +589,7 @@ ingest_loop(struct ingest *in)
 		if (idle)
 			ingest_sleep(in, action.deadline_ms);
 		else
-			stage_poll(in->stage, NULL, 0, 0);
+			ingest_go_on(in);
 	}
 }
 

@@ -14,8 +14,10 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS    256u
-#define WRITER_BYTES      (64u * 1024)
+#define WRITER_RECORDS 256u
+#define WRITER_BYTES   (64u * 1024)
+#define WRITER_BEHIND_MS                                                                           \
+	100 /* ingest that has not rested for so long is behind, if it brings much */
 #define WRITER_HISTORY_MS 1000 /* older messages than that are read to catch up */
 #define WRITER_RECORD     96u  /* all of a record but its values */
 
@@ -113,9 +115,20 @@ void
 writer_done(struct writer *w)
 {
 	w->records++;
-	if (w->records < WRITER_RECORDS && ring_pending(&w->ring) < WRITER_BYTES)
+	w->unrested++;
+	if (w->records >= WRITER_RECORDS || ring_pending(&w->ring) >= WRITER_BYTES)
+		writer_commit(w);
+}
+
+void
+writer_turn(struct writer *w, int64_t now_ms)
+{
+	if (now_ms == w->committed_ms)
 		return;
-	writer_say_behind(w, true);
+	w->committed_ms = now_ms;
+	/* A burst of a few milliseconds is no backlog: to gather then would only make it one. */
+	if (w->unrested >= WRITER_RECORDS && now_ms - w->rested_ms >= WRITER_BEHIND_MS)
+		writer_say_behind(w, true);
 	writer_commit(w);
 }
 
@@ -128,10 +141,12 @@ writer_reads_history(const struct writer *w)
 }
 
 void
-writer_rest(struct writer *w)
+writer_rest(struct writer *w, int64_t now_ms)
 {
 	bool behind = w->behind;
-	writer_say_behind(w, w->records > 0 && writer_reads_history(w));
+	writer_say_behind(w, w->unrested > 0 && writer_reads_history(w));
+	w->unrested = 0;
+	w->rested_ms = now_ms;
 	if (w->records > 0)
 		writer_commit(w);
 	else if (behind) /* reduce may sleep until it has gathered */

@@ -26,6 +26,9 @@ struct writer {
 	bool behind;                /* the board says so */
 	bool told_all;              /* an END or CUT of this life has carried the whole position */
 	unsigned records;           /* since the last commit */
+	unsigned unrested;          /* since the last writer_rest() */
+	int64_t rested_ms;          /* when that was */
+	int64_t committed_ms;       /* when the last commit was */
 	uint64_t changes;           /* since the last commit */
 	uint64_t skipped, letters;  /* bad messages, likewise */
 	struct log_burst bad;       /* lines on them */
@@ -56,10 +59,16 @@ void writer_act(struct writer *, const struct order_action *);
 void writer_done(struct writer *);
 
 /*
+ * Between two turns of a loop that finds ever more to read: commit what is there, so that nothing waits for
+ * longer than a millisecond, by the clock now_ms (monotonic).
+ */
+void writer_turn(struct writer *, int64_t now_ms);
+
+/*
  * Before a sleep: nothing more is there to be read. As writer_commit(), and reduce gathers no more for a
  * batch than it has.
  */
-void writer_rest(struct writer *);
+void writer_rest(struct writer *, int64_t now_ms);
 
 /* Make all that was written visible, and bring the board's counters up to it. */
 void writer_commit(struct writer *);
