@@ -96,6 +96,16 @@ page_search(const struct multiset_page *page, int64_t rank, const struct value *
 	return low;
 }
 
+/* A search looks at several lines of a page, one after the other: let them come together. */
+static inline void
+page_fetch(const struct multiset_page *page)
+{
+	const char *line = (const char *)page;
+
+	for (unsigned i = 0; i < 6; i++)
+		__builtin_prefetch(line + i * 64);
+}
+
 /* The way to v, or to the place where it belongs. True: it is there. */
 static bool
 set_search(const struct multiset *set, int64_t rank, const struct value *v,
@@ -106,6 +116,7 @@ set_search(const struct multiset *set, int64_t rank, const struct value *v,
 
 	path->depth = 0;
 	while (page != NULL) {
+		page_fetch(page);
 		unsigned at = page_search(page, rank, v, &equal);
 		/* Below, v lies in the last page that does not begin behind it. */
 		if (!page->leaf && !equal && at > 0)
