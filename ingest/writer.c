@@ -14,10 +14,10 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS 256u
-#define WRITER_BYTES   (64u * 1024)
-#define WRITER_BEHIND_MS                                                                           \
-	100 /* ingest that has not rested for so long is behind, if it brings much */
+#define WRITER_RECORDS    1024u
+#define WRITER_BYTES      (128u * 1024)
+#define WRITER_BEHIND_MS  100  /* without a rest for so long, and with much: behind */
+#define WRITER_GATHER_MS  20   /* behind: nobody waits for the newest record */
 #define WRITER_HISTORY_MS 1000 /* older messages than that are read to catch up */
 #define WRITER_RECORD     96u  /* all of a record but its values */
 
@@ -123,7 +123,7 @@ writer_done(struct writer *w)
 void
 writer_turn(struct writer *w, int64_t now_ms)
 {
-	if (now_ms == w->committed_ms)
+	if (now_ms - w->committed_ms < (w->behind ? WRITER_GATHER_MS : 1))
 		return;
 	w->committed_ms = now_ms;
 	/* A burst of a few milliseconds is no backlog: to gather then would only make it one. */
