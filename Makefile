@@ -307,13 +307,13 @@ $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka
 
 $(BUILD)/obj/tests/bench/latency.o: ALL_CFLAGS += $(shell pkg-config --cflags libpq)
-$(BUILD)/bench-latency: $(call objects,tests/bench/latency.c) $(BUILD)/libcommon.a
+$(BUILD)/bench-latency: $(call objects,tests/bench/latency.c tests/bench/produce_shape.c) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lpq -lpthread
 
 BENCHES := bench-produce bench-raw bench-micro bench-growth bench-egress bench-reduce-core \
            bench-reduce-checkpoint bench-latency delay-proxy
 
-.PHONY: tests-bench bench bench-quick
+.PHONY: tests-bench bench bench-quick bench-peers
 tests-bench: all $(BENCHES:%=$(BUILD)/%)
 # PARTS, ROWS, ROUNDS and more: see the scripts.
 bench:
@@ -323,6 +323,11 @@ bench:
 # The same, with sizes that only show that it works.
 bench-quick:
 	@QUICK=1 $(MAKE) --no-print-directory --silent bench
+# On request only: the worked example in Pathway, from PyPI, beside tallyd.
+bench-peers:
+	@tests/setup.sh build demo jars peers
+	@$(MAKE) --no-print-directory --silent VARIANT=release tests-bench
+	@tests/bench/peers.sh
 
 # PREFIX must be the one given to `make`: tallyd looks for its stages beside itself, then there.
 .PHONY: install
@@ -358,4 +363,4 @@ psql:
 check-compose:
 	$(COMPOSE) config -q
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/peers -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# setup.sh [build] [check] [fuzz] [bench] [demo] [jars] [jars-old] - install what is missing on Debian 12, and nothing else.
+# setup.sh [build] [check] [fuzz] [bench] [demo] [jars] [jars-old] [peers] - install what is missing on Debian 12, and nothing else.
 #
 #   build   the compiler and the libraries that tallyd is linked with
 #   check   what the tests need beside that
@@ -9,6 +9,7 @@
 #   demo    the servers of the local stack
 #   jars    Kafka and Debezium from Maven Central, kept in build/jars (needs demo)
 #   jars-old    the same with older Debeziums, kept in build/jars-VERSION
+#   peers   Pathway from PyPI, kept in build/peers
 #
 # Says what it will fetch and how much before it does. Without root it asks sudo.
 set -euo pipefail
@@ -21,6 +22,7 @@ packages_check=(libcriterion-dev zstd clang-format docker-compose procps spin st
 packages_fuzz=(clang libclang-rt-14-dev)
 packages_bench=(gnuplot-nox valgrind)
 packages_demo=(postgresql-15 openjdk-17-jre-headless maven kcat curl ca-certificates)
+packages_peers=(python3-venv)
 
 as_root()
 {
@@ -139,15 +141,32 @@ setup_jars()
 	trap - EXIT
 }
 
+# setup_pathway VERSION: in a Python of its own, that of Debian, and so removed with build.
+setup_pathway()
+{
+	local folder=build/peers
+	[[ $(cat "$folder/complete" 2>/dev/null) != "$1" ]] || return 0
+	echo "setup: Pathway $1 from PyPI, 404 MB with what it needs, 1.6 GB unpacked" >&2
+	rm -rf "$folder"
+	if ! { /usr/bin/python3 -m venv "$folder" && "$folder/bin/python" -m pip install --disable-pip-version-check \
+	    --no-input "pathway==$1"; } >"$log" 2>&1; then
+		echo "setup: pip could not install Pathway $1 in $folder:" >&2
+		tail -20 "$log" >&2
+		exit 69
+	fi
+	echo "$1" >"$folder/complete"
+	echo "setup: Pathway is in $folder" >&2
+}
+
 groups=("$@")
 wanted=()
 mkdir -p build
 log=build/setup.log
 for group in "${groups[@]:-build}"; do
 	case $group in
-	build | check | fuzz | bench | demo) setup_packages "$group" ;;
+	build | check | fuzz | bench | demo | peers) setup_packages "$group" ;;
 	jars | jars-old) ;;
-	*) sed -n '3,12s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+	*) sed -n '3,13s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
 	esac
 done
 mapfile -t lacking < <(missing "${wanted[@]}")
@@ -158,4 +177,7 @@ fi
 if [[ " ${groups[*]} " == *' jars-old '* ]]; then
 	setup_jars build/jars-1.4.2 1.4.2.Final '7 MB of jars beside build/jars, Debezium 1.4.2'
 	setup_jars build/jars-2.7.4 2.7.4.Final '4 MB of jars beside build/jars, Debezium 2.7.4'
+fi
+if [[ " ${groups[*]} " == *' peers '* ]]; then
+	setup_pathway 0.33.0
 fi

@@ -2,7 +2,7 @@
  * latency.c - how long from an event produced to its sum visible in PostgreSQL.
  *
  *   latency run --brokers H:P --topic T [--transaction-topic T] [--rate N] [--seconds N] [--fill N]
- *               [--poll-us N] [--bare N] [--consumer] [--status COMMAND]
+ *               [--poll-us N] [--bare N] [--consumer] [--schema] [--status COMMAND]
  *   latency bare [--rate N] [--seconds N]
  *
  * run: single-row transactions at a rate, as Debezium writes them (BEGIN, event, END; without a transaction
@@ -12,6 +12,7 @@
  * includes it was first seen. --fill: so many rows before, as fast as they go. --bare: in between, whenever
  * all is visible and so many events have passed, one INSERT of one row. --status: prints
  * tallyd's status as JSON; asked before and after, so that tallyd's own histogram tells of the same events.
+ * --schema: messages with the schema block, of a table without a key (produce_shape.h).
  *
  * A poll may be late on a busy machine, so the last look before, which did not show the event yet, is noted too.
  *
@@ -41,6 +42,7 @@
 #include <time.h>
 
 #include "common/latency.h"
+#include "tests/bench/produce_shape.h"
 
 #define WARM_EVENTS 200
 #define WAIT_US     30000000 /* after the last event */
@@ -50,6 +52,7 @@ static struct {
 	const char *brokers, *topic, *transaction_topic, *status;
 	long long rate, seconds, fill, poll_us, bare;
 	bool consumer;
+	bool schema;
 } options = {.rate = 100, .seconds = 10, .poll_us = 200};
 
 static struct {
@@ -367,7 +370,9 @@ connect_broker(void)
 static void
 send_message(rd_kafka_topic_t *to, const char *key, char *value, int64_t now_us)
 {
-	while (rd_kafka_producev(producer, RD_KAFKA_V_RKT(to), RD_KAFKA_V_KEY(key, strlen(key)),
+	size_t key_length = key != NULL ? strlen(key) : 0;
+
+	while (rd_kafka_producev(producer, RD_KAFKA_V_RKT(to), RD_KAFKA_V_KEY(key, key_length),
 				 RD_KAFKA_V_VALUE(value, strlen(value)),
 				 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
 				 RD_KAFKA_V_TIMESTAMP(now_us / 1000), RD_KAFKA_V_END) != 0) {
@@ -403,16 +408,33 @@ send_mark(int64_t n, bool end, int64_t now_us)
 	send_message(transaction_topic, key, value, now_us);
 }
 
-/* Transaction n: the row n, with the value 1. Returns when it was handed to the producer. */
-static int64_t
-send_event(int64_t n)
+/* Row n, with the value 1 and the schema block; it has no key. */
+static void
+send_described_row(int64_t n, int64_t now_us)
+{
+	static char value[SHAPE_MESSAGE_MAX];
+	struct shape_change change = {SHAPE_VALUES, 'c', 1, 1};
+	struct shape_place place = {
+	    .xid = 800 + (unsigned long long)n,
+	    .lsn = commit_lsn(n) - 48,
+	    .sequence = commit_lsn(n - 1),
+	    .total_order = 1,
+	    .order[SHAPE_VALUES] = 1,
+	    .now_ms = now_us / 1000,
+	};
+
+	shape_value(value, &change, &place);
+	send_message(topic, NULL, value, now_us);
+}
+
+/* Row n, with the value 1. */
+static void
+send_row(int64_t n, int64_t now_us)
 {
 	char key[64], value[1024], transaction[160] = "null";
 	unsigned long long lsn = commit_lsn(n) - 48, xid = 800 + (unsigned long long)n;
-
-	send_mark(n, false, wall_us());
-	int64_t now_us = wall_us();
 	long long ms = now_us / 1000;
+
 	if (transaction_topic != NULL)
 		snprintf(transaction, sizeof(transaction),
 			 "{\"id\":\"%llu:%llu\",\"total_order\":1,\"data_collection_order\":1}",
@@ -428,6 +450,15 @@ send_event(int64_t n)
 	    "\"c\",\"ts_ms\":%lld,\"ts_us\":%lld748,\"ts_ns\":%lld748813}",
 	    (long long)n, ms, commit_lsn(n - 1), lsn, ms, ms, xid, lsn, transaction, ms, ms, ms);
 	send_message(topic, key, value, now_us);
+}
+
+/* Transaction n: one row. Returns when it was handed to the producer. */
+static int64_t
+send_event(int64_t n)
+{
+	send_mark(n, false, wall_us());
+	int64_t now_us = wall_us();
+	(options.schema ? send_described_row : send_row)(n, now_us);
 	send_mark(n, true, wall_us());
 	return now_us;
 }
@@ -583,6 +614,8 @@ run(void)
 	pthread_t poller;
 	rd_kafka_t *consumer = options.consumer ? connect_consumer() : NULL;
 
+	shape_init(&(struct shape_settings){
+	    .schema = true, .transactions = options.transaction_topic != NULL, .groups = 1});
 	connect_broker();
 	window.bare_us = allocate(BARE_MAX);
 	if (consumer == NULL)
@@ -660,6 +693,7 @@ read_options(int argc, char **argv)
 	    {"poll-us", 1, NULL, 'p'},
 	    {"bare", 1, NULL, 'c'},
 	    {"consumer", 0, NULL, 'C'},
+	    {"schema", 0, NULL, 'S'},
 	    {NULL, 0, NULL, 0},
 	};
 	int c;
@@ -695,6 +729,9 @@ read_options(int argc, char **argv)
 			break;
 		case 'C':
 			options.consumer = true;
+			break;
+		case 'S':
+			options.schema = true;
 			break;
 		default:
 			return false;

@@ -219,6 +219,30 @@ calculate()
 	awk "BEGIN { printf \"${2:-%.6g}\n\", ($1) }"
 }
 
+# note FILE VALUE: a run's figure. of FILE COMMAND...: what the command makes of all of them.
+note()
+{
+	echo "$2" >>"$STACK/work/$1"
+}
+
+of()
+{
+	local file=$1
+	shift
+	"$@" <"$STACK/work/$file"
+}
+
+# ratio A B [FORMAT]: of the medians, and from which to which it went in single rounds (B may have more runs in each).
+ratio()
+{
+	local of_medians format=${3:-%.2f}
+	of_medians=$(calculate "$(of "$1" median) / $(of "$2" median)" "$format")
+	paste "$STACK/work/$1" <(awk -v each="$(($(wc -l <"$STACK/work/$2") / $(wc -l <"$STACK/work/$1")))" \
+	    '{ s += $1 } NR % each == 0 { print s / each; s = 0 }' "$STACK/work/$2") |
+	    awk '{ print $1 / $2 }' | sort -g |
+	    awk -v m="$of_medians" -v f="$format" '{ v[NR] = $1 } END { printf "%s (" f " to " f ")\n", m, v[1], v[NR] }'
+}
+
 # ---- the section -------------------------------------------------------------------------------
 
 # bench_section TITLE: begin it, and its table of goals.

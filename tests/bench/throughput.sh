@@ -112,11 +112,6 @@ only_tables()
 
 # ---- one run each ------------------------------------------------------------------------------
 
-note() # FILE VALUE
-{
-	echo "$2" >>"$STACK/work/$1"
-}
-
 run_raw() # WORKLOAD a|b
 {
 	local options=() topic result seconds
@@ -155,24 +150,6 @@ run_tallyd() # WORKLOAD [OPTION]: of server kafka
 }
 
 # ---- what came out -----------------------------------------------------------------------------
-
-of() # FILE COMMAND...
-{
-	local file=$1
-	shift
-	"$@" <"$STACK/work/$file"
-}
-
-# ratio A B: of the medians, and from which to which it went in single rounds (B may have more runs in each).
-ratio()
-{
-	local of_medians
-	of_medians=$(calculate "$(of "$1" median) / $(of "$2" median)" '%.2f')
-	paste "$STACK/work/$1" <(awk -v each="$(($(wc -l <"$STACK/work/$2") / $(wc -l <"$STACK/work/$1")))" \
-	    '{ s += $1 } NR % each == 0 { print s / each; s = 0 }' "$STACK/work/$2") |
-	    awk '{ print $1 / $2 }' | sort -g |
-	    awk -v m="$of_medians" '{ v[NR] = $1 } END { printf "%s (%.2f to %.2f)\n", m, v[1], v[NR] }'
-}
 
 goal_gap() # WHAT FILE
 {
