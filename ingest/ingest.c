@@ -25,7 +25,7 @@
 #include "ingest/source.h"
 #include "ingest/writer.h"
 
-#define INGEST_STEPS      64    /* between two looks at all partitions */
+#define INGEST_STEPS      256   /* between two looks at all partitions */
 #define INGEST_OFFSETS_MS 1000  /* between two commits of offsets to Kafka */
 #define INGEST_PROBE_MS   500   /* between two looks for what is away */
 #define INGEST_STOPPED_MS 2000  /* a turn that takes longer was not ours */

@@ -20,6 +20,7 @@
 #include "ingest/trouble.h"
 
 #define KAFKA_BATCH_MESSAGES 256u
+#define KAFKA_AHEAD          768u /* bytes of a message; what follows is read in a row */
 
 _Static_assert(KAFKA_TAIL(1) == RD_KAFKA_OFFSET_TAIL(1), "a number of librdkafka's");
 
@@ -548,6 +549,23 @@ kafka_fill(struct kafka *k, struct queue *q)
 	return q->count > 0;
 }
 
+/*
+ * The message after the one at hand, and the handle of that after it: librdkafka's thread has written them, so
+ * they are in no cache of ours.
+ */
+static void
+kafka_fetch_next(const struct queue *q)
+{
+	if (q->at + 2 < q->count)
+		__builtin_prefetch(q->batch[q->at + 2]);
+	if (q->at + 1 >= q->count)
+		return;
+	const rd_kafka_message_t *next = q->batch[q->at + 1];
+	size_t len = next->len < KAFKA_AHEAD ? next->len : KAFKA_AHEAD;
+	for (size_t at = 0; at < len; at += 64)
+		__builtin_prefetch((const char *)next->payload + at);
+}
+
 enum kafka_next
 kafka_peek(struct kafka *k, unsigned queue, struct kafka_message *message, int64_t *end)
 {
@@ -556,6 +574,7 @@ kafka_peek(struct kafka *k, unsigned queue, struct kafka_message *message, int64
 		const rd_kafka_message_t *m = q->batch[q->at];
 		if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			q->at_end = false;
+			kafka_fetch_next(q);
 			*message = (struct kafka_message){
 			    m->key, m->payload, m->key_len,
 			    m->len, m->offset,  rd_kafka_message_timestamp(m, NULL),

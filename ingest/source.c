@@ -88,24 +88,17 @@ hash_mix(uint64_t h, uint64_t word)
 }
 
 /*
- * Only the end: there an envelope differs from its neighbours. Four lanes, for a multiplication need not
- * wait for the one before.
+ * Only the end: there an envelope differs from its neighbours. Positions in targets hold these hashes: they
+ * must stay what they are.
  */
 static uint64_t
 hash_tail(uint64_t h, const char *s, size_t len)
 {
-	uint64_t word = 0, lane[4] = {h, ~h, h ^ len, ~h ^ len};
+	uint64_t word = 0;
 	if (len > SOURCE_HASHED) {
 		s += len - SOURCE_HASHED;
 		len = SOURCE_HASHED;
 	}
-	for (; len >= sizeof(lane); s += sizeof(lane), len -= sizeof(lane)) {
-		uint64_t words[4];
-		memcpy(words, s, sizeof(words));
-		for (int i = 0; i < 4; i++)
-			lane[i] = hash_mix(lane[i], words[i]);
-	}
-	h = hash_mix(hash_mix(hash_mix(lane[0], lane[1]), lane[2]), lane[3]);
 	for (; len >= sizeof(word); s += sizeof(word), len -= sizeof(word)) {
 		memcpy(&word, s, sizeof(word));
 		h = hash_mix(h, word);

@@ -14,8 +14,8 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS    256u
-#define WRITER_BYTES      (64u * 1024)
+#define WRITER_RECORDS    1024u
+#define WRITER_BYTES      (128u * 1024)
 #define WRITER_HISTORY_MS 1000 /* older messages than that are read to catch up */
 #define WRITER_RECORD     96u  /* all of a record but its values */
 

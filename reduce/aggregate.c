@@ -1,6 +1,5 @@
 #include "reduce/aggregate.h"
 
-#include <bsd/sys/tree.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,52 +10,8 @@
 
 __extension__ typedef unsigned __int128 magnitude;
 
-struct aggregate_node { /* one distinct value */
-	RB_ENTRY(aggregate_node) link;
-	int64_t rank; /* value_rank(): what it decides needs no look at the bytes */
-	int64_t count;
-	struct value value; /* text and decimals point to `bytes` */
-	LIST_ENTRY(aggregate_node) change_link;
-	uint16_t argument; /* while it is on a list of changes */
-	uint8_t mark;      /* enum mark */
-	char bytes[];
-};
-
-RB_HEAD(aggregate_tree, aggregate_node);
-
-/* Values that are equal but not the same (1.0 and 1.00) are different here: so the result of min and
- * max does not depend on which came first. */
-static int
-node_compare(const struct aggregate_node *a, const struct aggregate_node *b)
-{
-	if (a->rank != b->rank)
-		return a->rank < b->rank ? -1 : 1;
-	if (a->value.kind == VALUE_INT)
-		return 0;
-	return value_compare_exact(&a->value, &b->value);
-}
-
-/* RB_GENERATE_STATIC() needs a name that glibc's headers do not have. */
-RB_GENERATE_INTERNAL(aggregate_tree, aggregate_node, link, node_compare,
-		     __attribute__((unused)) static)
-
-static struct aggregate_node *
-node_new(const struct value *v)
-{
-	size_t len = value_has_bytes(v) ? v->len : 0;
-	struct aggregate_node *node = xcalloc(1, sizeof(*node) + len);
-
-	node->rank = value_rank(v);
-	node->value = *v;
-	if (value_has_bytes(v)) {
-		memcpy(node->bytes, v->s, len);
-		node->value.s = node->bytes;
-	}
-	return node;
-}
-
 static void
-node_note(struct aggregate_node *node, enum mark mark, struct aggregate_list *list,
+node_note(struct multiset_node *node, enum mark mark, struct aggregate_list *list,
 	  unsigned argument)
 {
 	node->mark = (uint8_t)mark;
@@ -64,9 +19,9 @@ node_note(struct aggregate_node *node, enum mark mark, struct aggregate_list *li
 	LIST_INSERT_HEAD(list, node, change_link);
 }
 
-/* It has left its tree. */
+/* It has left its multiset. */
 static void
-node_end(struct aggregate_node *node, struct aggregate_changes *changes, unsigned argument)
+node_end(struct multiset_node *node, struct aggregate_changes *changes, unsigned argument)
 {
 	bool known = changes != NULL && node->mark != MARK_NEW;
 
@@ -78,31 +33,28 @@ node_end(struct aggregate_node *node, struct aggregate_changes *changes, unsigne
 		free(node);
 }
 
+/*
+ * Values that are equal but not the same (1.0 and 1.00) are different in a multiset: so the result of
+ * min and max does not depend on which came first.
+ */
 static int
 aggregate_order(struct aggregate *a, const struct value *v, int64_t diff,
 		struct aggregate_changes *changes, unsigned argument)
 {
-	struct aggregate_tree tree = {.rbh_root = a->top};
-	struct aggregate_node probe = {.value = *v, .rank = value_rank(v)};
-	struct aggregate_node *node = RB_FIND(aggregate_tree, &tree, &probe);
-	int grown = 0;
+	bool made;
+	struct multiset_node *node = multiset_get(&a->order, v, &made);
+	int grown = made;
 
-	if (node == NULL) {
-		node = node_new(v);
-		(void)RB_INSERT(aggregate_tree, &tree, node);
-		if (changes != NULL)
-			node_note(node, MARK_NEW, &changes->dirty, argument);
-		grown++;
-	}
+	if (made && changes != NULL)
+		node_note(node, MARK_NEW, &changes->dirty, argument);
 	node->count += diff;
 	if (node->count == 0) {
-		(void)RB_REMOVE(aggregate_tree, &tree, node);
+		multiset_remove(&a->order, node);
 		node_end(node, changes, argument);
 		grown--;
 	} else if (changes != NULL && node->mark == MARK_CLEAN) {
 		node_note(node, MARK_CHANGED, &changes->dirty, argument);
 	}
-	a->top = tree.rbh_root;
 	return grown;
 }
 
@@ -146,9 +98,7 @@ aggregate_add(struct aggregate *a, unsigned needs, enum type type, const struct 
 int
 aggregate_set(struct aggregate *a, const struct value *v, int64_t count)
 {
-	struct aggregate_tree tree = {.rbh_root = a->top};
-	struct aggregate_node probe = {.value = *v, .rank = value_rank(v)};
-	const struct aggregate_node *node = RB_FIND(aggregate_tree, &tree, &probe);
+	const struct multiset_node *node = multiset_find(&a->order, v);
 	int64_t diff = (int64_t)((uint64_t)count - (uint64_t)(node != NULL ? node->count : 0));
 
 	return diff != 0 ? aggregate_order(a, v, diff, NULL, 0) : 0;
@@ -165,7 +115,7 @@ aggregate_is_empty(const struct aggregate *a, unsigned needs, enum type type)
 {
 	int64_t rest;
 
-	if (a->count != 0 || a->top != NULL)
+	if (a->count != 0 || a->order.root != NULL)
 		return false;
 	if ((needs & AGGREGATE_SUM) == 0)
 		return true;
@@ -177,39 +127,24 @@ aggregate_is_empty(const struct aggregate *a, unsigned needs, enum type type)
 void
 aggregate_clear(struct aggregate *a, unsigned needs, enum type type)
 {
-	struct aggregate_tree tree = {.rbh_root = a->top};
-	struct aggregate_node *node;
-
-	/* From the leaves on, without rebalancing a tree that goes away. */
-	while ((node = tree.rbh_root) != NULL) {
-		while (RB_LEFT(node, link) != NULL || RB_RIGHT(node, link) != NULL)
-			node = RB_LEFT(node, link) != NULL ? RB_LEFT(node, link)
-							   : RB_RIGHT(node, link);
-		struct aggregate_node *parent = RB_PARENT(node, link);
-		if (parent == NULL)
-			tree.rbh_root = NULL;
-		else if (RB_LEFT(parent, link) == node)
-			RB_LEFT(parent, link) = NULL;
-		else
-			RB_RIGHT(parent, link) = NULL;
-		free(node);
-	}
+	multiset_clear(&a->order);
 	if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
 		decimal_sum_free(a->decimal);
-	*a = (struct aggregate){.top = NULL};
+	*a = (struct aggregate){.count = 0};
 }
 
-static const struct value *
-aggregate_extreme(const struct aggregate *a, bool last)
+static bool
+aggregate_extreme(const struct aggregate *a, bool last, struct value *extreme)
 {
-	struct aggregate_tree tree = {.rbh_root = a->top};
-	struct aggregate_node *node =
-	    last ? RB_MAX(aggregate_tree, &tree) : RB_MIN(aggregate_tree, &tree);
+	struct multiset_path path;
+	const struct multiset_node *node =
+	    last ? multiset_last(&a->order, &path) : multiset_first(&a->order, &path);
 
 	while (node != NULL && node->count <= 0)
-		node = last ? RB_PREV(aggregate_tree, &tree, node)
-			    : RB_NEXT(aggregate_tree, &tree, node);
-	return node != NULL ? &node->value : NULL;
+		node = last ? multiset_previous(&path) : multiset_next(&path);
+	if (node != NULL)
+		*extreme = multiset_value(node);
+	return node != NULL;
 }
 
 static size_t
@@ -311,8 +246,6 @@ const char *
 aggregate_result(const struct aggregate *a, enum output_kind kind, enum type type, char *text,
 		 struct value *result)
 {
-	const struct value *extreme;
-
 	*result = (struct value){.kind = VALUE_NULL};
 	switch (kind) {
 	case OUTPUT_COUNT:
@@ -320,9 +253,7 @@ aggregate_result(const struct aggregate *a, enum output_kind kind, enum type typ
 		return NULL;
 	case OUTPUT_MIN:
 	case OUTPUT_MAX:
-		extreme = aggregate_extreme(a, kind == OUTPUT_MAX);
-		if (extreme != NULL)
-			*result = *extreme;
+		(void)aggregate_extreme(a, kind == OUTPUT_MAX, result);
 		return NULL;
 	case OUTPUT_SUM:
 		return a->count > 0 ? aggregate_sum(a, type, text, result) : NULL;
@@ -381,40 +312,28 @@ aggregate_unpack(struct aggregate *a, unsigned needs, enum type type, struct unp
 	return !u->bad;
 }
 
-const struct aggregate_node *
-aggregate_first(const struct aggregate *a)
-{
-	struct aggregate_tree tree = {.rbh_root = a->top};
-
-	return RB_MIN(aggregate_tree, &tree);
-}
-
-const struct aggregate_node *
-aggregate_next(const struct aggregate_node *node)
-{
-	return RB_NEXT(aggregate_tree, , (struct aggregate_node *)(uintptr_t)node);
-}
-
 void
-aggregate_node_pack(const struct aggregate_node *node, unsigned argument, struct pack *pack)
+aggregate_node_pack(const struct multiset_node *node, unsigned argument, struct pack *pack)
 {
+	struct value value = multiset_value(node);
+
 	pack_array(pack, 3);
 	pack_uint(pack, argument);
-	value_pack(pack, &node->value);
+	value_pack(pack, &value);
 	pack_int(pack, node->count);
 }
 
-static struct aggregate_node *
+static struct multiset_node *
 change_first(const struct aggregate_changes *changes)
 {
 	return LIST_EMPTY(&changes->dead) ? LIST_FIRST(&changes->dirty)
 					  : LIST_FIRST(&changes->dead);
 }
 
-const struct aggregate_node *
+const struct multiset_node *
 aggregate_change(const struct aggregate_changes *changes, unsigned *argument)
 {
-	const struct aggregate_node *node = change_first(changes);
+	const struct multiset_node *node = change_first(changes);
 
 	if (node != NULL)
 		*argument = node->argument;
@@ -424,7 +343,7 @@ aggregate_change(const struct aggregate_changes *changes, unsigned *argument)
 void
 aggregate_change_done(struct aggregate_changes *changes)
 {
-	struct aggregate_node *node = change_first(changes);
+	struct multiset_node *node = change_first(changes);
 
 	LIST_REMOVE(node, change_link);
 	if (node->mark == MARK_DEAD)

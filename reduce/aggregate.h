@@ -18,6 +18,7 @@
 #include "common/decimal.h"
 #include "common/pipeline.h"
 #include "common/value.h"
+#include "reduce/multiset.h"
 
 enum {
 	AGGREGATE_SUM = 1,   /* sum, avg, and the display scale of a numeric */
@@ -26,13 +27,12 @@ enum {
 
 __extension__ typedef __int128 aggregate_integer;
 
-struct aggregate_node;
 struct pack;
 struct unpack;
 
-LIST_HEAD(aggregate_list, aggregate_node);
+LIST_HEAD(aggregate_list, multiset_node);
 
-/* Values of a group's multisets that a stored checkpoint has otherwise. Dead ones are in no tree. */
+/* Values of a group's multisets that a stored checkpoint has otherwise. Dead ones are in none. */
 struct aggregate_changes {
 	struct aggregate_list dirty, dead;
 };
@@ -42,8 +42,8 @@ struct aggregate { /* all zero: empty */
 		aggregate_integer integer;   /* integers, money */
 		struct decimal_sum *decimal; /* numeric and floats; NULL until the first value */
 	};
-	int64_t count;              /* of values that are not NULL */
-	struct aggregate_node *top; /* root of the multiset */
+	int64_t count;         /* of values that are not NULL */
+	struct multiset order; /* of them */
 };
 
 /*
@@ -62,16 +62,14 @@ void aggregate_pack(const struct aggregate *, unsigned needs, enum type, struct 
 bool aggregate_unpack(struct aggregate *, unsigned needs, enum type, struct unpack *);
 
 /* A value of the multiset as [argument, value, count]; and set the count of one, 0: it goes. */
-const struct aggregate_node *aggregate_first(const struct aggregate *);
-const struct aggregate_node *aggregate_next(const struct aggregate_node *);
-void aggregate_node_pack(const struct aggregate_node *, unsigned argument, struct pack *);
+void aggregate_node_pack(const struct multiset_node *, unsigned argument, struct pack *);
 int aggregate_set(struct aggregate *, const struct value *, int64_t count);
 
 /*
  * The first of the noted changes, dead values (of count 0) before others; NULL: none is left. And
  * it, or all of them, are noted no more.
  */
-const struct aggregate_node *aggregate_change(const struct aggregate_changes *, unsigned *argument);
+const struct multiset_node *aggregate_change(const struct aggregate_changes *, unsigned *argument);
 void aggregate_change_done(struct aggregate_changes *);
 void aggregate_forget(struct aggregate_changes *);
 

@@ -393,6 +393,31 @@ core_table(struct core *core, unsigned input, uint16_t index)
 	return &core->tables[index];
 }
 
+struct core_hint
+core_look_ahead(struct core *core, unsigned input, const struct ring_record *record)
+{
+	struct core_hint hint = {.rows = NULL};
+	struct core_table *t;
+	struct change change;
+
+	if (record->kind != RECORD_CHANGE || !batch_get_change(record, &change) ||
+	    (t = core_table(core, input, change.table)) == NULL || t->rows == NULL)
+		return hint;
+	if (!rows_hash_packed(t->rows, change.row, change.row_len, change.kind == CHANGE_UPSERT,
+			      &hint.hash))
+		return hint;
+	hint.rows = t->rows;
+	rows_fetch_bucket(hint.rows, hint.hash);
+	return hint;
+}
+
+void
+core_fetch(const struct core_hint *hint)
+{
+	if (hint->rows != NULL)
+		rows_fetch_row(hint->rows, hint->hash);
+}
+
 static enum core_result
 core_change(struct core *core, unsigned input, const struct ring_record *record)
 {

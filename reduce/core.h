@@ -82,6 +82,17 @@ const char *core_refusal(const struct core *);
 /* Whether a record of this input may be taken now. */
 bool core_wants(const struct core *, unsigned input);
 
+/*
+ * A record that will be taken soon, and one that will be next but a few, as core_look_ahead() has returned
+ * of it: what they need is fetched into the cache. Nothing depends on it.
+ */
+struct core_hint {
+	const struct rows *rows; /* NULL: none */
+	uint32_t hash;
+};
+struct core_hint core_look_ahead(struct core *, unsigned input, const struct ring_record *);
+void core_fetch(const struct core_hint *);
+
 /* Take one record, which is not kept. */
 enum core_result core_take(struct core *, unsigned input, const struct ring_record *,
 			   int64_t now_ms);

@@ -573,7 +573,7 @@ groups_adopt(struct groups *groups, const struct groups *fresh, struct group *fr
 	from->rows = 0;
 	for (unsigned i = 0; i < groups->argument_count; i++) {
 		to->aggregate[i] = from->aggregate[i];
-		from->aggregate[i] = (struct aggregate){.top = NULL};
+		from->aggregate[i] = (struct aggregate){.count = 0};
 	}
 	group_touch(groups, to);
 }

@@ -61,7 +61,7 @@ key_write(struct groups *groups, const struct group *group, bool gone, struct pa
 }
 
 static void
-node_write(struct groups *groups, const struct aggregate_node *node, unsigned argument,
+node_write(struct groups *groups, const struct multiset_node *node, unsigned argument,
 	   struct part_sink *sink)
 {
 	struct pack pack = {.overflow = false};
@@ -77,16 +77,19 @@ static void
 group_write(struct groups *groups, const struct group *group, struct part_sink *sink)
 {
 	key_write(groups, group, false, sink);
-	for (unsigned i = 0; i < groups->argument_count; i++)
-		for (const struct aggregate_node *node = aggregate_first(&group->aggregate[i]);
-		     node != NULL; node = aggregate_next(node))
+	for (unsigned i = 0; i < groups->argument_count; i++) {
+		struct multiset_path path;
+		for (const struct multiset_node *node =
+			 multiset_first(&group->aggregate[i].order, &path);
+		     node != NULL; node = multiset_next(&path))
 			node_write(groups, node, i, sink);
+	}
 }
 
 static void
 group_write_changes(struct groups *groups, struct group *group, struct part_sink *sink)
 {
-	const struct aggregate_node *node;
+	const struct multiset_node *node;
 	unsigned argument;
 
 	key_write(groups, group, false, sink);

@@ -35,6 +35,12 @@ hash_index(const struct hash *h, uint32_t hash)
 	return index < h->buckets ? index : hash & (h->mask >> 1);
 }
 
+void
+hash_fetch(const struct hash *h, uint32_t hash)
+{
+	__builtin_prefetch(&h->bucket[hash_index(h, hash)]);
+}
+
 struct hash_entry *
 hash_chain(const struct hash *h, uint32_t hash)
 {

@@ -175,6 +175,26 @@ rows_hash(const struct rows *rows, const struct value *key)
 	return hash_fold(hash);
 }
 
+bool
+rows_hash_packed(const struct rows *rows, const uint8_t *bytes, size_t len, bool whole,
+		 uint32_t *hash)
+{
+	unsigned reach = whole ? rows->key_reach : rows->table->key_count;
+	struct unpack unpack;
+
+	unpack_init(&unpack, bytes, len);
+	(void)unpack_array(&unpack);
+	for (unsigned i = 0; i < reach; i++) {
+		int place = whole ? rows->key_place[i] : (int)i;
+		if (place < 0)
+			unpack_skip(&unpack);
+		else
+			value_unpack(&unpack, rows->key_types[place], &rows->key[place]);
+	}
+	*hash = rows_hash(rows, rows->key);
+	return !unpack.bad;
+}
+
 static bool
 value_equals(const struct value *a, const struct value *b)
 {
@@ -201,6 +221,23 @@ row_has_key(const struct rows *rows, const struct row *row, const struct value *
 			return false;
 	}
 	return !unpack.bad;
+}
+
+void
+rows_fetch_bucket(const struct rows *rows, uint32_t hash)
+{
+	hash_fetch(&rows->hash, hash);
+}
+
+void
+rows_fetch_row(const struct rows *rows, uint32_t hash)
+{
+	const char *entry = (const char *)hash_chain(&rows->hash, hash);
+
+	if (entry == NULL)
+		return;
+	__builtin_prefetch(entry, 1);
+	__builtin_prefetch(entry + 64, 1);
 }
 
 struct row *

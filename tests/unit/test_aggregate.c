@@ -52,7 +52,7 @@ result(const struct aggregate *a, enum output_kind kind, enum type type)
 
 Test(aggregate, a_tenth_a_million_times)
 {
-	struct aggregate a = {.top = NULL};
+	struct aggregate a = {.count = 0};
 
 	for (int i = 0; i < 1000000; i++)
 		add(&a, TYPE_DOUBLE, 0.1, 1);
@@ -68,7 +68,7 @@ Test(aggregate, a_tenth_a_million_times)
 
 Test(aggregate, nothing_is_lost_beside_a_large_number)
 {
-	struct aggregate a = {.top = NULL};
+	struct aggregate a = {.count = 0};
 
 	add(&a, TYPE_DOUBLE, 1e16, 1);
 	add(&a, TYPE_DOUBLE, 1, 1);
@@ -84,7 +84,7 @@ Test(aggregate, nothing_is_lost_beside_a_large_number)
 
 Test(aggregate, what_is_shown_is_what_is_summed)
 {
-	struct aggregate a = {.top = NULL}, b = {.top = NULL};
+	struct aggregate a = {.count = 0}, b = {.count = 0};
 
 	add(&a, TYPE_DOUBLE, 0.1, 1);
 	add(&a, TYPE_DOUBLE, 0.2, 1);
@@ -99,7 +99,7 @@ Test(aggregate, what_is_shown_is_what_is_summed)
 
 Test(aggregate, special_values_come_and_go)
 {
-	struct aggregate a = {.top = NULL};
+	struct aggregate a = {.count = 0};
 
 	add(&a, TYPE_DOUBLE, 2.5, 1);
 	uint64_t before = bits(&a, OUTPUT_SUM, TYPE_DOUBLE);
@@ -127,7 +127,7 @@ Test(aggregate, special_values_come_and_go)
 
 Test(aggregate, too_large_is_said)
 {
-	struct aggregate a = {.top = NULL};
+	struct aggregate a = {.count = 0};
 	char text[AGGREGATE_TEXT_MAX];
 	struct value v;
 
@@ -145,7 +145,7 @@ static struct aggregate
 reloaded(const struct aggregate *a)
 {
 	static uint8_t bytes[4096];
-	struct aggregate b = {.top = NULL};
+	struct aggregate b = {.count = 0};
 	struct unpack in;
 	struct pack out;
 
@@ -179,7 +179,7 @@ Test(aggregate, any_order_and_a_checkpoint_give_the_same_bits)
 	unsigned seed = 7;
 
 	for (int round = 0; round < 200; round++) {
-		struct aggregate forward = {.top = NULL}, shuffled = {.top = NULL};
+		struct aggregate forward = {.count = 0}, shuffled = {.count = 0};
 
 		for (int i = 0; i < COUNT; i++) {
 			values[i] = any_double(&seed);

@@ -1,0 +1,409 @@
+#include "reduce/multiset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/stage.h"
+
+#define SLOTS 32 /* of a page */
+#define SLOTS_FEW                                                                                  \
+	8 /* with fewer it is joined with a neighbour, if both are no more than SLOTS_JOIN */
+#define SLOTS_JOIN 24
+#define SLOTS_STEP 4 /* a page grows by so many */
+
+struct slot {
+	int64_t rank; /* of the value; of a page that of its first one */
+	union {
+		struct multiset_node *node;
+		struct multiset_page *page;
+	};
+};
+
+struct multiset_page {
+	uint16_t count, room;
+	bool leaf;
+	struct slot slot[];
+};
+
+struct value
+multiset_value(const struct multiset_node *node)
+{
+	struct value v = {.kind = (enum value_kind)node->kind};
+
+	if (value_has_bytes(&v)) {
+		v.len = node->len;
+		v.s = node->bytes;
+	} else {
+		memcpy(&v.i, node->bytes, sizeof(v.i));
+	}
+	return v;
+}
+
+static struct multiset_node *
+node_new(const struct value *v)
+{
+	size_t len = value_has_bytes(v) ? v->len : sizeof(v->i);
+	struct multiset_node *node = xcalloc(1, offsetof(struct multiset_node, bytes) + len);
+
+	node->kind = (uint8_t)v->kind;
+	node->len = (uint32_t)len;
+	memcpy(node->bytes, value_has_bytes(v) ? v->s : (const char *)&v->i, len);
+	return node;
+}
+
+static const struct multiset_node *
+slot_node(const struct slot *slot, bool leaf)
+{
+	while (!leaf) {
+		leaf = slot->page->leaf;
+		slot = slot->page->slot;
+	}
+	return slot->node;
+}
+
+/* How the value of a slot, or the first one below it, stands to v. */
+static inline int
+slot_compare(const struct slot *slot, bool leaf, int64_t rank, const struct value *v)
+{
+	if (slot->rank != rank)
+		return slot->rank < rank ? -1 : 1;
+	if (v->kind == VALUE_INT)
+		return 0;
+	struct value other = multiset_value(slot_node(slot, leaf));
+	return value_compare_exact(&other, v);
+}
+
+/* The first slot that is not before v; *equal: it is v. */
+static unsigned
+page_search(const struct multiset_page *page, int64_t rank, const struct value *v, bool *equal)
+{
+	unsigned low = 0, high = page->count;
+
+	*equal = false;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		int order = slot_compare(&page->slot[middle], page->leaf, rank, v);
+		if (order == 0) {
+			*equal = true;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* A search looks at several lines of a page, one after the other: let them come together. */
+static inline void
+page_fetch(const struct multiset_page *page)
+{
+	const char *line = (const char *)page;
+
+	for (unsigned i = 0; i < 6; i++)
+		__builtin_prefetch(line + i * 64);
+}
+
+/* The way to v, or to the place where it belongs. True: it is there. */
+static bool
+set_search(const struct multiset *set, int64_t rank, const struct value *v,
+	   struct multiset_path *path)
+{
+	struct multiset_page *page = set->root;
+	bool equal = false;
+
+	path->depth = 0;
+	while (page != NULL) {
+		page_fetch(page);
+		unsigned at = page_search(page, rank, v, &equal);
+		/* Below, v lies in the last page that does not begin behind it. */
+		if (!page->leaf && !equal && at > 0)
+			at--;
+		INVARIANT(path->depth < MULTISET_DEPTH_MAX);
+		path->step[path->depth].page = page;
+		path->step[path->depth++].at = at;
+		page = page->leaf ? NULL : page->slot[at].page;
+	}
+	return equal;
+}
+
+struct multiset_node *
+multiset_find(const struct multiset *set, const struct value *v)
+{
+	struct multiset_path path;
+
+	if (!set_search(set, value_rank(v), v, &path))
+		return NULL;
+	return path.step[path.depth - 1].page->slot[path.step[path.depth - 1].at].node;
+}
+
+static struct multiset_page *
+page_resize(struct multiset_page *page, unsigned room)
+{
+	bool made = page == NULL;
+
+	page = xreallocarray(page, 1, sizeof(*page) + room * sizeof(struct slot));
+	page->room = (uint16_t)room;
+	if (made) {
+		page->count = 0;
+		page->leaf = true;
+	}
+	return page;
+}
+
+/* The page at this depth has moved. */
+static void
+set_moved(struct multiset *set, struct multiset_path *path, unsigned depth,
+	  struct multiset_page *page)
+{
+	path->step[depth].page = page;
+	if (depth == 0)
+		set->root = page;
+	else
+		path->step[depth - 1].page->slot[path->step[depth - 1].at].page = page;
+}
+
+/* The first value below a page is another: its rank stands above. */
+static void
+set_tell_first(struct multiset_path *path, unsigned depth)
+{
+	while (depth > 0 && path->step[depth].page->count > 0) {
+		int64_t rank = path->step[depth].page->slot[0].rank;
+		depth--;
+		path->step[depth].page->slot[path->step[depth].at].rank = rank;
+		if (path->step[depth].at > 0)
+			break;
+	}
+}
+
+static void
+page_put(struct multiset_page *page, unsigned at, struct slot slot)
+{
+	memmove(&page->slot[at + 1], &page->slot[at], (page->count - at) * sizeof(slot));
+	page->slot[at] = slot;
+	page->count++;
+}
+
+static void
+page_take(struct multiset_page *page, unsigned at)
+{
+	page->count--;
+	memmove(&page->slot[at], &page->slot[at + 1], (page->count - at) * sizeof(struct slot));
+}
+
+/* A root above the one that has become two. */
+static void
+set_raise(struct multiset *set, struct multiset_path *path)
+{
+	struct multiset_page *root = page_resize(NULL, SLOTS_STEP);
+
+	INVARIANT(path->depth < MULTISET_DEPTH_MAX);
+	root->leaf = false;
+	root->count = 1;
+	root->slot[0] = (struct slot){.rank = set->root->slot[0].rank, .page = set->root};
+	memmove(&path->step[1], &path->step[0], path->depth * sizeof(path->step[0]));
+	path->depth++;
+	path->step[0].page = set->root = root;
+	path->step[0].at = 0;
+}
+
+/* Put a slot where the path leads at this depth; a full page becomes two, from there up. */
+static void
+set_put(struct multiset *set, struct multiset_path *path, unsigned depth, struct slot slot)
+{
+	for (;;) {
+		struct multiset_page *page = path->step[depth].page;
+		unsigned at = path->step[depth].at;
+		if (page->count < SLOTS) {
+			if (page->count == page->room)
+				set_moved(set, path, depth,
+					  page_resize(page, page->room + SLOTS_STEP));
+			page_put(path->step[depth].page, at, slot);
+			if (at == 0)
+				set_tell_first(path, depth);
+			return;
+		}
+		struct multiset_page *right = page_resize(NULL, SLOTS / 2 + SLOTS_STEP);
+		right->leaf = page->leaf;
+		right->count = SLOTS / 2;
+		memcpy(right->slot, &page->slot[SLOTS / 2], SLOTS / 2 * sizeof(slot));
+		page->count = SLOTS / 2;
+		page = page_resize(page, SLOTS / 2 + SLOTS_STEP);
+		set_moved(set, path, depth, page);
+		page_put(at > SLOTS / 2 ? right : page, at > SLOTS / 2 ? at - SLOTS / 2 : at, slot);
+		if (at == 0)
+			set_tell_first(path, depth);
+		if (depth == 0) {
+			set_raise(set, path);
+			depth++;
+		}
+		depth--;
+		path->step[depth].at++;
+		slot = (struct slot){.rank = right->slot[0].rank, .page = right};
+	}
+}
+
+struct multiset_node *
+multiset_get(struct multiset *set, const struct value *v, bool *made)
+{
+	int64_t rank = value_rank(v);
+	struct multiset_path path;
+
+	*made = !set_search(set, rank, v, &path);
+	if (!*made)
+		return path.step[path.depth - 1].page->slot[path.step[path.depth - 1].at].node;
+	if (set->root == NULL) {
+		set->root = page_resize(NULL, 1);
+		path.depth = 1;
+		path.step[0].page = set->root;
+		path.step[0].at = 0;
+	}
+	struct slot slot = {.rank = rank, .node = node_new(v)};
+	set_put(set, &path, path.depth - 1, slot);
+	return slot.node;
+}
+
+/* The slots of the right page go to the left one, and it goes. */
+static void
+page_join(struct multiset_page *above, unsigned left)
+{
+	struct multiset_page *to = above->slot[left].page, *from = above->slot[left + 1].page;
+
+	if (to->room < to->count + from->count)
+		to = page_resize(to, to->count + from->count);
+	memcpy(&to->slot[to->count], from->slot, from->count * sizeof(struct slot));
+	to->count = (uint16_t)(to->count + from->count);
+	above->slot[left].page = to;
+	free(from);
+	page_take(above, left + 1);
+}
+
+/* A page has lost a slot: what it is too empty for, from there up. */
+static void
+set_settle(struct multiset *set, struct multiset_path *path, unsigned depth)
+{
+	for (; depth > 0; depth--) {
+		struct multiset_page *page = path->step[depth].page,
+				     *above = path->step[depth - 1].page;
+		unsigned at = path->step[depth - 1].at;
+		if (page->count == 0) {
+			free(page);
+			page_take(above, at);
+			if (at == 0)
+				set_tell_first(path, depth - 1);
+			continue;
+		}
+		if (page->count >= SLOTS_FEW)
+			return;
+		if (at + 1 < above->count &&
+		    page->count + above->slot[at + 1].page->count <= SLOTS_JOIN)
+			page_join(above, at);
+		else if (at > 0 && page->count + above->slot[at - 1].page->count <= SLOTS_JOIN)
+			page_join(above, at - 1);
+		else
+			return;
+	}
+	struct multiset_page *root = set->root;
+	if (root->count == 0) {
+		free(root);
+		set->root = NULL;
+	} else if (root->count == 1 && !root->leaf) {
+		set->root = root->slot[0].page;
+		free(root);
+	}
+}
+
+void
+multiset_remove(struct multiset *set, struct multiset_node *node)
+{
+	struct multiset_path path;
+	struct value v = multiset_value(node);
+	bool found = set_search(set, value_rank(&v), &v, &path);
+	unsigned last = path.depth - 1;
+
+	INVARIANT(found && path.step[last].page->slot[path.step[last].at].node == node);
+	page_take(path.step[last].page, path.step[last].at);
+	if (path.step[last].at == 0)
+		set_tell_first(&path, last);
+	set_settle(set, &path, last);
+}
+
+/* ---- in order ------------------------------------------------------------------------------ */
+
+/* From the last page of the path down to the first value, or the last. */
+static struct multiset_node *
+path_descend(struct multiset_path *path, struct multiset_page *page, bool last)
+{
+	for (;;) {
+		unsigned at = last ? page->count - 1u : 0;
+		path->step[path->depth].page = page;
+		path->step[path->depth++].at = at;
+		if (page->leaf)
+			return page->slot[at].node;
+		page = page->slot[at].page;
+	}
+}
+
+struct multiset_node *
+multiset_first(const struct multiset *set, struct multiset_path *path)
+{
+	path->depth = 0;
+	return set->root != NULL ? path_descend(path, set->root, false) : NULL;
+}
+
+struct multiset_node *
+multiset_last(const struct multiset *set, struct multiset_path *path)
+{
+	path->depth = 0;
+	return set->root != NULL ? path_descend(path, set->root, true) : NULL;
+}
+
+static struct multiset_node *
+path_step(struct multiset_path *path, bool back)
+{
+	for (; path->depth > 0; path->depth--) {
+		struct multiset_page *page = path->step[path->depth - 1].page;
+		unsigned *at = &path->step[path->depth - 1].at;
+		if (back ? *at == 0 : *at + 1u >= page->count)
+			continue;
+		*at = back ? *at - 1 : *at + 1;
+		if (page->leaf)
+			return page->slot[*at].node;
+		return path_descend(path, page->slot[*at].page, back);
+	}
+	return NULL;
+}
+
+struct multiset_node *
+multiset_next(struct multiset_path *path)
+{
+	return path_step(path, false);
+}
+
+struct multiset_node *
+multiset_previous(struct multiset_path *path)
+{
+	return path_step(path, true);
+}
+
+static void
+page_free(struct multiset_page *page)
+{
+	for (unsigned i = 0; i < page->count; i++) {
+		if (page->leaf)
+			free(page->slot[i].node);
+		else
+			page_free(page->slot[i].page);
+	}
+	free(page);
+}
+
+void
+multiset_clear(struct multiset *set)
+{
+	if (set->root != NULL)
+		page_free(set->root);
+	set->root = NULL;
+}
