@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/fault.h"
 #include "common/pipeline.h"
 #include "common/stage.h"
 #include "ingest/kafka.h"
@@ -50,7 +51,10 @@ warm_topic(const struct stage *s)
 struct kafka *
 warm_up(struct stage *s, unsigned *partitions)
 {
-	struct kafka *k = s->held ? kafka_new(s, *partitions) : NULL;
+	if (!s->held)
+		return NULL;
+	(void)FAULT("ingest.held");
+	struct kafka *k = kafka_new(s, *partitions);
 	unsigned count = k != NULL ? warm_count(s, k) : 0;
 	/* The share of each partition is an option of the client: another one, while there is time. */
 	if (count > *partitions) {
