@@ -73,6 +73,7 @@ SUPERVISOR := \
 	supervisor/daemon.c \
 	supervisor/difference.c \
 	supervisor/environment.c \
+	supervisor/hold.c \
 	supervisor/main.c \
 	supervisor/parse.c \
 	supervisor/parse_declare.c \
@@ -116,6 +117,7 @@ INGEST := \
 	ingest/source.c \
 	ingest/transaction.c \
 	ingest/trouble.c \
+	ingest/warm.c \
 	ingest/writer.c
 
 REDUCE := \

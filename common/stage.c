@@ -83,6 +83,8 @@ stage_arguments(struct stage *s, int argc, char **argv)
 		} else if (strncmp(argv[i], "--server=", 9) == 0) {
 			s->server = stage_number(argv[i], argv[i] + 9, BOARD_STAGES_MAX - 1);
 			has_server = true;
+		} else if (!s->check && strcmp(argv[i], "--held") == 0) {
+			s->held = true;
 		} else if (s->check && strcmp(argv[i], "--offline") == 0) {
 			s->offline = true;
 		} else if (s->check && s->role == ROLE_EGRESS && strcmp(argv[i], "--ddl") == 0) {
@@ -285,6 +287,8 @@ stage_hear(struct stage *s)
 			s->stopping = true;
 		if (message == CONTROL_LEAVE)
 			s->leaving = true;
+		else if (message == CONTROL_TURN)
+			s->held = false;
 		else if (message == CONTROL_SECTION)
 			stage_keep_section(s, &m);
 		return;
@@ -319,6 +323,13 @@ stage_poll(struct stage *s, struct pollfd *fds, unsigned n, int timeout_ms)
 		stage_hear(s);
 	}
 	return ready;
+}
+
+void
+stage_wait_turn(struct stage *s)
+{
+	while (s->held)
+		stage_poll(s, NULL, 0, -1);
 }
 
 static void

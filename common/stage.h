@@ -10,6 +10,10 @@
  *   check of ingest: 7 a sealed memfd with the position in the target, as JSON; empty: there is
  *   none, a first start; closed: not known.
  *
+ * A stage that is started with --held has no turn yet: until CONTROL_TURN it touches neither rings nor
+ * image nor what it shares on the board, and tells the supervisor nothing. Whether it lives is all the
+ * same until then: if it does not, another is started at its turn.
+ *
  * It dies with the supervisor: PR_SET_PDEATHSIG, and end-of-file on the control socket.
  */
 #ifndef STAGE_H
@@ -54,6 +58,7 @@ enum control_message {
 	CONTROL_STOP = 'T', /* supervisor: finish what is whole, then exit 0 */
 	CONTROL_LEAVE =
 	    'L', /* supervisor: the same, but at once where it is whole: a successor comes */
+	CONTROL_TURN = 'G',    /* supervisor, to a stage that is held: what it waits for is there */
 	CONTROL_SECTION = 'V', /* supervisor, with a descriptor: here is another section */
 	CONTROL_TAKEN = 'v',   /* stage: the new section is in force */
 	CONTROL_FILLED = 'F',  /* egress: views that were to be filled or rebuilt are committed */
@@ -81,6 +86,7 @@ struct stage {
 	unsigned ins;
 	int image;     /* see image.h; -1: none (ingest, check) */
 	bool stopping; /* CONTROL_STOP has come, or CONTROL_LEAVE */
+	bool held;     /* see above; CONTROL_TURN ends it */
 	bool leaving;  /* CONTROL_LEAVE: what is still in the rings is for the successor */
 	int section;   /* CONTROL_SECTION has brought it: for stage_take_section(); else -1 */
 };
@@ -100,6 +106,9 @@ void stage_open(struct stage *, enum stage_role, int argc, char **argv);
  * Returns poll's count for the caller's fds.
  */
 int stage_poll(struct stage *, struct pollfd *fds, unsigned n, int timeout_ms);
+
+/* Return when the stage is not held, or not any more. */
+void stage_wait_turn(struct stage *);
 
 /* Renew the heartbeat in a long computation. */
 void stage_beat(struct stage *);

@@ -12,6 +12,7 @@
 #include "ingest/kafka_config.h"
 #include "ingest/origin_state.h"
 #include "ingest/source.h"
+#include "ingest/warm.h"
 
 #define ORIGIN_LOOKUP_MS 500
 #define ORIGIN_PAUSE_MS  100
@@ -165,9 +166,10 @@ static void
 origin_add_queues(struct source *s)
 {
 	bool transactions = s->mode == ORDER_METADATA;
-	if (s->count + transactions > origin_guess(s->stage)) {
+	if (s->count + transactions > s->room) {
 		kafka_free(s->kafka);
-		s->kafka = origin_connect(s->stage, s->count + transactions);
+		s->room = s->count + transactions;
+		s->kafka = origin_connect(s->stage, s->room);
 	}
 	for (unsigned i = 0; i < s->count; i++)
 		kafka_add(s->kafka, source_topic(s, i), s->partitions[i].partition);
@@ -566,14 +568,29 @@ origin_free(struct origin *o)
 	free(o->check_first);
 }
 
-void
-origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t token_len)
+static struct source
+origin_source(struct stage *stage)
 {
+	return (struct source){.stage = stage,
+			       .server = &stage->pipeline->servers[stage->server],
+			       .room = origin_guess(stage),
+			       .transaction_check.offset = -1};
+}
+
+void
+origin_prepare(struct source *s, struct stage *stage)
+{
+	*s = origin_source(stage);
+	s->kafka = warm_up(stage, &s->room);
+	if (s->kafka == NULL)
+		s->kafka = origin_connect(stage, s->room);
+}
+
+void
+origin_open(struct source *s, const uint8_t *token, size_t token_len)
+{
+	struct stage *stage = s->stage;
 	struct origin o = {.source = s, .stage = stage};
-	*s = (struct source){.stage = stage,
-			     .server = &stage->pipeline->servers[stage->server],
-			     .transaction_check.offset = -1};
-	s->kafka = origin_connect(stage, origin_guess(stage));
 	if (token_len > 0)
 		origin_resume(&o, token, token_len);
 	else
@@ -610,11 +627,9 @@ origin_check_record(struct origin *o, unsigned p)
 void
 origin_check(struct stage *stage, const char *position, const char *checkpoint, int64_t deadline_ms)
 {
-	struct source s = {.stage = stage,
-			   .server = &stage->pipeline->servers[stage->server],
-			   .transaction_check.offset = -1};
+	struct source s = origin_source(stage);
 	struct origin o = {.source = &s, .stage = stage, .deadline_ms = deadline_ms};
-	s.kafka = origin_connect(stage, origin_guess(stage));
+	s.kafka = origin_connect(stage, s.room);
 	origin_discover(&o, (struct slice){position, strlen(position)},
 			(struct slice){checkpoint, strlen(checkpoint)});
 	for (unsigned p = 0; p < s.count; p++) {

@@ -451,6 +451,9 @@ main(int argc, char **argv)
 	    .beat = reduce_beat, .clock_us = reduce_clock_us, .warn = reduce_warn, .arg = &reduce};
 	reduce.core = core_new(s->pipeline);
 	core_set_hooks(reduce.core, &hooks);
+	if (s->held)
+		(void)FAULT("reduce.held");
+	stage_wait_turn(s);
 	reduce_open(&reduce);
 	reduce_run(&reduce);
 	reduce_count(&reduce);

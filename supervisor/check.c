@@ -276,12 +276,27 @@ check_drop(const struct source *source, const struct pipeline *pipeline, FILE *e
  * nothing, which is a first start. Each has one of its own, for an offset is shared. -1: not known.
  */
 static int
-check_give_position(const struct check *egress, bool offline)
+check_give_position(const struct check *egress)
 {
 	const char *position = egress->position ? egress->position : "";
-	if (offline || egress->code != 0)
+	if (egress->code != 0)
 		return -1;
 	return spawn_sealed_memfd("tallyd-position", position, strlen(position));
+}
+
+/* `egress`: its check, which has ended; NULL: offline. Returns how many. */
+static unsigned
+check_start_ingests(struct check *ingests, const struct pipeline *pipeline, const char *option,
+		    const struct check *egress, const struct check_report *r)
+{
+	unsigned n = 0;
+	for (; n < pipeline->server_count && n + 2 < BOARD_STAGES_MAX; n++) {
+		int position_fd = egress != NULL ? check_give_position(egress) : -1;
+		check_start(&ingests[n], ROLE_INGEST, n, pipeline, option, position_fd, r);
+		if (position_fd >= 0)
+			close(position_fd);
+	}
+	return n;
 }
 
 int
@@ -297,14 +312,12 @@ check_stages(const struct source *source, const struct pipeline *pipeline, bool 
 	int worst = 0;
 	check_start(&egress, ROLE_EGRESS, 0, pipeline, option, -1, &r);
 	check_start(&reduce, ROLE_REDUCE, 0, pipeline, option, -1, &r);
+	if (offline) /* nobody waits for a position */
+		n = check_start_ingests(ingests, pipeline, option, NULL, &r);
 	worst = check_end(&egress, worst, since_ms + limit_ms / 2, &r);
 	worst = check_end(&reduce, worst, since_ms + limit_ms / 2, &r);
-	for (; n < pipeline->server_count && n + 2 < BOARD_STAGES_MAX; n++) {
-		int position_fd = check_give_position(&egress, offline);
-		check_start(&ingests[n], ROLE_INGEST, n, pipeline, option, position_fd, &r);
-		if (position_fd >= 0)
-			close(position_fd);
-	}
+	if (!offline)
+		n = check_start_ingests(ingests, pipeline, option, &egress, &r);
 	free(egress.position);
 	for (unsigned i = 0; i < n; i++)
 		worst = check_end(&ingests[i], worst, since_ms + limit_ms, &r);

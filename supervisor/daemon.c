@@ -78,23 +78,59 @@ daemon_reset_words(const struct daemon *d, const struct proc *p)
 	atomic_store(&b->starts, p->starts);
 }
 
+/* `fds`: up to the section. */
 static pid_t
-daemon_exec(struct daemon *d, const struct proc *p, const char *path, int control, int section)
+daemon_exec(struct daemon *d, const struct proc *p, bool held, const char *path, const int *fds,
+	    int *pidfd)
 {
 	char slot[32], server[32];
 	struct spawn x = {.path = path, .environment = environment_for(p->role)};
+	unsigned n = 0;
 	snprintf(slot, sizeof slot, "--slot=%u", p->slot);
 	snprintf(server, sizeof server, "--server=%u", p->server);
-	const char *const argv[] = {path, "run", slot, p->role == ROLE_INGEST ? server : NULL,
-				    NULL};
-	const int fds[] = {d->null_fd, STDOUT_FILENO, STDERR_FILENO, control, d->board_fd, section};
-	memcpy(x.argv, argv, sizeof argv);
-	memcpy(x.fds, fds, sizeof fds);
+	x.argv[n++] = path;
+	x.argv[n++] = "run";
+	x.argv[n++] = slot;
+	if (p->role == ROLE_INGEST)
+		x.argv[n++] = server;
+	if (held)
+		x.argv[n++] = "--held";
+	memcpy(x.fds, fds, (STAGE_FD_SECTION + 1) * sizeof *fds);
 	daemon_give_rings(d, p, &x);
-	pid_t pid = spawn_process(&x, &d->children[p->slot].pidfd);
+	pid_t pid = spawn_process(&x, pidfd);
 	int saved = errno;
 	free(x.environment);
 	errno = saved;
+	return pid;
+}
+
+pid_t
+daemon_launch(struct daemon *d, const struct proc *p, bool held, struct child *child)
+{
+	char path[SPAWN_PATH_MAX];
+	int control[2] = {-1, -1};
+	pid_t pid = -1;
+	bool found = spawn_locate(p->role, path);
+	int saved = errno, section = spawn_section(d->pipeline, p->role, p->server);
+	if (found && section >= 0 &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) == 0) {
+		const int fds[] = {d->null_fd, STDOUT_FILENO, STDERR_FILENO,
+				   control[1], d->board_fd,   section};
+		pid = daemon_exec(d, p, held, path, fds, &child->pidfd);
+	}
+	if (found)
+		saved = errno;
+	if (section >= 0)
+		close(section);
+	if (control[1] >= 0)
+		close(control[1]);
+	if (pid < 0 && control[0] >= 0)
+		close(control[0]);
+	if (pid >= 0)
+		child->control = control[0];
+	else if (!held)
+		log_error("stage.spawn", "%s cannot be started: %s: %s", p->name, path,
+			  strerror(saved));
 	return pid;
 }
 
@@ -102,34 +138,25 @@ static pid_t
 daemon_spawn(void *context, const struct proc *p, bool alone)
 {
 	struct daemon *d = context;
-	char path[SPAWN_PATH_MAX];
-	int control[2] = {-1, -1};
-	pid_t pid = -1;
+	struct child *child = &d->children[p->slot];
 	daemon_reset_words(d, p);
 	if (p->role == ROLE_EGRESS)
 		atomic_store(&d->board->alone, alone ? 1 : 0);
-	bool found = spawn_locate(p->role, path);
-	int section = spawn_section(d->pipeline, p->role, p->server);
-	if (found && section >= 0 && !FAULT("supervisor.spawn") &&
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) == 0)
-		pid = daemon_exec(d, p, path, control[1], section);
-	int saved = errno;
-	if (section >= 0)
-		close(section);
-	if (control[1] >= 0)
-		close(control[1]);
-	if (pid < 0) {
-		if (control[0] >= 0)
-			close(control[0]);
-		log_error("stage.spawn", "%s cannot be started: %s: %s", p->name, path,
-			  strerror(saved));
+	if (FAULT("supervisor.spawn")) {
+		log_error("stage.spawn", "%s cannot be started", p->name);
 		return -1;
 	}
+	pid_t pid = hold_take(d, p, child);
+	if (pid < 0)
+		pid = daemon_launch(d, p, false, child);
+	if (pid < 0)
+		return -1;
 	(void)FAULT("supervisor.spawned");
-	d->children[p->slot].control = control[0];
 	atomic_store(&daemon_words(d, p)->pid, pid);
 	log_info("stage.start", "%s pid=%d start=%u%s", p->name, (int)pid, p->starts,
 		 alone ? ", alone" : "");
+	if (p->role == ROLE_EGRESS && !alone)
+		hold_others(d);
 	return pid;
 }
 
@@ -207,6 +234,7 @@ static bool
 daemon_renew(void *context)
 {
 	struct daemon *d = context;
+	hold_drop(d);
 	daemon_close_rings(d);
 	daemon_close_image(d);
 	swap_renew(d);
@@ -285,10 +313,13 @@ daemon_heard(struct daemon *d, struct proc *p, char byte, int64_t now_ms)
 		supervise_event(&d->supervise, p, EVENT_READY, now_ms);
 		return;
 	case CONTROL_STANDBY:
+		hold_drop(d);
 		d->standby_ms = now_ms;
 		supervise_event(&d->supervise, p, EVENT_STANDBY, now_ms);
 		return;
 	case CONTROL_WAITING:
+		if (p->role == ROLE_EGRESS)
+			hold_drop(d);
 		supervise_event(&d->supervise, p, EVENT_WAITING, now_ms);
 		return;
 	case CONTROL_FILLED:
@@ -673,6 +704,7 @@ daemon_close(struct daemon *d)
 {
 	swap_close(d);
 	control_close(&d->control);
+	hold_drop(d);
 	daemon_close_rings(d);
 	daemon_close_image(d);
 	if (d->board)

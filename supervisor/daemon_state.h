@@ -17,6 +17,11 @@ struct child { /* -1: none */
 	int pidfd, control;
 };
 
+struct held {      /* started, but without a turn: see hold.c */
+	pid_t pid; /* 0: none */
+	struct child child;
+};
+
 enum swap_step {
 	SWAP_NONE,
 	SWAP_CHECK,   /* the new file is being checked */
@@ -51,6 +56,7 @@ struct daemon {
 	bool has_rings;
 	int image; /* see image.h; -1: given away, or none */
 	struct child children[BOARD_STAGES_MAX];
+	struct held held[BOARD_STAGES_MAX]; /* by slot */
 	struct control control;
 	struct swap swap;
 	struct tally tally;
@@ -59,6 +65,24 @@ struct daemon {
 	int64_t standby_ms;              /* since when egress stands by; 0: it does not */
 	char why[BOARD_WORDS_MAX + 128]; /* of the stage that stopped the daemon; else empty */
 };
+
+/*
+ * daemon.c: a process for p, with its descriptors in *child; `held`: it waits for its turn. -1: errno.
+ */
+pid_t daemon_launch(struct daemon *, const struct proc *, bool held, struct child *);
+
+/*
+ * hold.c. In a full recovery a stage's turn comes when the one before is ready. What it does until then
+ * needs none of that: exec, its libraries, ingest's connection. So all start at once and are held.
+ * Only the process itself is held, not what the tables know of it: for them it starts at its turn.
+ *
+ * hold_others: for all but egress, if it can be; else it is started at its turn.
+ * hold_take: it is p's turn. Returns the pid, with the descriptors in *child, or -1: none is held.
+ * hold_drop: none is needed any more, or not soon. Waits until they have ended, for a second at most.
+ */
+void hold_others(struct daemon *);
+pid_t hold_take(struct daemon *, const struct proc *, struct child *);
+void hold_drop(struct daemon *);
 
 /* daemon.c: each line of a text becomes a log line; with a prefix only those that have it. */
 void daemon_log_text(enum log_level, const char *event, const char *text, const char *prefix);

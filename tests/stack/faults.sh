@@ -19,6 +19,7 @@ limit=${LIMIT:-220} # seconds that a worker may take
 # STAGE/POINT HIT: what cannot be, and why. A hit stands for itself and all beyond.
 cannot='
 ingest/ingest.origin 2  once in the life of a process, as all up to the next blank line
+ingest/ingest.held 2
 ingest/ingest.discovered 2
 ingest/ingest.assign 2
 ingest/ingest.assigned 2
@@ -26,6 +27,7 @@ ingest/ingest.load 2
 ingest/order.load 2
 ingest/ingest.before_cut 2
 ingest/ingest.stopping 2
+reduce/reduce.held 2
 reduce/reduce.ready 2
 reduce/reduce.load 2
 reduce/reduce.cut 2

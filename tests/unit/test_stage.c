@@ -231,6 +231,37 @@ say_all(struct stage *s)
 	_exit(33);
 }
 
+static void
+say_after_turn(struct stage *s)
+{
+	atomic_store(&s->self->state, s->held ? STAGE_STANDBY : STAGE_REPLAY);
+	stage_wait_turn(s);
+	stage_ready(s);
+	_exit(s->held ? 34 : 33);
+}
+
+Test(stage, one_that_is_held_waits_for_its_turn)
+{
+	char **argv = ARGV((char[]){"run"}, (char[]){"--slot=3"}, (char[]){"--held"});
+	char byte = CONTROL_TURN;
+	pid_t pid = start(ROLE_REDUCE, argv, -1, say_after_turn);
+	while (atomic_load(&board->stage[SLOT].state) == STAGE_BOOT)
+		poll(NULL, 0, 1);
+	poll(NULL, 0, 20);
+	cr_assert_eq(recv(supervisor_end, &byte, 1, MSG_DONTWAIT), -1);
+	cr_assert_eq(atomic_load(&board->stage[SLOT].state), STAGE_STANDBY);
+	cr_assert_eq(send(supervisor_end, &byte, 1, 0), 1);
+	cr_assert_eq(hear(), CONTROL_READY);
+	cr_assert_eq(status_of(pid), 33);
+}
+
+Test(stage, one_that_is_not_held_waits_for_nothing)
+{
+	pid_t pid = start(ROLE_REDUCE, RUN_REDUCE, -1, say_after_turn);
+	cr_assert_eq(hear(), CONTROL_READY);
+	cr_assert_eq(status_of(pid), 33);
+}
+
 Test(stage, tells_each_thing_once_and_stops_when_asked)
 {
 	pid_t pid = start(ROLE_REDUCE, RUN_REDUCE, -1, say_all);
