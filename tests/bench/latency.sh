@@ -270,6 +270,7 @@ for ((round = 0; round < ROUNDS; round++)); do
 done
 latency_stop
 latency_start sequence
+WARM=1
 latency_window warm sequence 1000
 for ((round = 0; round < ROUNDS; round++)); do
 	for rate in $RATES; do

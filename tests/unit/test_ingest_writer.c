@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/batch.h"
+#include "common/board.h"
 #include "common/log.h"
 #include "tests/unit/ingest_world.h"
 
@@ -50,6 +51,39 @@ Test(ingest_writer, a_keyed_table_needs_no_row_before)
 	world_silence(&w, 4);
 	cr_assert_str_eq(world_read(&w), "CUT\nUPSERT 1 a\nUPSERT 1 -\nDELETE 1\nEND\n");
 	cr_assert_eq(order_counters(w.source.order)->tombstones, 1);
+	world_close(&w);
+}
+
+/* Where more and more is found to read, so that ingest never sleeps. */
+Test(ingest_writer, a_record_waits_a_millisecond_at_most)
+{
+	static struct world w;
+	world_open(&w, KEYLESS, RING_BYTES_MIN, 0);
+	writer_turn(&w.writer, 1000);
+	take(&w, 0, 10, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	writer_turn(&w.writer, 1000);
+	cr_assert_str_eq(world_read(&w), "");
+	writer_turn(&w.writer, 1001);
+	cr_assert_str_eq(world_read(&w), "CUT\nADD 1 a\n");
+	world_close(&w);
+}
+
+/* Many records in a short while are a burst; without a rest for long they are a backlog. */
+Test(ingest_writer, it_is_behind_when_it_does_not_come_to_rest)
+{
+	static struct world w;
+	world_open(&w, KEYLESS, 1024 * 1024, 0);
+	w.source.read_ms = clock_wall_ms();
+	writer_rest(&w.writer, 1000);
+	for (int i = 0; i < 1500; i++)
+		take(&w, i, 10 + (uint64_t)i, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	writer_turn(&w.writer, 1050);
+	cr_assert_not(board_is_behind(w.stage.board));
+	writer_turn(&w.writer, 1101);
+	cr_assert(board_is_behind(w.stage.board));
+	w.source.read_ms = clock_wall_ms();
+	writer_rest(&w.writer, 1102);
+	cr_assert_not(board_is_behind(w.stage.board));
 	world_close(&w);
 }
 
