@@ -532,6 +532,8 @@ ingest_step(struct ingest *in, struct order_action *a)
 		ingest_act(in, a);
 		if (a->partition >= 0)
 			source_fetch(s, (unsigned)a->partition, in->now_ms);
+		else if (a->step == ORDER_END)
+			source_fetch_transactions(s, in->now_ms);
 	}
 	return INGEST_STEPS;
 }

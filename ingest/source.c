@@ -10,6 +10,7 @@
 #include "common/pipeline.h"
 #include "common/stage.h"
 
+#define SOURCE_MARKS  64u  /* messages of the transaction topic that are looked at in a row */
 #define SOURCE_HASHED 256u /* bytes of key and of value that the hash covers */
 
 enum order_mode
@@ -409,9 +410,18 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 }
 
 unsigned
+source_fetch_transactions(struct source *s, int64_t now_ms)
+{
+	unsigned offered = 0;
+	while (offered < SOURCE_MARKS && source_fetch_transaction(s, now_ms) > 0)
+		offered++;
+	return offered;
+}
+
+unsigned
 source_fetch_all(struct source *s, int64_t now_ms)
 {
-	unsigned offered = source_fetch_transaction(s, now_ms);
+	unsigned offered = source_fetch_transactions(s, now_ms);
 	for (unsigned p = 0; p < s->count; p++)
 		offered += source_fetch(s, p, now_ms);
 	return offered;

@@ -82,12 +82,13 @@ const char *source_mode_name(enum order_mode);
 bool source_prove(struct source *);
 
 /*
- * Offer what order wants from partition p, or from all and the transaction topic. Never blocks.
+ * Offer what order wants from partition p, from the transaction topic, or from all. Never blocks.
  * Returns how many were offered. A message that cannot be read sets `poison` where the table's
  * on_error is to stop; within a replay it ends the process, for nothing of what comes before it can be
  * shown anew. Elsewhere what can be used of it is offered (decoder_salvage()).
  */
 unsigned source_fetch(struct source *, unsigned p, int64_t now_ms);
+unsigned source_fetch_transactions(struct source *, int64_t now_ms);
 unsigned source_fetch_all(struct source *, int64_t now_ms);
 
 /* The head of p was applied or dropped: its bytes are gone after this. */
