@@ -23,7 +23,7 @@ json_fail(struct json *j, const char *sentence)
 static inline void
 json_space(struct json *j)
 {
-	if (j->at<j->end && * j->at> ' ')
+	if (j->end > j->at && *j->at > ' ')
 		return;
 	while (j->at < j->end &&
 	       (*j->at == ' ' || *j->at == '\n' || *j->at == '\t' || *j->at == '\r'))

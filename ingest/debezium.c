@@ -435,6 +435,8 @@ decoder_scan_value(struct decoder *d, struct slice text, bool has_key, struct ev
 	if (!envelope_open(&d->row.schema, &d->convert, &j, text.s, text.len, &wrapped))
 		return envelope_malformed(&d->convert, &j);
 	struct json start = j;
+	if (j.start != text.s) /* the payload came first, and is scanned from another depth */
+		forms_end(&d->row_forms);
 	if (wrapped && json_null(&j)) {
 		ev->place.kind = EVENT_TOMBSTONE;
 		return envelope_close(&j, wrapped) || envelope_malformed(&d->convert, &j);
@@ -484,8 +486,11 @@ decoder_scan_key(struct decoder *d, struct slice text)
 
 	if (!envelope_sniff(&d->convert, "message key", text.s, text.len))
 		return false;
-	if (!envelope_open(&d->key.schema, &d->convert, &j, text.s, text.len, &wrapped) ||
-	    !decoder_read_key(d, &j) || !envelope_close(&j, wrapped))
+	if (!envelope_open(&d->key.schema, &d->convert, &j, text.s, text.len, &wrapped))
+		return envelope_malformed(&d->convert, &j);
+	if (j.start != text.s)
+		forms_end(&d->key_forms);
+	if (!decoder_read_key(d, &j) || !envelope_close(&j, wrapped))
 		return envelope_malformed(&d->convert, &j);
 	forms_learn(&d->key_forms, d->key.schema.generation, false);
 	return true;

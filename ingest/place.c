@@ -2,6 +2,13 @@
 
 #include "ingest/envelope.h"
 
+/* Inside a string no white space is passed over. */
+static bool
+place_short(struct json *j, uint64_t *n)
+{
+	return j->at < j->end && *j->at >= '0' && *j->at <= '9' && json_short(j, n);
+}
+
 /* "[\"1\",\"2\"]" as the connector writes it, each quote inside with its backslash. */
 static bool
 place_plain_sequence(struct json *j, struct event_place *p)
@@ -10,8 +17,8 @@ place_plain_sequence(struct json *j, struct event_place *p)
 	struct json at = *j;
 	uint64_t first, second;
 
-	if (j->error || !form_pass(&at, begin, sizeof(begin) - 1) || !json_short(&at, &first) ||
-	    !form_pass(&at, middle, sizeof(middle) - 1) || !json_short(&at, &second) ||
+	if (j->error || !form_pass(&at, begin, sizeof(begin) - 1) || !place_short(&at, &first) ||
+	    !form_pass(&at, middle, sizeof(middle) - 1) || !place_short(&at, &second) ||
 	    !form_pass(&at, end, sizeof(end) - 1))
 		return false;
 	j->at = at.at;

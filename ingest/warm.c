@@ -24,7 +24,10 @@ warm_count(struct stage *s, struct kafka *k)
 		    KAFKA_OK)
 			return 0;
 		all += (unsigned)count;
-		stage_beat(s);
+		/* The turn may come meanwhile: then it is not kept waiting. */
+		stage_poll(s, NULL, 0, 0);
+		if (!s->held)
+			return 0;
 	}
 	return all;
 }

@@ -19,7 +19,7 @@
 #define WRITER_BEHIND_MS  100  /* without a rest for so long, and with much: behind */
 #define WRITER_GATHER_MS  20   /* behind: nobody waits for the newest record */
 #define WRITER_MANY       64u  /* records between two rests */
-#define WRITER_HISTORY_MS 1000 /* older messages than that are read to catch up */
+#define WRITER_HISTORY_MS 3000 /* older messages than that are read to catch up */
 #define WRITER_RECORD     96u  /* all of a record but its values */
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -28,6 +28,7 @@ size_t
 writer_open(struct writer *w, struct stage *stage)
 {
 	*w = (struct writer){.stage = stage};
+	board_gauge(stage->self, COUNTER_BEHIND, false); /* a predecessor's */
 	if (ring_attach(&w->ring, &stage->out, RING_PRODUCER) != 0)
 		stage_fail(stage, EXIT_RECOVER, "ingest.ring", "cannot attach the ring: %s",
 			   strerror(errno));
@@ -41,7 +42,6 @@ writer_start(struct writer *w, struct source *source)
 {
 	w->source = source;
 	w->told = *order_counters(source->order);
-	board_gauge(w->stage->self, COUNTER_BEHIND, false);
 	w->told_decoders = xcalloc(source->count, sizeof(*w->told_decoders));
 }
 

@@ -6,9 +6,9 @@
 #include "common/log.h"
 #include "common/stage.h"
 
-#define SLOTS 32 /* of a page */
-#define SLOTS_FEW                                                                                  \
-	8 /* with fewer it is joined with a neighbour, if both are no more than SLOTS_JOIN */
+/* Slots of a page. With few it is joined with a neighbour, if both are no more than SLOTS_JOIN. */
+#define SLOTS      32
+#define SLOTS_FEW  8
 #define SLOTS_JOIN 24
 #define SLOTS_STEP 4 /* a page grows by so many */
 

@@ -37,7 +37,6 @@ size_t rows_overhead(void); /* bytes that a row costs beside its own, without th
 /* Hash of a key: values in key order. */
 uint32_t rows_hash(const struct rows *, const struct value *key);
 
-/* The row with this key, or NULL. */
 /* The same of a packed row, or of a packed key alone; false when it is malformed. */
 bool rows_hash_packed(const struct rows *, const uint8_t *bytes, size_t len, bool whole,
 		      uint32_t *hash);
@@ -49,6 +48,7 @@ bool rows_hash_packed(const struct rows *, const uint8_t *bytes, size_t len, boo
 void rows_fetch_bucket(const struct rows *, uint32_t hash);
 void rows_fetch_row(const struct rows *, uint32_t hash);
 
+/* The row with this key, or NULL. */
 struct row *rows_find(const struct rows *, const struct value *key, uint32_t hash);
 
 /* Its bytes, borrowed until the row is put again or removed. */

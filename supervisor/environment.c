@@ -53,16 +53,24 @@ stage_inherits(enum stage_role role, const char *variable)
 	return name_is_common(variable, len) || !name_is_taken(variable, len);
 }
 
+/*
+ * Reduce's rows lie all over its memory, and with small pages to find where a page is costs as much as to
+ * fetch from it. For malloc(3) of glibc 2.35 and later; others do not look.
+ */
+static char huge_pages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+
 char **
 environment_for(enum stage_role role)
 {
 	size_t n = 0;
 	while (environ[n] != NULL)
 		n++;
-	char **all = xcalloc(n + 1, sizeof(*all));
+	char **all = xcalloc(n + 2, sizeof(*all));
 	n = 0;
 	for (char **v = environ; *v != NULL; v++)
 		if (stage_inherits(role, *v))
 			all[n++] = *v;
+	if (role == ROLE_REDUCE && getenv("GLIBC_TUNABLES") == NULL)
+		all[n++] = huge_pages;
 	return all;
 }

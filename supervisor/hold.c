@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "supervisor/daemon_state.h"
 
 #define HOLD_END_MS 1000
@@ -43,6 +44,8 @@ hold_take(struct daemon *d, const struct proc *p, struct child *child)
 		return -1;
 	if (poll(&end, 1, 0) != 0 ||
 	    send(h->child.control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) {
+		log_info("stage.held", "%s pid=%d has died before its turn: another is started",
+			 p->name, (int)pid);
 		hold_drop(d);
 		return -1;
 	}

@@ -371,13 +371,15 @@ static void
 send_message(rd_kafka_topic_t *to, const char *key, char *value, int64_t now_us)
 {
 	size_t key_length = key != NULL ? strlen(key) : 0;
+	rd_kafka_resp_err_t err;
 
-	while (rd_kafka_producev(producer, RD_KAFKA_V_RKT(to), RD_KAFKA_V_KEY(key, key_length),
-				 RD_KAFKA_V_VALUE(value, strlen(value)),
-				 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-				 RD_KAFKA_V_TIMESTAMP(now_us / 1000), RD_KAFKA_V_END) != 0) {
-		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-			die(rd_kafka_topic_name(to), rd_kafka_err2str(rd_kafka_last_error()));
+	while (
+	    (err = rd_kafka_producev(producer, RD_KAFKA_V_RKT(to), RD_KAFKA_V_KEY(key, key_length),
+				     RD_KAFKA_V_VALUE(value, strlen(value)),
+				     RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+				     RD_KAFKA_V_TIMESTAMP(now_us / 1000), RD_KAFKA_V_END)) != 0) {
+		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			die(rd_kafka_topic_name(to), rd_kafka_err2str(err));
 		rd_kafka_poll(producer, 10);
 	}
 }
