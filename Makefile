@@ -134,6 +134,7 @@ REDUCE := \
 	reduce/hash.c \
 	reduce/letters.c \
 	reduce/load.c \
+	reduce/lookout.c \
 	reduce/multiset.c \
 	reduce/part.c \
 	reduce/reduce.c \

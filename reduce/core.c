@@ -393,6 +393,15 @@ core_table(struct core *core, unsigned input, uint16_t index)
 	return &core->tables[index];
 }
 
+bool
+core_keeps_rows(const struct core *core)
+{
+	for (unsigned i = 0; i < core->pipeline->table_count; i++)
+		if (core->tables[i].rows != NULL)
+			return true;
+	return false;
+}
+
 struct core_hint
 core_look_ahead(struct core *core, unsigned input, const struct ring_record *record)
 {

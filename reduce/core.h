@@ -90,6 +90,7 @@ struct core_hint {
 	const struct rows *rows; /* NULL: none */
 	uint32_t hash;
 };
+bool core_keeps_rows(const struct core *);
 struct core_hint core_look_ahead(struct core *, unsigned input, const struct ring_record *);
 void core_fetch(const struct core_hint *);
 

@@ -17,6 +17,7 @@
 #include "common/ring.h"
 #include "common/stage.h"
 #include "reduce/core.h"
+#include "reduce/lookout.h"
 
 #define SLICE_RECORDS 1024 /* absorbed at most before the output is looked at again */
 #define DRAIN_MS      8000 /* how long a stop waits for egress */
@@ -122,8 +123,6 @@ reduce_open(struct reduce *r)
 	if (ring_attach(&r->out, &s->out, RING_PRODUCER) != 0)
 		stage_fail(s, EXIT_RECOVER, "reduce.ring", "cannot attach the ring to egress: %s",
 			   strerror(errno));
-	for (unsigned i = 0; i < s->pipeline->table_count; i++)
-		r->keyed = r->keyed || s->pipeline->tables[i].key_count > 0;
 	for (unsigned i = 0; i < r->ins; i++)
 		if (ring_attach(&r->in[i], &s->in[i], RING_CONSUMER) != 0)
 			stage_fail(s, EXIT_RECOVER, "reduce.ring",
@@ -190,36 +189,6 @@ reduce_wants(const struct reduce *r, unsigned input)
 }
 
 /*
- * Reads ahead of what is absorbed, so that rows are in the cache when their turn comes: with its own
- * position in the ring, of which nobody else knows.
- */
-#define LOOKOUT_FAR  8 /* records from there to here: their buckets are being fetched */
-#define LOOKOUT_NEAR 4 /* and their rows */
-
-struct lookout {
-	struct ring ring;
-	struct core_hint hint[LOOKOUT_FAR];
-	unsigned taken, seen; /* records */
-};
-
-/* One record is about to be taken. */
-static void
-lookout_advance(struct reduce *r, unsigned input, struct lookout *l)
-{
-	struct ring_record record;
-
-	if (!r->keyed)
-		return;
-	while (l->seen < l->taken + LOOKOUT_FAR && ring_next(&l->ring, &record) > 0) {
-		l->hint[l->seen % LOOKOUT_FAR] = core_look_ahead(r->core, input, &record);
-		l->seen++;
-		if (l->seen >= LOOKOUT_NEAR)
-			core_fetch(&l->hint[(l->seen - LOOKOUT_NEAR) % LOOKOUT_FAR]);
-	}
-	l->taken++;
-}
-
-/*
  * Absorb one input up to a transaction's end at which a batch is due, or the slice's end. Returns
  * how many records it took.
  */
@@ -227,13 +196,14 @@ static unsigned
 reduce_absorb_input(struct reduce *r, unsigned input, int64_t now_ms)
 {
 	struct ring *ring = &r->in[input];
-	struct lookout lookout = {.ring = *ring};
+	struct lookout lookout;
 	struct ring_record record;
 	uint64_t durable = reduce_look(r);
 	unsigned taken = 0;
 
+	lookout_begin(&lookout, r->core, input, ring);
 	while (taken < SLICE_RECORDS && reduce_wants(r, input)) {
-		lookout_advance(r, input, &lookout);
+		lookout_advance(&lookout);
 		int n = ring_next(ring, &record);
 		if (n < 0)
 			reduce_corrupt(r, input);

@@ -11,6 +11,7 @@
 #include "egress/commit.h"
 #include "egress/encode.h"
 #include "reduce/core.h"
+#include "reduce/lookout.h"
 
 #define TIME_MS 1700000000000
 
@@ -101,8 +102,11 @@ static void
 reduce_absorb(struct chain *c)
 {
 	struct ring_record record;
+	struct lookout lookout;
 
-	while (ring_next(&c->reader, &record) > 0) {
+	lookout_begin(&lookout, c->core, 0, &c->reader);
+	for (lookout_advance(&lookout); ring_next(&c->reader, &record) > 0;
+	     lookout_advance(&lookout)) {
 		enum core_result result = core_take(c->core, 0, &record, 0);
 		if (result == CORE_CUT)
 			result = core_live(c->core, 0);

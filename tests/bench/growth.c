@@ -21,6 +21,7 @@
 
 #include "common/log.h"
 #include "common/stage.h"
+#include "reduce/lookout.h"
 #include "tests/bench/chain.h"
 #include "tests/bench/messages.h"
 #include "tests/bench/reduce_bench.h"
@@ -128,8 +129,12 @@ absorb(enum record_kind end)
 {
 	struct ring_record record;
 
+	struct lookout lookout;
+
 	reduce_bench_put_end(&bench, end);
-	while (ring_next(&bench.reader, &record) > 0) {
+	lookout_begin(&lookout, bench.core, 0, &bench.reader);
+	for (lookout_advance(&lookout); ring_next(&bench.reader, &record) > 0;
+	     lookout_advance(&lookout)) {
 		enum core_result result = core_take(bench.core, 0, &record, now_ms);
 		if (result == CORE_FAILED ||
 		    (result == CORE_CUT && core_live(bench.core, 0) == CORE_FAILED))

@@ -11,6 +11,7 @@
 #include "common/pack.h"
 #include "common/position.h"
 #include "ingest/debezium.h"
+#include "reduce/lookout.h"
 #include "tests/sim/sim.h"
 
 static void
@@ -320,10 +321,13 @@ bool
 engine_reduce(struct world *w, struct engine *e, unsigned records, uint64_t durable, bool on)
 {
 	struct ring_record record;
+	struct lookout lookout;
 	for (unsigned i = 0; i < w->plan.servers; i++) {
 		unsigned input = (e->turn + i) % w->plan.servers, taken = 0;
+		lookout_begin(&lookout, e->core, input, &e->ingest[input].in);
 		while (taken < records && core_wants(e->core, input) &&
 		       ring_next(&e->ingest[input].in, &record) > 0) {
+			lookout_advance(&lookout);
 			enum core_result result = core_take(e->core, input, &record, w->now_ms);
 			taken++;
 			core_check_result(e, result);

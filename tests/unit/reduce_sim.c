@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/position.h"
+#include "reduce/lookout.h"
 
 static void
 rings_open(struct ring_fds *fds, struct ring *producer, struct ring *consumer)
@@ -372,9 +373,12 @@ void
 reduce_sim_take(struct sim *s, unsigned input)
 {
 	struct ring_record record;
+	struct lookout lookout;
 
 	ring_commit(&s->source[input].ring, NULL, 0);
+	lookout_begin(&lookout, s->core, input, &s->in[input]);
 	while (core_wants(s->core, input) && ring_next(&s->in[input], &record) > 0) {
+		lookout_advance(&lookout);
 		enum core_result result = core_take(s->core, input, &record, s->now_ms);
 		cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
 		if (result == CORE_CUT)

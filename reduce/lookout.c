@@ -1,0 +1,26 @@
+#include "reduce/lookout.h"
+
+void
+lookout_begin(struct lookout *l, struct core *core, unsigned input, const struct ring *ring)
+{
+	l->core = core_keeps_rows(core) ? core : NULL;
+	l->input = input;
+	l->ring = *ring;
+	l->taken = l->seen = 0;
+}
+
+void
+lookout_advance(struct lookout *l)
+{
+	struct ring_record record;
+
+	if (l->core == NULL)
+		return;
+	while (l->seen < l->taken + LOOKOUT_FAR && ring_next(&l->ring, &record) > 0) {
+		l->hint[l->seen % LOOKOUT_FAR] = core_look_ahead(l->core, l->input, &record);
+		l->seen++;
+		if (l->seen >= LOOKOUT_NEAR)
+			core_fetch(&l->hint[(l->seen - LOOKOUT_NEAR) % LOOKOUT_FAR]);
+	}
+	l->taken++;
+}
