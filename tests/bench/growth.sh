@@ -32,7 +32,8 @@ point()
 {
 	local round
 	for ((round = 0; round < ROUNDS; round++)); do
-		"$BIN/bench-growth" "$@"
+		# As the supervisor starts reduce.
+		GLIBC_TUNABLES=glibc.malloc.hugetlb=1 "$BIN/bench-growth" "$@"
 	done | awk -F '\t' '{ for (i = 1; i <= NF; i++) v[i, NR] = $i } END {
 	    for (i = 1; i <= NF; i++) {
 	        for (a = 2; a <= NR; a++)
