@@ -117,7 +117,6 @@ INGEST := \
 	ingest/source.c \
 	ingest/transaction.c \
 	ingest/trouble.c \
-	ingest/warm.c \
 	ingest/writer.c
 
 REDUCE := \

@@ -404,15 +404,6 @@ kafka_group_offsets(struct kafka *k, int timeout_ms, int64_t *offsets, unsigned 
 	return kafka_unanswered(k, err, "");
 }
 
-void
-kafka_meet_group(struct kafka *k, const char *topic, int timeout_ms)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, topic, 0);
-	(void)rd_kafka_committed(k->rk, list, timeout_ms);
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
 const char *
 kafka_group(const struct kafka *k)
 {

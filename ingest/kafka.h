@@ -58,8 +58,6 @@ enum kafka_result kafka_topic_limits(struct kafka *, const char *topic, int32_t 
 /* The group's offsets for queues 0 to count - 1; -1: none. */
 enum kafka_result kafka_group_offsets(struct kafka *, int timeout_ms, int64_t *offsets,
 				      unsigned count);
-/* Find the group's coordinator and connect to it, for later: whether that goes well is not said. */
-void kafka_meet_group(struct kafka *, const char *topic, int timeout_ms);
 const char *kafka_group(const struct kafka *);
 
 /* For kafka_config.c: what librdkafka calls rd_kafka_t. */

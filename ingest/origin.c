@@ -12,7 +12,6 @@
 #include "ingest/kafka_config.h"
 #include "ingest/origin_state.h"
 #include "ingest/source.h"
-#include "ingest/warm.h"
 
 #define ORIGIN_LOOKUP_MS 500
 #define ORIGIN_PAUSE_MS  100
@@ -581,9 +580,9 @@ void
 origin_prepare(struct source *s, struct stage *stage)
 {
 	*s = origin_source(stage);
-	s->kafka = warm_up(stage, &s->room);
-	if (s->kafka == NULL)
-		s->kafka = origin_connect(stage, s->room);
+	(void)FAULT("ingest.held");
+	stage_wait_turn(stage);
+	s->kafka = origin_connect(stage, s->room);
 }
 
 void

@@ -73,7 +73,7 @@ pid_t daemon_launch(struct daemon *, const struct proc *, bool held, struct chil
 
 /*
  * hold.c. In a full recovery a stage's turn comes when the one before is ready. What it does until then
- * needs none of that: exec, its libraries, ingest's connection. So all start at once and are held.
+ * needs none of that: exec, its libraries. So all start at once and are held.
  * Only the process itself is held, not what the tables know of it: for them it starts at its turn.
  *
  * hold_others: for all but egress, if it can be; else it is started at its turn.
