@@ -310,7 +310,7 @@ $(BUILD)/bench-raw: $(call objects,tests/bench/raw.c)
 
 $(BUILD)/obj/tests/bench/latency.o: ALL_CFLAGS += $(shell pkg-config --cflags libpq)
 $(BUILD)/bench-latency: $(call objects,tests/bench/latency.c tests/bench/produce_shape.c) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lpq -lpthread
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lpq -lpthread $(BSD)
 
 BENCHES := bench-produce bench-raw bench-micro bench-growth bench-egress bench-reduce-core \
            bench-reduce-checkpoint bench-latency delay-proxy

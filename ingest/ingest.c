@@ -600,9 +600,10 @@ ingest_run(struct stage *stage)
 {
 	static struct ingest in;
 	in.stage = stage;
-	origin_prepare(&in.source, stage);
+	(void)FAULT("ingest.held");
+	stage_wait_turn(stage);
 	size_t token_len = writer_open(&in.writer, stage);
-	origin_open(&in.source, in.writer.token, token_len);
+	origin_open(&in.source, stage, in.writer.token, token_len);
 	writer_start(&in.writer, &in.source);
 	in.writer.since_ms = stage->board->started_ms;
 	ingest_open_flow(&in);

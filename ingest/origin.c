@@ -165,10 +165,9 @@ static void
 origin_add_queues(struct source *s)
 {
 	bool transactions = s->mode == ORDER_METADATA;
-	if (s->count + transactions > s->room) {
+	if (s->count + transactions > origin_guess(s->stage)) {
 		kafka_free(s->kafka);
-		s->room = s->count + transactions;
-		s->kafka = origin_connect(s->stage, s->room);
+		s->kafka = origin_connect(s->stage, s->count + transactions);
 	}
 	for (unsigned i = 0; i < s->count; i++)
 		kafka_add(s->kafka, source_topic(s, i), s->partitions[i].partition);
@@ -567,29 +566,14 @@ origin_free(struct origin *o)
 	free(o->check_first);
 }
 
-static struct source
-origin_source(struct stage *stage)
-{
-	return (struct source){.stage = stage,
-			       .server = &stage->pipeline->servers[stage->server],
-			       .room = origin_guess(stage),
-			       .transaction_check.offset = -1};
-}
-
 void
-origin_prepare(struct source *s, struct stage *stage)
+origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t token_len)
 {
-	*s = origin_source(stage);
-	(void)FAULT("ingest.held");
-	stage_wait_turn(stage);
-	s->kafka = origin_connect(stage, s->room);
-}
-
-void
-origin_open(struct source *s, const uint8_t *token, size_t token_len)
-{
-	struct stage *stage = s->stage;
 	struct origin o = {.source = s, .stage = stage};
+	*s = (struct source){.stage = stage,
+			     .server = &stage->pipeline->servers[stage->server],
+			     .transaction_check.offset = -1};
+	s->kafka = origin_connect(stage, origin_guess(stage));
 	if (token_len > 0)
 		origin_resume(&o, token, token_len);
 	else
@@ -626,9 +610,11 @@ origin_check_record(struct origin *o, unsigned p)
 void
 origin_check(struct stage *stage, const char *position, const char *checkpoint, int64_t deadline_ms)
 {
-	struct source s = origin_source(stage);
+	struct source s = {.stage = stage,
+			   .server = &stage->pipeline->servers[stage->server],
+			   .transaction_check.offset = -1};
 	struct origin o = {.source = &s, .stage = stage, .deadline_ms = deadline_ms};
-	s.kafka = origin_connect(stage, s.room);
+	s.kafka = origin_connect(stage, origin_guess(stage));
 	origin_discover(&o, (struct slice){position, strlen(position)},
 			(struct slice){checkpoint, strlen(checkpoint)});
 	for (unsigned p = 0; p < s.count; p++) {

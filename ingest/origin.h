@@ -16,15 +16,12 @@
 struct source;
 struct stage;
 
-/* Before it is the stage's turn, if it is held: begin with a source; return when the turn has come. */
-void origin_prepare(struct source *, struct stage *);
-
 /*
- * Fill in a source that is prepared: wait for broker, topics and partitions in any order (saying once for what, and
+ * Fill in a source: wait for broker, topics and partitions in any order (saying once for what, and
  * heeding a stop), decide where to begin, assign, tell the supervisor READY. token_len 0: none.
  * Ends the process when it cannot go on.
  */
-void origin_open(struct source *, const uint8_t *token, size_t token_len);
+void origin_open(struct source *, struct stage *, const uint8_t *token, size_t token_len);
 
 /*
  * What a start would find, as far as it can be told without reading all history. `position`: the

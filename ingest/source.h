@@ -49,7 +49,6 @@ struct source {
 	struct stage *stage;
 	const struct server *server;
 	struct kafka *kafka;
-	unsigned room; /* for so many partitions kafka was made */
 	struct order *order;
 	enum order_mode mode;
 	struct partition *partitions;

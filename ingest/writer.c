@@ -45,6 +45,16 @@ writer_start(struct writer *w, struct source *source)
 	w->told_decoders = xcalloc(source->count, sizeof(*w->told_decoders));
 }
 
+void
+writer_close(struct writer *w)
+{
+	free(w->token);
+	free(w->entries);
+	free(w->told_decoders);
+	ring_detach(&w->ring);
+	*w = (struct writer){.stage = NULL};
+}
+
 /* ---- commit -------------------------------------------------------------------------------- */
 
 static void

@@ -49,6 +49,9 @@ size_t writer_open(struct writer *, struct stage *);
 /* Once the source is open: what it counted before this life was told by the life before. */
 void writer_start(struct writer *, struct source *);
 
+/* Give back what it holds, and its end of the ring. A stage need not: it ends with its process. */
+void writer_close(struct writer *);
+
 /*
  * Write what an action asks for, if anything. Blocks while the ring is full, and ends the process
  * when a record is larger than the ring takes.

@@ -13,7 +13,7 @@
 
 #define RECORD_HEAD_MAX 128 /* of a record, beside what it carries */
 #define PARTS_A_BATCH   4   /* parts are at most this fraction of the ring in one batch */
-#define SLOW_MS         CORE_GATHER_MS /* with a commit interval from this on, parts do not hold up rows */
+#define SLOW_MS         100 /* with a commit interval from this on, parts do not hold up rows */
 
 void
 core_finish(struct core *core)
@@ -293,7 +293,9 @@ emit_begin_checkpoint(struct core *core, uint64_t durable, int64_t now_ms)
 static size_t
 emit_parts_room(const struct core *core)
 {
-	if (core->emit_rows > 0 && core_interval_ms(core) < SLOW_MS && !core->finishing)
+	bool urgent = core->pipeline->commit_interval_ms < SLOW_MS && !core->behind;
+
+	if (core->emit_rows > 0 && urgent && !core->finishing)
 		return core->checkpoints.part_max;
 	return core->pipeline->ring_bytes / PARTS_A_BATCH;
 }

@@ -57,6 +57,7 @@ hold_take(struct daemon *d, const struct proc *p, struct child *child)
 void
 hold_drop(struct daemon *d)
 {
+	int64_t deadline_ms = clock_monotonic_ms() + HOLD_END_MS;
 	for (unsigned i = 0; i < BOARD_STAGES_MAX; i++)
 		if (d->held[i].pid > 0)
 			pidfd_send_signal(d->held[i].child.pidfd, SIGKILL, NULL, 0);
@@ -67,7 +68,8 @@ hold_drop(struct daemon *d)
 		if (h->pid == 0)
 			continue;
 		/* The loop reaps what is slower. */
-		if (poll(&end, 1, HOLD_END_MS) > 0)
+		int64_t left_ms = deadline_ms - clock_monotonic_ms();
+		if (poll(&end, 1, left_ms > 0 ? (int)left_ms : 0) > 0)
 			waitid(P_PIDFD, (id_t)h->child.pidfd, &info, WEXITED | WNOHANG);
 		hold_forget(h);
 	}

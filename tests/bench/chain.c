@@ -214,10 +214,7 @@ chain_close(struct chain *c)
 	ring_detach(&c->reader);
 	ring_detach(&c->out);
 	ring_detach(&c->sink);
-	ring_detach(&c->writer.ring);
-	free(c->writer.token);
-	free(c->writer.entries);
-	free(c->writer.told_decoders);
+	writer_close(&c->writer);
 	decoder_free(c->source.partitions[0].decoder);
 	free(c->source.partitions);
 	order_free(c->source.order);

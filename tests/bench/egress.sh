@@ -56,7 +56,7 @@ egress_pipeline()
 		;;
 	esac 2>/dev/null
 	runs=$((${runs-0} + 1))
-	cat >"$STACK/work/egress.sql" <<-END
+	cat >"$STACK/bench/egress.sql" <<-END
 		SET pipeline = 'egress$runs';
 		CREATE SERVER kafka FOREIGN DATA WRAPPER debezium OPTIONS ("bootstrap.servers" '127.0.0.1:9');
 		CREATE FOREIGN TABLE orders (order_id integer PRIMARY KEY, customer_id integer NOT NULL,
@@ -71,13 +71,13 @@ egress_pipeline()
 egress_rounds()
 {
 	local round got missing
-	: >"$STACK/work/rates" >"$STACK/work/cpu"
+	: >"$STACK/bench/rates" >"$STACK/bench/cpu"
 	for ((round = 0; round < ROUNDS; round++)); do
 		egress_pipeline "$1" "$2"
-		got=$(EGRESS=$PWD/$BIN/tallyd-egress EGRESS_FOLDER=$STACK/work \
-		    "$BIN/bench-egress" "$STACK/work/egress.sql" "$4" "$3")
-		cut -f 1 <<<"$got" >>"$STACK/work/rates"
-		cut -f 2 <<<"$got" >>"$STACK/work/cpu"
+		got=$(EGRESS=$PWD/$BIN/tallyd-egress EGRESS_FOLDER=$STACK/bench \
+		    "$BIN/bench-egress" "$STACK/bench/egress.sql" "$4" "$3")
+		cut -f 1 <<<"$got" >>"$STACK/bench/rates"
+		cut -f 2 <<<"$got" >>"$STACK/bench/cpu"
 		missing=$(sql "SELECT (greatest($4 / $3, 1) + 1) * $3 - count(*) FROM target")
 		[[ $missing == 0 ]] || { bench_note "$missing rows are missing in the target"; exit 1; }
 	done
@@ -86,8 +86,8 @@ egress_rounds()
 # egress_line WHAT GOAL [LEAST]: of the rounds before.
 egress_line()
 {
-	bench_goal "$1" "$(spread '%.0f' <"$STACK/work/rates") rows/s, egress $(median <"$STACK/work/cpu") µs CPU a row" \
-	    "$2" "${3:+$(median <"$STACK/work/rates") >= $3}"
+	bench_goal "$1" "$(spread '%.0f' <"$STACK/bench/rates") rows/s, egress $(median <"$STACK/bench/cpu") µs CPU a row" \
+	    "$2" "${3:+$(median <"$STACK/bench/rates") >= $3}"
 }
 
 # The same rows, made by PostgreSQL itself and read by its own COPY: nothing of ours is in it.
@@ -97,15 +97,15 @@ copy_alone()
 	egress_pipeline wide "$PGPORT"
 	sql "COPY (SELECT i, i::bigint, (i * 7 % 1000) + 0.25, (i % 90) + 0.5, (i % 1000) + 0.75, 1700000000000,
 	    CASE i % 2 WHEN 0 THEN -1 ELSE 1 END FROM generate_series(1, $ROWS) AS i)
-	    TO STDOUT (FORMAT binary)" >"$STACK/work/copy"
-	: >"$STACK/work/rates"
+	    TO STDOUT (FORMAT binary)" >"$STACK/bench/copy"
+	: >"$STACK/bench/rates"
 	for ((round = 0; round < ROUNDS; round++)); do
 		sql 'TRUNCATE target'
 		from=$(stack_now_ms)
-		sql 'COPY target FROM STDIN (FORMAT binary)' <"$STACK/work/copy"
-		calculate "$ROWS * 1000 / ($(stack_now_ms) - $from)" '%.0f' >>"$STACK/work/rates"
+		sql 'COPY target FROM STDIN (FORMAT binary)' <"$STACK/bench/copy"
+		calculate "$ROWS * 1000 / ($(stack_now_ms) - $from)" '%.0f' >>"$STACK/bench/rates"
 	done
-	bench_goal "one binary COPY by psql, no tallyd" "$(spread '%.0f' <"$STACK/work/rates") rows/s" ''
+	bench_goal "one binary COPY by psql, no tallyd" "$(spread '%.0f' <"$STACK/bench/rates") rows/s" ''
 }
 
 bench_begin pg

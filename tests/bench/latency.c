@@ -42,7 +42,9 @@
 #include <time.h>
 
 #include "common/latency.h"
+#include "common/log.h"
 #include "tests/bench/produce_shape.h"
+#include "tests/bench/tool.h"
 
 #define WARM_EVENTS 200
 #define WAIT_US     30000000 /* after the last event */
@@ -70,22 +72,6 @@ static struct {
 static rd_kafka_t *producer;
 static rd_kafka_topic_t *topic, *transaction_topic;
 static _Atomic int64_t failed;
-
-_Noreturn static void
-die(const char *what, const char *why)
-{
-	fprintf(stderr, "latency: %s: %s\n", what, why);
-	exit(1);
-}
-
-static int64_t
-wall_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static void
 pause_us(int64_t us)
@@ -235,14 +221,14 @@ connect_bare(void)
 static void
 bare_commit(PGconn *connection)
 {
-	int64_t begin_us = wall_us();
+	int64_t begin_us = clock_wall_us();
 	PGresult *result = PQexecPrepared(connection, "bare", 0, NULL, NULL, NULL, 0);
 
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		die("INSERT", PQerrorMessage(connection));
 	PQclear(result);
 	if (window.bares < BARE_MAX)
-		window.bare_us[window.bares++] = wall_us() - begin_us;
+		window.bare_us[window.bares++] = clock_wall_us() - begin_us;
 }
 
 /* The sum that is visible now; 0: none. */
@@ -297,7 +283,8 @@ poll_sums(void *unused)
 			sem_wait(&window.news);
 			continue;
 		}
-		int64_t begin_us = wall_us(), sum = visible_sum(connection), now_us = wall_us();
+		int64_t begin_us = clock_wall_us(), sum = visible_sum(connection),
+			now_us = clock_wall_us();
 		for (int64_t i = seen; atomic_load(&window.open) && i < sum; i++)
 			if (i >= window.before && i < window.before + window.count) {
 				window.seen_us[i - window.before] = now_us;
@@ -309,7 +296,7 @@ poll_sums(void *unused)
 		else
 			pause_us(options.poll_us);
 		window.polls++;
-		window.polled_us += wall_us() - begin_us;
+		window.polled_us += clock_wall_us() - begin_us;
 	}
 	PQfinish(connection);
 	PQfinish(bare);
@@ -458,10 +445,10 @@ send_row(int64_t n, int64_t now_us)
 static int64_t
 send_event(int64_t n)
 {
-	send_mark(n, false, wall_us());
-	int64_t now_us = wall_us();
+	send_mark(n, false, clock_wall_us());
+	int64_t now_us = clock_wall_us();
 	(options.schema ? send_described_row : send_row)(n, now_us);
-	send_mark(n, true, wall_us());
+	send_mark(n, true, clock_wall_us());
 	return now_us;
 }
 
@@ -511,7 +498,7 @@ consume(void *consumer)
 
 	while (!atomic_load(&window.over)) {
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer, 100);
-		int64_t now_us = wall_us(), seen = atomic_load(&window.seen);
+		int64_t now_us = clock_wall_us(), seen = atomic_load(&window.seen);
 
 		if (m == NULL)
 			continue;
@@ -537,12 +524,12 @@ consume(void *consumer)
 static void
 wait_visible(void)
 {
-	int64_t until_us = wall_us() + WAIT_US;
+	int64_t until_us = clock_wall_us() + WAIT_US;
 
 	while (atomic_load(&window.seen) < atomic_load(&window.sent)) {
 		rd_kafka_poll(producer, 0);
 		pause_us(1000);
-		if (wall_us() > until_us)
+		if (clock_wall_us() > until_us)
 			die("sum_table", "does not come to hold all events");
 	}
 }
@@ -554,12 +541,12 @@ wait_visible(void)
 static void
 send_events(int64_t count, int64_t rate)
 {
-	int64_t begin_us = wall_us() / 1000 * 1000 + 1000, n = atomic_load(&window.sent);
+	int64_t begin_us = clock_wall_us() / 1000 * 1000 + 1000, n = atomic_load(&window.sent);
 
 	for (int64_t i = 0; i < count; i++) {
 		int64_t due_us = rate > 0 ? begin_us + i * 1000000 / rate : 0;
 		rd_kafka_poll(producer, 0);
-		pause_us(due_us - wall_us());
+		pause_us(due_us - clock_wall_us());
 		/* First the sum, then the event: it must not be visible before it is known. */
 		atomic_store(&window.sent, n + i + 1);
 		int64_t sent_us = send_event(n + i + 1);
@@ -631,7 +618,7 @@ run(void)
 	send_events(options.rate < WARM_EVENTS ? options.rate : WARM_EVENTS, options.rate);
 	read_status(&before);
 	open_window();
-	int64_t begin_us = wall_us();
+	int64_t begin_us = clock_wall_us();
 	send_events(window.count, options.rate);
 	int64_t took_us = window.sent_us[window.count - 1] - begin_us;
 	atomic_store(&window.over, true);
@@ -657,9 +644,9 @@ run_bare(void)
 
 	window.bare_us = allocate(BARE_MAX);
 	prctl(PR_SET_TIMERSLACK, 1000);
-	begin_us = wall_us();
+	begin_us = clock_wall_us();
 	for (int64_t i = 0; i < count; i++) {
-		pause_us(begin_us + i * 1000000 / options.rate - wall_us());
+		pause_us(begin_us + i * 1000000 / options.rate - clock_wall_us());
 		bare_commit(connection);
 	}
 	PQfinish(connection);

@@ -37,7 +37,7 @@ bench_end()
 	stack_down
 }
 
-# bench_begin SERVER...: a stack of this part's own, a database, an empty folder $STACK/work. PostgreSQL
+# bench_begin SERVER...: a stack of this part's own, a database, an empty folder $STACK/bench. PostgreSQL
 # waits for its disk, as it would where it matters.
 bench_begin()
 {
@@ -45,7 +45,7 @@ bench_begin()
 	rm -f "$section"
 	stack_trap bench_end
 	stack_up "$(mktemp -d "${TMPDIR:-/tmp}/tallyd-bench.XXXXXX")" "$@"
-	mkdir -m 700 "$STACK/run" "$STACK/work"
+	mkdir -m 700 "$STACK/run" "$STACK/bench"
 	export RUNTIME_DIRECTORY=$STACK/run
 	if [[ " $* " == *' pg '* ]]; then
 		export PGDATABASE=bench
@@ -64,7 +64,7 @@ sql()
 # bench_produce OPTION...: of tests/bench/produce.c. What it wrote is on the disk before anything is measured.
 bench_produce()
 {
-	"$BIN/bench-produce" --brokers "$BOOTSTRAP" "$@" >"$STACK/work/produce.log"
+	"$BIN/bench-produce" --brokers "$BOOTSTRAP" "$@" >"$STACK/bench/produce.log"
 	sync
 }
 
@@ -85,21 +85,21 @@ bench_pipeline()
 			    password '$PGPASSWORD');
 		END
 		cat
-	} >"$STACK/work/$1.sql"
+	} >"$STACK/bench/$1.sql"
 }
 
 # TALLYD_CORE: only root would see the memory of processes without it.
 bench_start()
 {
 	started=$EPOCHREALTIME
-	TALLYD_CORE=1 "$BIN/tallyd" run "$STACK/work/$name.sql" >"$STACK/work/$name.log" 2>&1 </dev/null &
+	TALLYD_CORE=1 "$BIN/tallyd" run "$STACK/bench/$name.sql" >"$STACK/bench/$name.log" 2>&1 </dev/null &
 	tallyd=$!
 }
 
 bench_fail()
 {
 	bench_note "$*"
-	tail -n 20 "$STACK/work/$name.log" >&2
+	tail -n 20 "$STACK/bench/$name.log" >&2
 	exit 1
 }
 
@@ -135,7 +135,7 @@ bench_until()
 # The moment at which tallyd said that all stages are ready, in seconds since 1970.
 ready_at()
 {
-	date -d "$(sed -n '/event=recovery.done/{s/^ts=\([^ ]*\) .*/\1/p;q}' "$STACK/work/$name.log")" +%s.%N
+	date -d "$(sed -n '/event=recovery.done/{s/^ts=\([^ ]*\) .*/\1/p;q}' "$STACK/bench/$name.log")" +%s.%N
 }
 
 bench_pids()
@@ -150,6 +150,18 @@ bench_pss()
 	for pid in $(bench_pids); do
 		cat "/proc/$pid/smaps_rollup" 2>/dev/null || true
 	done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
+}
+
+# bench_peak PID: the most of it until that process has ended.
+bench_peak()
+{
+	local most=0 now
+	while kill -0 "$1" 2>/dev/null; do
+		now=$(bench_pss)
+		((now <= most)) || most=$now
+		sleep 0.1
+	done
+	echo "$most"
 }
 
 bench_pss_each()
@@ -224,14 +236,14 @@ calculate()
 # note FILE VALUE: a run's figure. of FILE COMMAND...: what the command makes of all of them.
 note()
 {
-	echo "$2" >>"$STACK/work/$1"
+	echo "$2" >>"$STACK/bench/$1"
 }
 
 of()
 {
 	local file=$1
 	shift
-	"$@" <"$STACK/work/$file"
+	"$@" <"$STACK/bench/$file"
 }
 
 # ratio A B [FORMAT]: of the medians, and from which to which it went in single rounds (B may have more runs in each).
@@ -239,8 +251,8 @@ ratio()
 {
 	local of_medians format=${3:-%.2f}
 	of_medians=$(calculate "$(of "$1" median) / $(of "$2" median)" "$format")
-	paste "$STACK/work/$1" <(awk -v each="$(($(wc -l <"$STACK/work/$2") / $(wc -l <"$STACK/work/$1")))" \
-	    '{ s += $1 } NR % each == 0 { print s / each; s = 0 }' "$STACK/work/$2") |
+	paste "$STACK/bench/$1" <(awk -v each="$(($(wc -l <"$STACK/bench/$2") / $(wc -l <"$STACK/bench/$1")))" \
+	    '{ s += $1 } NR % each == 0 { print s / each; s = 0 }' "$STACK/bench/$2") |
 	    awk '{ print $1 / $2 }' | sort -g |
 	    awk -v m="$of_medians" -v f="$format" '{ v[NR] = $1 } END { printf "%s (" f " to " f ")\n", m, v[1], v[NR] }'
 }

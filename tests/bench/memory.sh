@@ -34,17 +34,6 @@ settled()
 	done | median
 }
 
-peak()
-{
-	local most=0 now
-	while kill -0 "$1" 2>/dev/null; do
-		now=$(bench_pss)
-		((now <= most)) || most=$now
-		sleep 0.1
-	done
-	echo "$most"
-}
-
 values_pipeline()
 {
 	sql 'CREATE TABLE by_values (sum bigint, time bigint, diff integer)'
@@ -63,7 +52,7 @@ measure_values()
 	bench_start
 	bench_until "$ROWS" &
 	waiting=$!
-	most=$(peak "$waiting")
+	most=$(bench_peak "$waiting")
 	wait "$waiting"
 	same_answer by_values sum "SELECT sum(i) AS sum FROM generate_series(1, $ROWS) i"
 	bench_stop
@@ -76,10 +65,10 @@ source_produce()
 {
 	local topic=$1 count=$2
 	shift 2
-	bench_produce --topic "$topic" --shape orders --schema off --count "$count" --rows "$STACK/work/rows.csv" "$@"
+	bench_produce --topic "$topic" --shape orders --schema off --count "$count" --rows "$STACK/bench/rows.csv" "$@"
 	sql "DROP TABLE IF EXISTS source;
 	    CREATE TABLE source (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text)"
-	sql "\\copy source FROM '$STACK/work/rows.csv' CSV"
+	sql "\\copy source FROM '$STACK/bench/rows.csv' CSV"
 }
 
 # orders_begin NAME TOPIC orders|sums

@@ -45,7 +45,7 @@ begin()
 	else
 		name=peers_$runs
 		started=$EPOCHREALTIME
-		"$PYTHON" tests/bench/peers.py "$2" "${1#*_}" >"$STACK/work/$name.log" 2>&1 </dev/null &
+		"$PYTHON" tests/bench/peers.py "$2" "${1#*_}" >"$STACK/bench/$name.log" 2>&1 </dev/null &
 		tallyd=$!
 	fi
 }
@@ -88,7 +88,7 @@ running_at() # WHO
 	if [[ $1 == tallyd ]]; then
 		ready_at
 	else
-		sed -n 's/^run=\([0-9.]*\) .*/\1/p' "$STACK/work/$name.log"
+		sed -n 's/^run=\([0-9.]*\) .*/\1/p' "$STACK/bench/$name.log"
 	fi
 }
 
@@ -113,7 +113,7 @@ run_rate() # WHO
 	note "$1.ready" "$(calculate "$ROWS / ($last - $(running_at "$1"))")"
 	note "$1.start" "$(calculate "$(running_at "$1") - $started")"
 	note "$1.cpu" "$(calculate "$cpu * 1000000 / $ROWS")"
-	begun=$(sed -n 's/^run=.* cpu=//p' "$STACK/work/$name.log")
+	begun=$(sed -n 's/^run=.* cpu=//p' "$STACK/bench/$name.log")
 	note "$1.work_cpu" "$(calculate "($cpu - ${begun:-0}) * 1000000 / $ROWS")"
 	note "$1.commits" "$number"
 	end "$1"
@@ -122,19 +122,15 @@ run_rate() # WHO
 
 run_memory() # WHO
 {
-	local most=0 now
+	local most
 	begin "$1" "$topic"
 	{
 		until_sum "$sum"
-		echo "$answer" >"$STACK/work/answer"
+		echo "$answer" >"$STACK/bench/answer"
 	} &
-	while kill -0 "$!" 2>/dev/null; do
-		now=$(bench_pss)
-		((now <= most)) || most=$now
-		sleep 0.1
-	done
+	most=$(bench_peak "$!")
 	wait "$!"
-	answer=$(<"$STACK/work/answer")
+	answer=$(<"$STACK/bench/answer")
 	judge "$1" "$sum"
 	note "$1.pss" "$(calculate "$most / 1024")"
 	end "$1"
@@ -149,12 +145,12 @@ run_latency() # WHO
 	begin "$1" latency.public.values "transaction_topic 'latency.transaction'"
 	((sent == 0)) || until_sum "$sent"
 	"${bench[@]}" --seconds 1 >/dev/null
-	"${bench[@]}" --seconds "$DURATION" >"$STACK/work/window"
+	"${bench[@]}" --seconds "$DURATION" >"$STACK/bench/window"
 	sent=$((sent + RATE * (DURATION + 1) + 2 * RATE)) # each window has RATE events before it, for warming up
 	until_sum "$sent"
 	judge "$1" "$sent"
 	for field in p50 p99; do
-		note "$1.$field" "$(calculate "$(sed "s/.*\\bseen_$field=\\(-*[0-9]*\\).*/\\1/" "$STACK/work/window") / 1000")"
+		note "$1.$field" "$(calculate "$(sed "s/.*\\bseen_$field=\\(-*[0-9]*\\).*/\\1/" "$STACK/bench/window") / 1000")"
 	done
 	end "$1"
 	bench_note "$1: $(of "$1.p50" tail -n 1) ms p50, $(of "$1.p99" tail -n 1) ms p99 at $RATE/s"

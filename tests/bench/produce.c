@@ -28,6 +28,7 @@
 #include <time.h>
 
 #include "tests/bench/produce_shape.h"
+#include "tests/bench/tool.h"
 
 static struct {
 	const char *brokers, *transaction_topic;
@@ -55,13 +56,6 @@ static int table_count = 1;
 static rd_kafka_conf_t *conf;
 static rd_kafka_topic_t *transaction_topic;
 static long long failed, messages, bytes; /* the latter two: in the tables' topics */
-
-static void
-die(const char *what, const char *why)
-{
-	fprintf(stderr, "produce: %s: %s\n", what, why);
-	exit(1);
-}
 
 static long long
 wall_us(void)

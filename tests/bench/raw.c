@@ -20,6 +20,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "tests/bench/tool.h"
+
 #define BATCH      1000
 #define WAIT_MS    5 /* how long a batch may wait to be full: the last one of all does */
 #define TOPICS_MAX 8
@@ -29,13 +31,6 @@ static struct {
 	int open;
 	double seconds;
 } result;
-
-static void
-die(const char *what, const char *why)
-{
-	fprintf(stderr, "raw: %s: %s\n", what, why);
-	exit(1);
-}
 
 static double
 monotonic(void)

@@ -53,19 +53,19 @@ fill()
 	case $1 in
 	orders) more=(--shape orders --keys "$KEYS" --deletes 10) ;;
 	shop) more=(--shape orders --keys "$((KEYS / 2))" --deletes 10 --partitions 4
-	    --second-topic "${topics[1]}" --second-rows "$STACK/work/payments.csv"
+	    --second-topic "${topics[1]}" --second-rows "$STACK/bench/payments.csv"
 	    --transaction-topic "$marks" --per-transaction 10) ;;
 	esac
-	bench_produce --topic "${topics[0]}" --schema "$2" --count "$ROWS" --rows "$STACK/work/${1/shop/orders}.csv" "${more[@]}"
-	size=$(sed 's/.* of about \([0-9]*\) bytes.*/\1/' "$STACK/work/produce.log")
+	bench_produce --topic "${topics[0]}" --schema "$2" --count "$ROWS" --rows "$STACK/bench/${1/shop/orders}.csv" "${more[@]}"
+	size=$(sed 's/.* of about \([0-9]*\) bytes.*/\1/' "$STACK/bench/produce.log")
 	sql "DROP TABLE IF EXISTS source_values, source_orders, source_payments;
 	    CREATE TABLE source_values (value integer);
 	    CREATE TABLE source_orders (order_id integer, customer_id integer, qty integer, price numeric(10,2), status text);
 	    CREATE TABLE source_payments (payment_id integer, customer_id integer, amount numeric(10,2), method text)"
-	total=$(sed 's/.* as \([0-9]*\) messages.*/\1/' "$STACK/work/produce.log")
+	total=$(sed 's/.* as \([0-9]*\) messages.*/\1/' "$STACK/bench/produce.log")
 	local topic
 	for topic in "${topics[@]}"; do
-		sql "\\copy source_${topic##*.} FROM '$STACK/work/${topic##*.}.csv' CSV"
+		sql "\\copy source_${topic##*.} FROM '$STACK/bench/${topic##*.}.csv' CSV"
 	done
 }
 
@@ -73,7 +73,7 @@ fill()
 forget()
 {
 	local topic
-	rm -f "$STACK"/work/*.csv
+	rm -f "$STACK"/bench/*.csv
 	[[ -z $QUICK ]] || return 0
 	for topic in "${topics[@]}" ${marks:+"$marks"}; do
 		stack_topic_delete "$topic"

@@ -65,10 +65,7 @@ world_close(struct world *w)
 	order_free(w->source.order);
 	decoder_free(w->source.partitions[0].decoder);
 	free(w->source.partitions);
-	free(w->writer.token);
-	free(w->writer.entries);
-	free(w->writer.told_decoders);
-	ring_detach(&w->writer.ring);
+	writer_close(&w->writer);
 	ring_detach(&w->in);
 	ring_close_fds(&w->stage.out);
 	truth_free_table(w->table);

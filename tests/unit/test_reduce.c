@@ -176,18 +176,25 @@ Test(reduce, a_flip_may_become_durable_in_mid_batch)
 	reduce_sim_fini(&s);
 }
 
+/* Of one row each; what may be shown of them is. */
+static void
+put_transactions(struct sim *s, int count)
+{
+	for (int i = 0; i < count; i++) {
+		put_row(s, CHANGE_ADD, "x", i);
+		reduce_sim_put_end(&s->source[1].ring, RECORD_END, 1, i + 1);
+		reduce_sim_take(s, 1);
+		emit_all(s);
+	}
+}
+
 Test(reduce, at_most_two_batches_are_under_way)
 {
 	static struct sim s;
 	struct batch batch;
 
 	case_init(&s);
-	for (int i = 0; i < 5; i++) {
-		put_row(&s, CHANGE_ADD, "x", i);
-		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
-		reduce_sim_take(&s, 1);
-		emit_all(&s);
-	}
+	put_transactions(&s, 5);
 	cr_assert_eq(core_counters(s.core).batches, 2);
 	cr_assert_eq(core_deadline(s.core, s.durable), INT64_MAX);
 	s.durable = 1;
@@ -207,12 +214,7 @@ Test(reduce, a_batch_knows_when_its_events_were_written)
 	struct batch batch;
 
 	case_init(&s);
-	for (int i = 0; i < 5; i++) {
-		put_row(&s, CHANGE_ADD, "x", i);
-		reduce_sim_put_end(&s.source[1].ring, RECORD_END, 1, i + 1);
-		reduce_sim_take(&s, 1);
-		emit_all(&s);
-	}
+	put_transactions(&s, 5);
 	s.durable = 2;
 	(void)out_records(&s, &batch);
 	emit_all(&s);
