@@ -588,7 +588,7 @@ ingest_loop(struct ingest *in)
 		unsigned steps = proven ? ingest_step(in, &action) : 0;
 		bool idle = offered == 0 && steps == 0;
 		ingest_finish(in, idle);
-		if (idle)
+		if (idle && !order_settle(in->source.order))
 			ingest_sleep(in, action.deadline_ms);
 		else
 			ingest_go_on(in);

@@ -223,7 +223,7 @@ sequence_choose(struct order *o)
 {
 	struct order_partition *p = order_top(o);
 	int64_t deadline;
-	if (o->loose)
+	if (o->loose && !o->txn)
 		return order_end_plain();
 	if (p == NULL || p->kind == HEAD_AWAIT) {
 		if (!o->txn)
@@ -320,6 +320,14 @@ order_choose(struct order *o)
 	return none_choose(o);
 }
 
+/* What may come between a transaction and an END that was put off. */
+static bool
+deed_goes_on(enum deed deed)
+{
+	return deed == DO_WAIT || deed == DO_DROP || deed == DO_APPLY || deed == DO_APPLY_LOOSE ||
+	       deed == DO_END || deed == DO_END_PLAIN;
+}
+
 static enum order_step
 deed_step(enum deed deed)
 {
@@ -367,6 +375,8 @@ order_step(struct order *o, int64_t now_ms, struct order_action *action)
 	}
 	if (o->code != 0)
 		*todo = (struct todo){.deed = DO_REFUSE, .partition = o->refused_partition};
+	if (o->owed && !o->txn && (o->settle || !deed_goes_on(todo->deed)))
+		*todo = order_end_plain();
 	action->step = deed_step(todo->deed);
 	action->partition = todo->partition;
 	action->table = todo->table;
@@ -515,14 +525,41 @@ order_consume_end(struct order *o, enum shortage shortage)
 }
 
 static void
-done_end(struct order *o)
+transaction_close(struct order *o)
 {
 	if (o->todo.deed == DO_END)
 		order_consume_end(o, o->todo.shortage);
 	else if (o->txn || o->loose)
 		o->counters.transactions++;
 	o->txn = o->loose = false;
+}
+
+static void
+done_end(struct order *o)
+{
+	transaction_close(o);
+	o->owed = o->settle = false;
 	changed_forget(o);
+}
+
+bool
+order_put_off(struct order *o)
+{
+	bool closes = o->todo.deed == DO_END || (o->todo.deed == DO_END_PLAIN && (o->txn || o->loose));
+	if (!closes || !o->cut || o->settle || o->snapshot_open || o->closing ||
+	    o->todo.shortage != SHORTAGE_NONE)
+		return false;
+	transaction_close(o);
+	o->owed = true;
+	o->todo.deed = DO_WAIT;
+	return true;
+}
+
+bool
+order_settle(struct order *o)
+{
+	o->settle = o->owed;
+	return o->owed && !o->txn;
 }
 
 /* What D is silent about, for an earlier version wrote it, is as this replay found it. */
@@ -595,7 +632,7 @@ order_done(struct order *o)
 bool
 order_whole(const struct order *o)
 {
-	return o->cut && !o->txn && !o->loose && !o->snapshot_open;
+	return o->cut && !o->txn && !o->loose && !o->owed && !o->snapshot_open;
 }
 
 bool

@@ -129,6 +129,17 @@ void order_step(struct order *, int64_t now_ms, struct order_action *);
 void order_done(struct order *);
 
 /*
+ * While much waits to be read, an END for each transaction costs as much as the transaction. Instead of
+ * telling an ORDER_END, before its order_done(): put it off. What it closes is whole, and is told by the next
+ * END: order asks for that one before anything but changes of further transactions, and before the next of them
+ * once order_settle() was called. False: this END must be told (a loss, a snapshot, a replay, settled).
+ */
+bool order_put_off(struct order *);
+
+/* To be called before a wait, too. True: the next order_step() is the ORDER_END that was put off. */
+bool order_settle(struct order *);
+
+/*
  * While an action with `gap` is not done: the END, and how many of the events it counted in a table
  * were not there. They may be lost: the connector, its topics or a transform have dropped them.
  */

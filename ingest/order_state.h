@@ -106,6 +106,8 @@ struct order {
 	bool cut;
 	bool txn;           /* changes of an unfinished transaction were applied */
 	bool loose;         /* changes that are whole, but not closed by an END yet */
+	bool owed;          /* of transactions before, whose ENDs were put off */
+	bool settle;        /* no longer */
 	int64_t applied_ms; /* when the last event was; -1: before a restart */
 
 	bool snapshot_open, closing, last_seen;

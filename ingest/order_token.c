@@ -90,7 +90,7 @@ order_save(const struct order *o, struct pack *pack)
 	pack_uint(pack, o->mode);
 	pack_bool(pack, o->cut);
 	pack_bool(pack, o->txn);
-	pack_bool(pack, o->loose);
+	pack_bool(pack, o->loose || o->owed);
 	pack_bool(pack, o->snapshot_open);
 	pack_bool(pack, o->closing);
 	pack_bool(pack, o->last_seen);

@@ -17,7 +17,7 @@
 #define WRITER_RECORDS    1024u
 #define WRITER_BYTES      (128u * 1024)
 #define WRITER_BEHIND_MS  100  /* without a rest for so long, and with much: behind */
-#define WRITER_GATHER_MS  20   /* behind: nobody waits for the newest record */
+#define WRITER_GATHER_MS  10   /* behind: nobody waits for the newest record */
 #define WRITER_MANY       64u  /* records between two rests */
 #define WRITER_HISTORY_MS 3000 /* older messages than that are read to catch up */
 #define WRITER_RECORD     96u  /* all of a record but its values */
@@ -136,6 +136,11 @@ writer_turn(struct writer *w, int64_t now_ms)
 {
 	if (now_ms - w->committed_ms < (w->behind ? WRITER_GATHER_MS : 1))
 		return;
+	if (!w->settling && order_settle(w->source->order)) {
+		w->settling = true;
+		return;
+	}
+	w->settling = false;
 	w->committed_ms = now_ms;
 	/* A burst of a few milliseconds is no backlog: to gather then would only make it one. */
 	if (w->unrested >= WRITER_RECORDS && now_ms - w->rested_ms >= WRITER_BEHIND_MS)
@@ -406,6 +411,9 @@ writer_end(struct writer *w, const struct order_action *a)
 {
 	struct pack entries;
 	bool cut = a->step == ORDER_CUT;
+	/* One END tells of all that is read in the time of a commit: nobody waits for the first of it. */
+	if (w->behind && w->told_all && !w->stage->stopping && order_put_off(w->source->order))
+		return;
 	pack_init(&entries, w->entries, RING_TOKEN_MAX);
 	order_pack_position(w->source->order, cut || !w->told_all, &entries);
 	if (entries.overflow)

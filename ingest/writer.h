@@ -25,6 +25,7 @@ struct writer {
 	struct ring ring;
 	bool behind;                /* the board says so */
 	bool told_all;              /* an END or CUT of this life has carried the whole position */
+	bool settling;              /* the commit that is due waits for an END that was put off */
 	unsigned records;           /* since the last commit */
 	unsigned unrested;          /* since the last writer_rest() */
 	int64_t rested_ms;          /* when that was */
@@ -63,7 +64,7 @@ void writer_done(struct writer *);
 
 /*
  * Between two turns of a loop that finds ever more to read: commit what is there, so that nothing waits for
- * longer than a millisecond (20 while ingest is behind), by the clock now_ms (monotonic).
+ * longer than a millisecond (10 while ingest is behind), by the clock now_ms (monotonic).
  */
 void writer_turn(struct writer *, int64_t now_ms);
 

@@ -30,6 +30,7 @@ run_world(const uint8_t *data, size_t size)
 	world_make_of(&w, &s, seed, (enum snapshots)(how % 3), 100);
 	s.reload = how & 4;
 	s.eager = how & 8;
+	s.puts_off = how & 16;
 	struct order_action last = sim_run(&s, 10000);
 	world_check(&w, &s, &last);
 	FUZZ_CHECK(w.ended);
@@ -53,7 +54,7 @@ struct drive {
 	int count;
 	int64_t tx_next, now_ms;
 	bool snapshot[PARTITIONS_MAX]; /* by table: open */
-	bool refused;
+	bool refused, puts_off;
 };
 
 static void
@@ -72,6 +73,7 @@ drive_start(struct drive *d)
 		if (shape & 4)
 			order_set_keyless(d->order, i);
 	}
+	d->puts_off = shape & 8;
 	if (d->mode == ORDER_METADATA) {
 		struct transaction_position from = {.set = true};
 		order_set_transaction(d->order, &from);
@@ -226,6 +228,10 @@ check_action(struct drive *d, const struct order_action *a)
 	case ORDER_END:
 		for (unsigned i = 0; i < PARTITIONS_MAX; i++)
 			FUZZ_CHECK(!d->snapshot[i]);
+		if (d->puts_off && order_put_off(d->order)) {
+			FUZZ_CHECK(!order_whole(d->order));
+			return;
+		}
 		check_position(d);
 		FUZZ_CHECK(order_is_replaying(d->order) || order_whole(d->order));
 		break;
@@ -292,6 +298,7 @@ drive_call(struct drive *d)
 		break;
 	case 14:
 		order_woke(d->order, d->now_ms);
+		(void)order_settle(d->order);
 		break;
 	case 15:
 		drive_reload(d);

@@ -179,8 +179,16 @@ sim_act(struct sim *s, struct order_action *action)
 		order_step(s->order, s->now_ms, &same);
 		cr_assert_eq(action->step, same.step, "asked again it answers something else");
 		cr_assert_eq(action->partition, same.partition);
+		if (action->step == ORDER_WAIT && order_settle(s->order))
+			continue;
 		if (action->step == ORDER_WAIT || action->step == ORDER_REFUSE)
 			return moved;
+		if (action->step == ORDER_END && s->puts_off && sim_random(s, 3) > 0 &&
+		    order_put_off(s->order)) {
+			if (s->reload)
+				sim_reload(s);
+			continue;
+		}
 		struct sim_log *log = &s->logs[action->partition < 0 ? 0 : action->partition];
 		s->act(s, action, action->partition < 0 ? NULL : &log->at[log->seen - 1]);
 		order_done(s->order);

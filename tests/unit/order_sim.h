@@ -28,9 +28,10 @@ struct sim {
 	unsigned partitions;
 	struct transaction_event *tx;
 	size_t tx_count, tx_room, tx_seen, tx_visible;
-	bool reload;  /* after each step */
-	bool keyless; /* all tables */
-	bool eager;   /* everything is visible at once */
+	bool reload;   /* after each step */
+	bool puts_off; /* now and then, an END that may be put off */
+	bool keyless;  /* all tables */
+	bool eager;    /* everything is visible at once */
 	uint64_t random;
 	const struct partition_position *from;    /* begin there; NULL: at the starts of all logs */
 	const struct partition_position *durable; /* replay up to here first */

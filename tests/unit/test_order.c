@@ -18,6 +18,7 @@ all_is_applied_once(enum snapshots snapshots, uint64_t seeds)
 	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		world_make(&w, &s, seed, snapshots);
 		s.reload = seed % 3 == 0;
+		s.puts_off = seed % 2;
 		struct order_action a = sim_run(&s, 10000);
 		world_check(&w, &s, &a);
 		cr_assert(w.ended, "seed %" PRIu64, seed);
@@ -58,6 +59,7 @@ Test(order, replays_come_to_the_same_state)
 		s.durable = first.at;
 		s.durable_tx = &first.at_tx;
 		s.reload = seed % 2;
+		s.puts_off = seed % 4 < 2;
 		second.replay_of = &first;
 		struct order_action a = sim_run(&s, 10000);
 		world_check(&second, &s, &a);
