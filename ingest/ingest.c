@@ -543,7 +543,7 @@ ingest_sleep(struct ingest *in, int64_t deadline_ms)
 {
 	struct pollfd fd = {.fd = kafka_fd(in->source.kafka), .events = POLLIN};
 	int64_t until = in->now_ms + INGEST_PROBE_MS;
-	writer_rest(&in->writer, in->now_ms);
+	writer_rest(&in->writer, kafka_backlog(in->source.kafka), in->now_ms);
 	if (deadline_ms < until)
 		until = deadline_ms;
 	if (in->finish_ms != 0 && in->finish_ms < until)

@@ -27,7 +27,7 @@ _Static_assert(KAFKA_TAIL(1) == RD_KAFKA_OFFSET_TAIL(1), "a number of librdkafka
 struct queue {
 	char *topic;
 	int32_t partition;
-	int64_t offset; /* where to start */
+	int64_t offset; /* where to start; then the next one to be taken */
 	rd_kafka_queue_t *queue;
 	rd_kafka_message_t **batch; /* taken from librdkafka, not yet by the caller */
 	unsigned at, count;
@@ -586,7 +586,27 @@ kafka_take(struct kafka *k, unsigned queue)
 {
 	struct queue *q = &k->queues[queue];
 	INVARIANT(q->at < q->count);
-	rd_kafka_message_destroy(q->batch[q->at++]);
+	rd_kafka_message_t *m = q->batch[q->at++];
+	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		q->offset = m->offset + 1;
+	rd_kafka_message_destroy(m);
+}
+
+uint64_t
+kafka_backlog(const struct kafka *k)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < k->count; i++) {
+		const struct queue *q = &k->queues[i];
+		int64_t low, high;
+		if (q->at_end || q->offset < 0 ||
+		    rd_kafka_get_watermark_offsets(k->rk, q->topic, q->partition, &low, &high) !=
+			RD_KAFKA_RESP_ERR_NO_ERROR)
+			continue;
+		if (high > q->offset)
+			sum += (uint64_t)(high - q->offset);
+	}
+	return sum;
 }
 
 int

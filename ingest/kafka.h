@@ -89,6 +89,9 @@ enum kafka_next {
 enum kafka_next kafka_peek(struct kafka *, unsigned queue, struct kafka_message *, int64_t *end);
 void kafka_take(struct kafka *, unsigned queue);
 
+/* How many offsets all logs have beyond what was taken, by what the broker said when it was last asked. */
+uint64_t kafka_backlog(const struct kafka *);
+
 /*
  * Readable when a queue that was found empty has something, or when there is something to serve.
  * kafka_serve() resets it and runs librdkafka's callbacks: call it before looking at the queues.

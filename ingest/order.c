@@ -545,7 +545,8 @@ done_end(struct order *o)
 bool
 order_put_off(struct order *o)
 {
-	bool closes = o->todo.deed == DO_END || (o->todo.deed == DO_END_PLAIN && (o->txn || o->loose));
+	bool closes =
+	    o->todo.deed == DO_END || (o->todo.deed == DO_END_PLAIN && (o->txn || o->loose));
 	if (!closes || !o->cut || o->settle || o->snapshot_open || o->closing ||
 	    o->todo.shortage != SHORTAGE_NONE)
 		return false;

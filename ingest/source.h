@@ -58,8 +58,7 @@ struct source {
 	struct record_check transaction_check; /* the record before the first that is offered */
 	bool proven;                           /* see source_prove() */
 	struct poison poison;
-	struct flow flow; /* all that the connector writes */
-	int64_t read_ms;  /* when the message offered last was written, since 1970; -1: not known */
+	struct flow flow;       /* all that the connector writes */
 	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
 };
 

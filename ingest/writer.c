@@ -14,13 +14,12 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS    1024u
-#define WRITER_BYTES      (128u * 1024)
-#define WRITER_BEHIND_MS  100  /* without a rest for so long, and with much: behind */
-#define WRITER_GATHER_MS  10   /* behind: nobody waits for the newest record */
-#define WRITER_MANY       64u  /* records between two rests */
-#define WRITER_HISTORY_MS 3000 /* older messages than that are read to catch up */
-#define WRITER_RECORD     96u  /* all of a record but its values */
+#define WRITER_RECORDS   1024u
+#define WRITER_BYTES     (128u * 1024)
+#define WRITER_BEHIND_MS 100    /* without a rest for so long, and with much: behind */
+#define WRITER_GATHER_MS 10     /* behind: nobody waits for the newest record */
+#define WRITER_BACKLOG   16384u /* messages: more than a gathered batch takes longer to be read */
+#define WRITER_RECORD    96u    /* all of a record but its values */
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -148,23 +147,11 @@ writer_turn(struct writer *w, int64_t now_ms)
 	writer_commit(w);
 }
 
-/*
- * What is read now is much and was written long ago: the rest is on its way, though no queue holds it
- * yet. A trickle is none, for then the clock that stamps it is only behind ours.
- */
-static bool
-writer_reads_history(const struct writer *w)
-{
-	int64_t written_ms = w->source->read_ms;
-	return w->unrested >= WRITER_MANY && written_ms > 0 &&
-	       clock_wall_ms() - written_ms > WRITER_HISTORY_MS;
-}
-
 void
-writer_rest(struct writer *w, int64_t now_ms)
+writer_rest(struct writer *w, uint64_t backlog, int64_t now_ms)
 {
 	bool behind = w->behind;
-	writer_say_behind(w, writer_reads_history(w));
+	writer_say_behind(w, backlog >= WRITER_BACKLOG);
 	w->unrested = 0;
 	w->rested_ms = now_ms;
 	if (w->records > 0)

@@ -69,10 +69,10 @@ void writer_done(struct writer *);
 void writer_turn(struct writer *, int64_t now_ms);
 
 /*
- * Before a sleep: nothing more is there to be read. As writer_commit(), and reduce gathers no more for a
- * batch than it has.
+ * Before a sleep: nothing more is there to be read. As writer_commit(); and unless the logs have a `backlog` of
+ * many messages more, which are on their way, reduce gathers no more for a batch than it has.
  */
-void writer_rest(struct writer *, int64_t now_ms);
+void writer_rest(struct writer *, uint64_t backlog, int64_t now_ms);
 
 /* Make all that was written visible, and bring the board's counters up to it. */
 void writer_commit(struct writer *);

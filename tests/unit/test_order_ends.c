@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "common/pack.h"
+#include "common/ring.h"
 #include "tests/unit/order_case.h"
 #include "tests/unit/order_record.h"
 #include "tests/unit/order_world.h"
@@ -252,6 +253,71 @@ Test(order_ends, cut_short_over_two_partitions)
 		} else {
 			cr_assert_eq(offered(o, 1, place(220, 221, 1), &a), ORDER_SNAPSHOT_ABANDON);
 		}
+		order_free(o);
+	}
+}
+
+/* --- put off --- */
+
+static void
+put_off(struct order *o, int64_t offset, struct order_action *a)
+{
+	cr_assert_eq(offered(o, 0, place(0, 10 + (uint64_t)offset, offset), a), ORDER_APPLY);
+	order_step(o, 0, a);
+	cr_assert_eq(a->step, ORDER_END);
+	cr_assert(order_put_off(o));
+	order_done(o);
+	cr_assert_eq(stepped(o, 0, a), ORDER_WAIT);
+	cr_assert_not(order_whole(o));
+}
+
+Test(order_ends, one_tells_of_those_that_were_put_off)
+{
+	static uint8_t bytes[4096];
+	struct partition_position at;
+	struct order_action a;
+	struct pack pack;
+	struct unpack u;
+	struct order *o = order_of(ORDER_NONE, 1);
+	cr_assert_not(order_settle(o));
+	put_off(o, 0, &a);
+	put_off(o, 1, &a);
+	cr_assert_eq(order_counters(o)->transactions, 2);
+	cr_assert(order_settle(o));
+	order_step(o, 0, &a);
+	cr_assert_eq(a.step, ORDER_END);
+	cr_assert_not(order_put_off(o), "it was asked for");
+	pack_init(&pack, bytes, sizeof(bytes));
+	order_pack_position(o, false, &pack);
+	unpack_init(&u, bytes, pack_len(&pack));
+	cr_assert(position_unpack_partition(&u, &at));
+	cr_assert_eq(at.next, 2);
+	order_done(o);
+	cr_assert(order_whole(o));
+	cr_assert_not(order_settle(o));
+	order_free(o);
+}
+
+/* A snapshot's mark is no change of theirs, and a successor knows nothing of what was put off. */
+Test(order_ends, what_was_put_off_is_told_before_a_snapshot)
+{
+	static uint8_t token[RING_TOKEN_MAX];
+	struct order_action a;
+	struct pack pack;
+	for (int reload = 0; reload < 2; reload++) {
+		struct order *o = order_of(ORDER_NONE, 1);
+		put_off(o, 0, &a);
+		if (reload) {
+			pack_init(&pack, token, sizeof(token));
+			order_save(o, &pack);
+			order_free(o);
+			o = order_new(ORDER_NONE, 100);
+			cr_assert(order_load(o, token, pack_len(&pack)));
+		}
+		struct event_place first = row(SNAPSHOT_FIRST, 20, 7, 1);
+		order_offer(o, 0, &first);
+		cr_assert_eq(stepped(o, 0, &a), ORDER_END);
+		cr_assert_eq(stepped(o, 0, &a), ORDER_SNAPSHOT_BEGIN);
 		order_free(o);
 	}
 }
