@@ -538,14 +538,19 @@ ingest_step(struct ingest *in, struct order_action *a)
 	return INGEST_STEPS;
 }
 
+/* Nothing is at hand. */
 static void
-ingest_sleep(struct ingest *in, int64_t deadline_ms)
+ingest_rest(struct ingest *in, int64_t deadline_ms)
 {
-	struct pollfd fd = {.fd = kafka_fd(in->source.kafka), .events = POLLIN};
+	struct kafka *k = in->source.kafka;
+	struct pollfd fd = {.fd = kafka_fd(k), .events = POLLIN};
 	int64_t until = in->now_ms + INGEST_PROBE_MS;
-	writer_rest(&in->writer, kafka_backlog(in->source.kafka), in->now_ms);
-	if (deadline_ms < until)
-		until = deadline_ms;
+	bool gathers =
+	    writer_rest(&in->writer, kafka_is_away(k) ? 0 : kafka_backlog(k), in->now_ms);
+	if (!gathers && order_settle(in->source.order))
+		return;
+	if (gathers || deadline_ms < until)
+		until = gathers ? in->now_ms : deadline_ms;
 	if (in->finish_ms != 0 && in->finish_ms < until)
 		until = in->finish_ms;
 	int64_t timeout = until - in->now_ms;
@@ -588,8 +593,8 @@ ingest_loop(struct ingest *in)
 		unsigned steps = proven ? ingest_step(in, &action) : 0;
 		bool idle = offered == 0 && steps == 0;
 		ingest_finish(in, idle);
-		if (idle && !order_settle(in->source.order))
-			ingest_sleep(in, action.deadline_ms);
+		if (idle)
+			ingest_rest(in, action.deadline_ms);
 		else
 			ingest_go_on(in);
 	}

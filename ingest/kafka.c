@@ -542,19 +542,20 @@ kafka_fill(struct kafka *k, struct queue *q)
 
 /*
  * The message after the one at hand, and the handle of that after it: librdkafka's thread has written them, so
- * they are in no cache of ours.
+ * they are in no cache of ours. Returns whether there is one.
  */
-static void
+static bool
 kafka_fetch_next(const struct queue *q)
 {
 	if (q->at + 2 < q->count)
 		__builtin_prefetch(q->batch[q->at + 2]);
-	if (q->at + 1 >= q->count)
-		return;
+	if (q->at + 1 >= q->count) /* one may be the log's end */
+		return rd_kafka_queue_length(q->queue) > 1;
 	const rd_kafka_message_t *next = q->batch[q->at + 1];
 	size_t len = next->len < KAFKA_AHEAD ? next->len : KAFKA_AHEAD;
 	for (size_t at = 0; at < len; at += 64)
 		__builtin_prefetch((const char *)next->payload + at);
+	return next->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 enum kafka_next
@@ -565,10 +566,11 @@ kafka_peek(struct kafka *k, unsigned queue, struct kafka_message *message, int64
 		const rd_kafka_message_t *m = q->batch[q->at];
 		if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			q->at_end = false;
-			kafka_fetch_next(q);
+			bool followed = kafka_fetch_next(q);
 			*message = (struct kafka_message){
-			    m->key, m->payload, m->key_len,
-			    m->len, m->offset,  rd_kafka_message_timestamp(m, NULL),
+			    m->key,   m->payload, m->key_len,
+			    m->len,   m->offset,  rd_kafka_message_timestamp(m, NULL),
+			    followed,
 			};
 			return KAFKA_MESSAGE;
 		}

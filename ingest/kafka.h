@@ -77,6 +77,7 @@ struct kafka_message {           /* borrows the queue until kafka_take() */
 	const char *key, *value; /* NULL: null in Kafka */
 	size_t key_len, value_len;
 	int64_t offset, timestamp_ms;
+	bool followed; /* the next one is here, too */
 };
 
 enum kafka_next {

@@ -274,6 +274,7 @@ source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 	struct partition *part = &s->partitions[p];
 	uint64_t hash = source_hash(m);
 	flow_saw(&s->flow, m->timestamp_ms);
+	s->followed = m->followed;
 	if (part->durable.offset >= 0) /* first: a message of another topic may be anything */
 		source_check_record(s, p, &part->durable, m->offset, hash);
 	if (!source_decode(s, p, m, hash))

@@ -126,8 +126,9 @@ writer_done(struct writer *w)
 {
 	w->records++;
 	w->unrested++;
-	if (w->records >= WRITER_RECORDS || ring_pending(&w->ring) >= WRITER_BYTES)
+	if (w->ended || w->records >= WRITER_RECORDS || ring_pending(&w->ring) >= WRITER_BYTES)
 		writer_commit(w);
+	w->ended = false;
 }
 
 void
@@ -147,17 +148,24 @@ writer_turn(struct writer *w, int64_t now_ms)
 	writer_commit(w);
 }
 
-void
+bool
 writer_rest(struct writer *w, uint64_t backlog, int64_t now_ms)
 {
 	bool behind = w->behind;
 	writer_say_behind(w, backlog >= WRITER_BACKLOG);
 	w->unrested = 0;
 	w->rested_ms = now_ms;
-	if (w->records > 0)
+	if (w->behind) {
+		writer_turn(w, now_ms);
+		return true;
+	}
+	if (order_whole(w->source->order))
 		writer_commit(w);
-	else if (behind) /* reduce may sleep until it has gathered */
+	else /* reduce would have to wait for the rest of it, with what is whole */
+		writer_count(w);
+	if (behind) /* reduce may sleep until it has gathered */
 		ring_wake_both(&w->ring.fds);
+	return false;
 }
 
 /* ---- room ---------------------------------------------------------------------------------- */
@@ -398,8 +406,9 @@ writer_end(struct writer *w, const struct order_action *a)
 {
 	struct pack entries;
 	bool cut = a->step == ORDER_CUT;
-	/* One END tells of all that is read in the time of a commit: nobody waits for the first of it. */
-	if (w->behind && w->told_all && !w->stage->stopping && order_put_off(w->source->order))
+	/* One END tells of all that is at hand: nobody waits for the first of it. */
+	if (w->behind && w->source->followed && w->told_all && !w->stage->stopping &&
+	    order_put_off(w->source->order))
 		return;
 	pack_init(&entries, w->entries, RING_TOKEN_MAX);
 	order_pack_position(w->source->order, cut || !w->told_all, &entries);
@@ -418,6 +427,7 @@ writer_end(struct writer *w, const struct order_action *a)
 			       pack_len(&entries) + stamps_bound(&w->stamps) + WRITER_RECORD);
 	w->told_all = true;
 	w->stamps.count = 0;
+	w->ended = !cut && !w->source->followed;
 }
 
 void

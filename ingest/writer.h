@@ -25,6 +25,7 @@ struct writer {
 	struct ring ring;
 	bool behind;                /* the board says so */
 	bool told_all;              /* an END or CUT of this life has carried the whole position */
+	bool ended;                 /* an END was written that nothing at hand will follow soon */
 	bool settling;              /* the commit that is due waits for an END that was put off */
 	unsigned records;           /* since the last commit */
 	unsigned unrested;          /* since the last writer_rest() */
@@ -69,10 +70,11 @@ void writer_done(struct writer *);
 void writer_turn(struct writer *, int64_t now_ms);
 
 /*
- * Before a sleep: nothing more is there to be read. As writer_commit(); and unless the logs have a `backlog` of
- * many messages more, which are on their way, reduce gathers no more for a batch than it has.
+ * Before a sleep: nothing more is there to be read. True: the logs have a `backlog` of many messages more, which
+ * are on their way; then this is writer_turn(). Else reduce gathers no more for a batch than it has, and all is
+ * committed, which may need a last order_step() (order_settle()).
  */
-void writer_rest(struct writer *, uint64_t backlog, int64_t now_ms);
+bool writer_rest(struct writer *, uint64_t backlog, int64_t now_ms);
 
 /* Make all that was written visible, and bring the board's counters up to it. */
 void writer_commit(struct writer *);

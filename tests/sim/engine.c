@@ -285,7 +285,7 @@ engine_ingest(struct world *w, struct engine *e, unsigned server, unsigned steps
 	if (ring_used(&in->writer.ring) > RING_BYTES_MIN / 2)
 		return false;
 	bool moved = ingest_fetch_all(w, in, server, raw);
-	in->writer.behind = raw >> 42 & 1; /* then it puts ENDs off */
+	in->writer.behind = in->source.followed = raw >> 42 & 1; /* then it puts ENDs off */
 	for (; steps > 0; steps--, moved = true) {
 		order_step(in->source.order, w->now_ms, &action);
 		if (action.step == ORDER_WAIT) {

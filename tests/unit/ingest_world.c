@@ -120,6 +120,7 @@ world_take(struct world *w, int64_t offset)
 	    .value_len = w->tombstone ? 0 : strlen(w->message),
 	    .offset = offset,
 	    .timestamp_ms = 1700000000000 + w->later_ms,
+	    .followed = w->source.followed,
 	};
 	world_run(w);
 	cr_assert(order_wants(w->source.order, 0));

@@ -29,7 +29,7 @@ Test(ingest_source, the_mode_follows_from_the_topics)
 static uint64_t
 hash(const char *key, size_t key_len, const char *value, size_t value_len, int64_t ms)
 {
-	struct kafka_message m = {key, value, key_len, value_len, 17, ms};
+	struct kafka_message m = {key, value, key_len, value_len, 17, ms, false};
 	return source_hash(&m);
 }
 
