@@ -59,7 +59,7 @@ struct source {
 	bool proven;                           /* see source_prove() */
 	struct poison poison;
 	struct flow flow;       /* all that the connector writes */
-	bool followed;    /* behind the message offered last, the next one is at hand */
+	bool followed;          /* behind the message offered last, the next one is at hand */
 	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
 };
 
