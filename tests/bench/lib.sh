@@ -193,7 +193,9 @@ commits()
 		union+="${union:+ UNION }SELECT DISTINCT xmin::text FROM $table"
 	done
 	sql "SELECT count(*), extract(epoch FROM min(at)), extract(epoch FROM max(at)),
-	    coalesce(round(1000 * max(gap) FILTER (WHERE later)), 0) FROM (SELECT at, extract(epoch FROM at - lag(at) OVER (ORDER BY at)) AS gap,
+	    coalesce(round(1000 * max(gap) FILTER (WHERE later)), 0),
+	    extract(epoch FROM max(at) FILTER (WHERE later OR gap < 0.09))
+	    FROM (SELECT at, extract(epoch FROM at - lag(at) OVER (ORDER BY at)) AS gap,
 	    lead(at) OVER (ORDER BY at) IS NOT NULL AS later
 	    FROM (SELECT pg_xact_commit_timestamp(xmin::xid) AS at FROM ($union) x) c) g"
 }

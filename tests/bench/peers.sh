@@ -108,7 +108,7 @@ run_rate() # WHO
 	until_sum "$sum"
 	cpu=$(bench_cpu)
 	judge "$1" "$sum"
-	IFS='|' read -r number first last gap < <(commits sum_table)
+	IFS='|' read -r number first last gap _ < <(commits sum_table)
 	note "$1.rate" "$(calculate "$ROWS / ($last - $started)")"
 	note "$1.ready" "$(calculate "$ROWS / ($last - $(running_at "$1"))")"
 	note "$1.start" "$(calculate "$(running_at "$1") - $started")"

@@ -29,7 +29,7 @@ start_once() # NUMBER
 	bench_start
 	bench_until "$EVENTS"
 	ready=$(ready_at)
-	IFS='|' read -r number first last gap < <(commits by_values)
+	IFS='|' read -r number first last gap _ < <(commits by_values)
 	calculate "($ready - $started) * 1000" '%.1f' >>"$STACK/bench/ready"
 	calculate "($first - $started) * 1000" '%.1f' >>"$STACK/bench/first"
 	bench_stop
