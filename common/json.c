@@ -231,24 +231,38 @@ json_bool(struct json *j)
 	return false;
 }
 
-/* Whether all eight bytes are digits: 0x30 to 0x39, and so they stay when 6 is added. */
-static inline bool
-word_is_digits(uint64_t word)
+/* How many of the eight bytes, from the lowest on, are digits: 0x30 to 0x39. */
+static inline unsigned
+word_digits(uint64_t word)
 {
-	return ((word & BYTES(0xF0)) | ((word + BYTES(6)) & BYTES(0xF0)) >> 4) == BYTES(0x33);
+	uint64_t digits = word ^ BYTES('0'); /* 0 to 9, and nothing else is */
+	uint64_t others = (((digits & BYTES(0x7F)) + BYTES(0x76)) | digits) & BYTES(0x80);
+
+	return others == 0 ? 8 : (unsigned)__builtin_ctzll(others) / 8;
+}
+
+/* The word of eight bytes, the first in the lowest. */
+static inline uint64_t
+word_at(const char *s)
+{
+	uint64_t word;
+
+	memcpy(&word, s, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
+	return word;
 }
 
 /* Behind the digits that begin at s. */
 static inline const char *
 json_after_digits(const char *s, const char *end)
 {
-	uint64_t word;
-
-	while (end - s >= (ptrdiff_t)sizeof(word)) {
-		memcpy(&word, s, sizeof(word));
-		if (!word_is_digits(word))
-			break;
-		s += sizeof(word);
+	while (end - s >= 8) {
+		unsigned digits = word_digits(word_at(s));
+		s += digits;
+		if (digits < 8)
+			return s;
 	}
 	while (s < end && *s >= '0' && *s <= '9')
 		s++;
@@ -270,45 +284,59 @@ word_number(uint64_t word)
 	       32;
 }
 
+/* The number whose digits begin at s, and in *after where they end; of more than 19 it is of no use. */
+static inline uint64_t
+digits_number(const char *s, const char *end, const char **after)
+{
+	static const uint32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
+	uint64_t n = 0;
+
+	while (end - s >= 8) {
+		uint64_t word = word_at(s);
+		unsigned digits = word_digits(word);
+		s += digits;
+		if (digits == 8) {
+			n = n * 100000000 + word_number(word);
+			continue;
+		}
+		*after = s;
+		if (digits == 0)
+			return n;
+		/* Zeros before it make it eight. */
+		word = word << 8 * (8 - digits) | BYTES('0') >> 8 * digits;
+		return n * powers[digits] + word_number(word);
+	}
+	for (; s < end && *s >= '0' && *s <= '9'; s++)
+		n = n * 10 + (unsigned)(*s - '0');
+	*after = s;
+	return n;
+}
+
 /* At most 19 digits: they fit. */
 static bool
 slice_short(struct slice s, uint64_t *out)
 {
-	uint64_t n = 0;
-	size_t i = 0;
+	const char *after;
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	uint64_t word;
-	for (; s.len - i >= sizeof(word); i += sizeof(word)) {
-		memcpy(&word, s.s + i, sizeof(word));
-		if (!word_is_digits(word))
-			return false;
-		n = n * 100000000 + word_number(word);
-	}
-#endif
-	for (; i < s.len; i++) {
-		unsigned digit = (unsigned)(unsigned char)s.s[i] - '0';
-		if (digit > 9)
-			return false;
-		n = n * 10 + digit;
-	}
-	*out = n;
-	return true;
+	*out = digits_number(s.s, s.s + s.len, &after);
+	return after == s.s + s.len;
 }
 
 bool
 json_short(struct json *j, uint64_t *n)
 {
+	const char *end;
+
 	if (j->error)
 		return false;
 	json_space(j);
-	const char *end = json_after_digits(j->at, j->end);
+	uint64_t number = digits_number(j->at, j->end, &end);
 	size_t len = (size_t)(end - j->at);
 	/* A zero before others, a fraction and an exponent are json_number()'s to judge. */
 	if (len == 0 || len > 18 || (len > 1 && *j->at == '0') ||
 	    (end < j->end && (*end == '.' || (*end | 32) == 'e')))
 		return false;
-	slice_short((struct slice){j->at, len}, n);
+	*n = number;
 	j->at = end;
 	j->first = false;
 	return true;
