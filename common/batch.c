@@ -17,6 +17,16 @@ row_pack(struct pack *p, const struct value *values, unsigned count)
 		value_pack(p, &values[i]);
 }
 
+static bool
+row_read(struct unpack *u, const enum type *types, unsigned count, struct value *values)
+{
+	if (unpack_array(u) != count)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		value_unpack(u, types[i], &values[i]);
+	return !u->bad && u->at == u->end;
+}
+
 bool
 row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned count,
 	   struct value *values)
@@ -24,11 +34,18 @@ row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned coun
 	struct unpack u;
 
 	unpack_init(&u, row, len);
-	if (unpack_array(&u) != count)
-		return false;
-	for (unsigned i = 0; i < count; i++)
-		value_unpack(&u, types[i], &values[i]);
-	return !u.bad && u.at == u.end;
+	return row_read(&u, types, count, values);
+}
+
+bool
+row_unpack_kept(const uint8_t *row, size_t len, const enum type *types, unsigned count,
+		struct value *values)
+{
+	struct unpack u;
+
+	unpack_init(&u, row, len);
+	u.kept = true;
+	return row_read(&u, types, count, values);
 }
 
 size_t
@@ -113,13 +130,16 @@ batch_get_change(const struct ring_record *record, struct change *c)
 	c->snapshot = unpack_bool(&u);
 	partition = unpack_int(&u);
 	c->offset = unpack_int(&u);
-	c->row = unpack_span(&u, &c->row_len);
+	c->row = u.at; /* whoever reads the row, checks it */
+	c->row_len = (size_t)(u.end - u.at);
 	c->table = (uint16_t)table;
 	c->kind = (enum change_kind)kind;
 	c->partition = (int32_t)partition;
 	c->values = NULL;
 	c->count = 0;
-	return record_whole(&u) && table <= UINT16_MAX && kind <= CHANGE_TRUNCATE &&
+	if (kind == CHANGE_TRUNCATE && (unpack_array(&u) != 0 || u.at != u.end))
+		return false;
+	return !u.bad && c->row_len > 0 && table <= UINT16_MAX && kind <= CHANGE_TRUNCATE &&
 	       partition >= 0 && partition <= INT32_MAX;
 }
 

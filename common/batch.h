@@ -52,7 +52,7 @@ struct change {
 	const struct value *values; /* writer */
 	unsigned count;             /* writer */
 	const uint8_t
-	    *row; /* reader: the values as one msgpack array, fit to be kept as they are */
+	    *row; /* reader: for row_unpack(); once it has read it, fit to be kept as it is */
 	size_t row_len;
 };
 
@@ -66,6 +66,10 @@ bool batch_get_change(const struct ring_record *, struct change *);
 void row_pack(struct pack *, const struct value *values, unsigned count);
 bool row_unpack(const uint8_t *row, size_t len, const enum type *types, unsigned count,
 		struct value *values);
+
+/* The same of a row that row_unpack() has read before: text and digits are not checked again. */
+bool row_unpack_kept(const uint8_t *row, size_t len, const enum type *types, unsigned count,
+		     struct value *values);
 
 struct letter { /* a message that could not be used, for the dead-letter table */
 	uint16_t table;

@@ -185,7 +185,7 @@ unpack_init(struct unpack *u, const void *buf, size_t len)
 {
 	u->at = buf;
 	u->end = u->at + len;
-	u->bad = false;
+	u->bad = u->kept = false;
 }
 
 /*

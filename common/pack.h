@@ -46,7 +46,8 @@ enum unpack_kind {
 
 struct unpack {
 	const uint8_t *at, *end;
-	bool bad; /* malformed, truncated, or not what was asked for; sticky */
+	bool bad;  /* malformed, truncated, or not what was asked for; sticky */
+	bool kept; /* all of it was read before, and was good: for value_unpack() */
 };
 
 void unpack_init(struct unpack *, const void *buf, size_t len);

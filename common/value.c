@@ -474,7 +474,7 @@ unpack_typed(struct unpack *unpack, enum type type, struct value *v)
 		v->s = (const char *)unpack_bin(unpack, &v->len);
 		break;
 	}
-	if (!unpack->bad && value_has_bytes(v) && !bytes_fit(type, v))
+	if (!unpack->bad && !unpack->kept && value_has_bytes(v) && !bytes_fit(type, v))
 		unpack->bad = true;
 }
 

@@ -276,6 +276,14 @@ group_new(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
 	return group;
 }
 
+void
+group_leave(struct groups *groups, struct group *group)
+{
+	hash_remove(&groups->hash, &group->link);
+	groups->key_bytes -= group->link.len;
+	groups->recent = NULL;
+}
+
 uint32_t
 group_hash(const uint8_t *key, size_t len)
 {
@@ -285,13 +293,19 @@ group_hash(const uint8_t *key, size_t len)
 static struct group *
 group_get(struct groups *groups, const uint8_t *key, size_t len)
 {
-	uint32_t hash = group_hash(key, len);
-	struct group *group = group_find(groups, key, len, hash);
+	struct group *group = groups->recent;
 
-	if (group != NULL)
+	/* A row that changes seldom leaves its group. */
+	if (group != NULL && group->link.len == len &&
+	    memcmp(group_key(groups, group), key, len) == 0)
 		return group;
-	group = group_new(groups, key, len, hash);
-	group_mark(groups, group, MARK_NEW);
+	uint32_t hash = group_hash(key, len);
+	group = group_find(groups, key, len, hash);
+	if (group == NULL) {
+		group = group_new(groups, key, len, hash);
+		group_mark(groups, group, MARK_NEW);
+	}
+	groups->recent = group;
 	return group;
 }
 
@@ -527,8 +541,7 @@ group_end(struct groups *groups, struct group *group)
 {
 	bool known = groups->tracked && group->mark != MARK_NEW;
 
-	hash_remove(&groups->hash, &group->link);
-	groups->key_bytes -= group->link.len;
+	group_leave(groups, group);
 	group_clean(groups, group);
 	if (!known) {
 		group_free(groups, group);
@@ -600,7 +613,7 @@ groups_replace(struct groups *groups, struct groups *fresh)
 	}
 	hash_fini(&fresh->hash);
 	hash_init(&fresh->hash);
-	fresh->first = fresh->last = NULL;
+	fresh->first = fresh->last = fresh->recent = NULL;
 	TAILQ_INIT(&fresh->dirty);
 	fresh->dirty_count = fresh->dirty_bytes = fresh->node_bytes = fresh->key_bytes = 0;
 }

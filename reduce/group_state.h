@@ -46,6 +46,7 @@ struct groups {
 	struct scalar_room room;
 	bool selected; /* WHERE holds for the row that was computed last */
 	struct hash hash;
+	struct group *recent;       /* the one found last; NULL: it may be gone */
 	struct group *first, *last; /* touched */
 	uint8_t *key, *row;         /* scratch */
 	size_t key_room, row_room;
@@ -62,6 +63,9 @@ struct group *group_find(const struct groups *, const uint8_t *key, size_t len, 
 
 /* A group that is not there yet; it is clean. */
 struct group *group_new(struct groups *, const uint8_t *key, size_t len, uint32_t hash);
+
+/* Take it out of the table. */
+void group_leave(struct groups *, struct group *);
 
 /* It and what it holds; it is in no table and on no list. */
 void group_free(const struct groups *, struct group *);

@@ -143,8 +143,7 @@ load_gone(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
 	struct group *group = group_find(groups, key, len, hash);
 
 	if (group != NULL) {
-		hash_remove(&groups->hash, &group->link);
-		groups->key_bytes -= len;
+		group_leave(groups, group);
 		group_free(groups, group);
 	}
 	groups->loading = NULL;

@@ -44,8 +44,11 @@ static struct multiset_node *
 node_new(const struct value *v)
 {
 	size_t len = value_has_bytes(v) ? v->len : sizeof(v->i);
-	struct multiset_node *node = xcalloc(1, offsetof(struct multiset_node, bytes) + len);
+	/* Not calloc(3), which glibc does not serve from what its thread has freed just now. */
+	struct multiset_node *node =
+	    xreallocarray(NULL, 1, offsetof(struct multiset_node, bytes) + len);
 
+	*node = (struct multiset_node){.count = 0};
 	node->kind = (uint8_t)v->kind;
 	node->len = (uint32_t)len;
 	memcpy(node->bytes, value_has_bytes(v) ? v->s : (const char *)&v->i, len);

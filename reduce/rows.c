@@ -209,6 +209,7 @@ row_has_key(const struct rows *rows, const struct row *row, const struct value *
 	struct unpack unpack;
 
 	unpack_init(&unpack, row->bytes, row->link.len);
+	unpack.kept = true;
 	(void)unpack_array(&unpack);
 	for (unsigned i = 0; i < rows->key_reach; i++) {
 		struct value value;
@@ -263,8 +264,8 @@ row_bytes(const struct row *row, size_t *len)
 void
 rows_read(const struct rows *rows, const struct row *row, struct value *values)
 {
-	INVARIANT(
-	    row_unpack(row->bytes, row->link.len, rows->types, rows->table->column_count, values));
+	INVARIANT(row_unpack_kept(row->bytes, row->link.len, rows->types, rows->table->column_count,
+				  values));
 }
 
 /* Room for one more: where rows have left the list, or else more. */
