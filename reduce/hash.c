@@ -111,6 +111,14 @@ hash_moved(struct hash *h, const struct hash_entry *old, struct hash_entry *now)
 		*hash_link(h, now->hash, old) = now;
 }
 
+/* An entry and what its owner keeps behind it: most are short. */
+static inline void
+hash_fetch_entry(const struct hash_entry *entry)
+{
+	__builtin_prefetch(entry);
+	__builtin_prefetch((const char *)entry + 64);
+}
+
 struct hash_entry *
 hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
 {
@@ -118,7 +126,7 @@ hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
 		return previous->next;
 	while (*bucket < h->buckets) {
 		if (*bucket + AHEAD < h->buckets)
-			__builtin_prefetch(h->bucket[*bucket + AHEAD]);
+			hash_fetch_entry(h->bucket[*bucket + AHEAD]);
 		struct hash_entry *head = h->bucket[(*bucket)++];
 		if (head != NULL)
 			return head;
@@ -150,7 +158,7 @@ hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_e
 		size_t ahead = walk->bucket + AHEAD * walk->stride;
 		if (ahead + AHEAD * walk->stride < h->buckets) {
 			__builtin_prefetch(&h->bucket[ahead + AHEAD * walk->stride]);
-			__builtin_prefetch(h->bucket[ahead]);
+			hash_fetch_entry(h->bucket[ahead]);
 		}
 		entry = h->bucket[walk->bucket];
 		walk->bucket += walk->stride;
