@@ -17,7 +17,7 @@
 #define WRITER_RECORDS   1024u
 #define WRITER_BYTES     (128u * 1024)
 #define WRITER_BEHIND_MS 100    /* without a rest for so long, and with much: behind */
-#define WRITER_GATHER_MS 10     /* behind: nobody waits for the newest record */
+#define WRITER_GATHER_MS 5      /* behind: nobody waits for the newest record */
 #define WRITER_BACKLOG   16384u /* messages: more than a gathered batch takes longer to be read */
 #define WRITER_RECORD    96u    /* all of a record but its values */
 

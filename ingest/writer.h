@@ -65,7 +65,7 @@ void writer_done(struct writer *);
 
 /*
  * Between two turns of a loop that finds ever more to read: commit what is there, so that nothing waits for
- * longer than a millisecond (10 while ingest is behind), by the clock now_ms (monotonic).
+ * longer than a millisecond (5 while ingest is behind), by the clock now_ms (monotonic).
  */
 void writer_turn(struct writer *, int64_t now_ms);
 
