@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/array.h"
+#include "common/decimal.h"
 #include "common/log.h"
 #include "common/pipeline.h"
 
@@ -108,4 +109,26 @@ column_same_type(const struct column *a, const struct column *b)
 	return a->type == b->type && column_scalar(a) == column_scalar(b) &&
 	       a->precision == b->precision && a->scale == b->scale &&
 	       same_labels(a->enumeration, b->enumeration);
+}
+
+bool
+column_has_whole_ranks(const struct column *column)
+{
+	if (type_kind(column->type) == VALUE_INT)
+		return true;
+	return column->type == TYPE_NUMERIC && column->precision >= 0 && column->scale >= 0 &&
+	       column->scale <= DECIMAL_RANK_SCALE &&
+	       column->precision - column->scale <= DECIMAL_RANK_DIGITS;
+}
+
+struct value
+column_of_rank(const struct column *column, int64_t rank, char *text)
+{
+	if (column->type != TYPE_NUMERIC)
+		return (struct value){.kind = VALUE_INT, .i = rank};
+	return (struct value){
+	    .kind = VALUE_DECIMAL,
+	    .s = text,
+	    .len = (uint32_t)decimal_of_rank(rank, column->scale, text),
+	};
 }

@@ -52,6 +52,12 @@ size_t decimal_from_bytes(const uint8_t *unscaled, size_t len, int scale, char *
  */
 int64_t decimal_rank(const char *, size_t len);
 
+/* The canonical text, with `scale` (0 to 4) digits behind the point, that has this rank; its length. */
+#define DECIMAL_RANK_DIGITS 14 /* before the point: the most that a rank tells */
+#define DECIMAL_RANK_SCALE  4
+#define DECIMAL_RANK_MAX    24
+size_t decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX]);
+
 /* Order of two canonical decimals by value. */
 int decimal_compare(const char *a, size_t alen, const char *b, size_t blen);
 

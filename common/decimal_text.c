@@ -202,14 +202,42 @@ decimal_rank(const char *text, size_t len)
 	if (decimal_is_special(text, len))
 		return *s == 'N' ? INT64_MAX : negative ? INT64_MIN : INT64_MAX - 1;
 	for (s += negative; s < end && *s != '.'; s++) {
-		if (++digits > 14)
+		if (++digits > DECIMAL_RANK_DIGITS)
 			return negative ? -most : most;
 		rank = rank * 10 + (*s - '0');
 	}
 	s += s < end;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < DECIMAL_RANK_SCALE; i++)
 		rank = rank * 10 + (s < end ? *s++ - '0' : 0);
 	return negative ? -rank : rank;
+}
+
+size_t
+decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX])
+{
+	uint64_t rest = rank < 0 ? 0 - (uint64_t)rank : (uint64_t)rank;
+	char reversed[DECIMAL_RANK_MAX];
+	size_t n = 0, len = 0;
+
+	if (rank == INT64_MAX || rank == INT64_MAX - 1 || rank == INT64_MIN) {
+		const char *word = rank == INT64_MAX ? "NaN" : rank < 0 ? "-Infinity" : "Infinity";
+		memcpy(text, word, strlen(word));
+		return strlen(word);
+	}
+	for (int i = DECIMAL_RANK_SCALE; i > scale; i--)
+		rest /= 10;
+	for (int i = scale; i > 0; i--, rest /= 10)
+		reversed[n++] = (char)('0' + rest % 10);
+	if (scale > 0)
+		reversed[n++] = '.';
+	do
+		reversed[n++] = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (rank < 0)
+		text[len++] = '-';
+	while (n > 0)
+		text[len++] = reversed[--n];
+	return len;
 }
 
 bool

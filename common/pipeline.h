@@ -99,6 +99,13 @@ char *column_type_name(const struct column *);
 /* Whether two columns have the same type, with the same modifiers and labels. */
 bool column_same_type(const struct column *, const struct column *);
 
+/*
+ * Whether ranks (value_rank()) tell the values of a column whole: whole numbers, and numerics that have the declared scale, of a
+ * scale up to 4. Then the value of a rank; that of a numeric borrows text (DECIMAL_RANK_MAX bytes).
+ */
+bool column_has_whole_ranks(const struct column *);
+struct value column_of_rank(const struct column *, int64_t rank, char *text);
+
 enum on_error { /* what becomes of a message that cannot be used; table option "on_error" */
 		ON_ERROR_STOP, /* default: the pipeline */
 		ON_ERROR_SKIP,

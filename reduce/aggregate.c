@@ -92,6 +92,8 @@ aggregate_add(struct aggregate *a, unsigned needs, enum type type, const struct 
 	}
 	if ((needs & AGGREGATE_ORDER) == 0)
 		return 0;
+	if ((needs & AGGREGATE_RANKS) != 0)
+		return multiset_count(&a->order, value_rank(v), diff);
 	return aggregate_order(a, v, diff, changes, argument);
 }
 
@@ -127,7 +129,10 @@ aggregate_is_empty(const struct aggregate *a, unsigned needs, enum type type)
 void
 aggregate_clear(struct aggregate *a, unsigned needs, enum type type)
 {
-	multiset_clear(&a->order);
+	if ((needs & AGGREGATE_RANKS) != 0)
+		multiset_clear_counts(&a->order);
+	else
+		multiset_clear(&a->order);
 	if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
 		decimal_sum_free(a->decimal);
 	*a = (struct aggregate){.count = 0};
@@ -264,6 +269,17 @@ aggregate_result(const struct aggregate *a, enum output_kind kind, enum type typ
 		break;
 	}
 	return NULL;
+}
+
+struct value
+aggregate_extreme_rank(const struct aggregate *a, enum output_kind kind,
+		       const struct column *column, char *text)
+{
+	int64_t rank;
+
+	if (!multiset_extreme(&a->order, kind == OUTPUT_MAX, &rank))
+		return (struct value){.kind = VALUE_NULL};
+	return column_of_rank(column, rank, text);
 }
 
 void

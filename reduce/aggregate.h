@@ -23,6 +23,7 @@
 enum {
 	AGGREGATE_SUM = 1,   /* sum, avg, and the display scale of a numeric */
 	AGGREGATE_ORDER = 2, /* min, max */
+	AGGREGATE_RANKS = 4, /* the multiset has no nodes: its ranks are the values */
 };
 
 __extension__ typedef __int128 aggregate_integer;
@@ -82,5 +83,9 @@ void aggregate_forget(struct aggregate_changes *);
  */
 const char *aggregate_result(const struct aggregate *, enum output_kind, enum type, char *text,
 			     struct value *result);
+
+/* The same of min and max with AGGREGATE_RANKS, which are never out of range. */
+struct value aggregate_extreme_rank(const struct aggregate *, enum output_kind,
+				    const struct column *, char *text);
 
 #endif

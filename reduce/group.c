@@ -52,6 +52,16 @@ group_column_needs(const struct column *column)
 	return column->type == TYPE_INTERVAL ? AGGREGATE_ORDER : 0;
 }
 
+/* What is computed of a numeric may have another scale than it is said to have. */
+static bool
+argument_is_ranked(const struct groups *groups, const struct argument *argument)
+{
+	const struct column *column = view_column(groups->view, groups->table, argument->column);
+
+	return (argument->needs & AGGREGATE_ORDER) != 0 && column_has_whole_ranks(column) &&
+	       (argument->column < groups->table->column_count || column->type != TYPE_NUMERIC);
+}
+
 static void
 groups_plan(struct groups *groups)
 {
@@ -75,6 +85,10 @@ groups_plan(struct groups *groups)
 		}
 		groups->output_argument[i] = argument_add(groups, output->column, needs);
 	}
+	/* What a checkpoint stores of a multiset is noted at its nodes. */
+	for (unsigned i = 0; i < groups->argument_count && !groups->tracked; i++)
+		if (argument_is_ranked(groups, &groups->arguments[i]))
+			groups->arguments[i].needs |= AGGREGATE_RANKS;
 }
 
 struct groups *
@@ -97,9 +111,9 @@ groups_new(const struct view *view, const struct table *table)
 	groups->key_room = groups->row_room = SCRATCH_MIN;
 	groups->key = xcalloc(1, groups->key_room);
 	groups->row = xcalloc(1, groups->row_room);
+	groups->tracked = table->key_count == 0;
 	groups_plan(groups);
 	hash_init(&groups->hash);
-	groups->tracked = table->key_count == 0;
 	TAILQ_INIT(&groups->dirty);
 	return groups;
 }
@@ -454,6 +468,22 @@ output_key(const struct groups *groups, const struct group *group, unsigned i, c
 		key_widen(value, decimal_sum_scale(group->aggregate[argument].decimal), text);
 }
 
+static const char *
+output_result(const struct groups *groups, const struct group *group, unsigned i, char *text,
+	      struct value *value)
+{
+	enum output_kind kind = groups->view->outputs[i].kind;
+	unsigned place = groups->output_argument[i];
+	const struct argument *argument = &groups->arguments[place];
+	const struct aggregate *aggregate = &group->aggregate[place];
+
+	if ((kind != OUTPUT_MIN && kind != OUTPUT_MAX) || (argument->needs & AGGREGATE_RANKS) == 0)
+		return aggregate_result(aggregate, kind, argument->type, text, value);
+	*value = aggregate_extreme_rank(
+	    aggregate, kind, view_column(groups->view, groups->table, argument->column), text);
+	return NULL;
+}
+
 /* Pack one output. Returns NULL or a static sentence. */
 static const char *
 output_pack(const struct groups *groups, const struct group *group, unsigned i, struct pack *pack)
@@ -468,9 +498,7 @@ output_pack(const struct groups *groups, const struct group *group, unsigned i, 
 	else if (output->kind == OUTPUT_GROUP)
 		output_key(groups, group, i, text, &value);
 	else
-		problem = aggregate_result(
-		    &group->aggregate[groups->output_argument[i]], output->kind,
-		    groups->arguments[groups->output_argument[i]].type, text, &value);
+		problem = output_result(groups, group, i, text, &value);
 	if (problem == NULL)
 		value_pack(pack, &value);
 	return problem;

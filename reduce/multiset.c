@@ -17,6 +17,7 @@ struct slot {
 	union {
 		struct multiset_node *node;
 		struct multiset_page *page;
+		int64_t count; /* where there are no nodes */
 	};
 };
 
@@ -139,7 +140,8 @@ multiset_find(const struct multiset *set, const struct value *v)
 
 	if (!set_search(set, value_rank(v), v, &path))
 		return NULL;
-	return path.step[path.depth - 1].page->slot[path.step[path.depth - 1].at].node;
+	const struct multiset_page *leaf = path.step[path.depth - 1].page;
+	return leaf->slot[path.step[path.depth - 1].at].node;
 }
 
 static struct multiset_page *
@@ -248,6 +250,27 @@ set_put(struct multiset *set, struct multiset_path *path, unsigned depth, struct
 	}
 }
 
+/* Put a slot where the search for it has led. */
+static void
+set_insert(struct multiset *set, struct multiset_path *path, struct slot slot)
+{
+	if (set->root == NULL) {
+		set->root = page_resize(NULL, 1);
+		path->depth = 1;
+		path->step[0].page = set->root;
+		path->step[0].at = 0;
+	}
+	set_put(set, path, path->depth - 1, slot);
+}
+
+static struct slot *
+path_slot(const struct multiset_path *path)
+{
+	unsigned last = path->depth - 1;
+
+	return &path->step[last].page->slot[path->step[last].at];
+}
+
 struct multiset_node *
 multiset_get(struct multiset *set, const struct value *v, bool *made)
 {
@@ -256,15 +279,9 @@ multiset_get(struct multiset *set, const struct value *v, bool *made)
 
 	*made = !set_search(set, rank, v, &path);
 	if (!*made)
-		return path.step[path.depth - 1].page->slot[path.step[path.depth - 1].at].node;
-	if (set->root == NULL) {
-		set->root = page_resize(NULL, 1);
-		path.depth = 1;
-		path.step[0].page = set->root;
-		path.step[0].at = 0;
-	}
+		return path_slot(&path)->node;
 	struct slot slot = {.rank = rank, .node = node_new(v)};
-	set_put(set, &path, path.depth - 1, slot);
+	set_insert(set, &path, slot);
 	return slot.node;
 }
 
@@ -318,25 +335,52 @@ set_settle(struct multiset *set, struct multiset_path *path, unsigned depth)
 	}
 }
 
+/* Take out the slot that a search has found. */
+static void
+set_take(struct multiset *set, struct multiset_path *path)
+{
+	unsigned last = path->depth - 1;
+
+	page_take(path->step[last].page, path->step[last].at);
+	if (path->step[last].at == 0)
+		set_tell_first(path, last);
+	set_settle(set, path, last);
+}
+
 void
 multiset_remove(struct multiset *set, struct multiset_node *node)
 {
 	struct multiset_path path;
 	struct value v = multiset_value(node);
 	bool found = set_search(set, value_rank(&v), &v, &path);
-	unsigned last = path.depth - 1;
 
-	INVARIANT(found && path.step[last].page->slot[path.step[last].at].node == node);
-	page_take(path.step[last].page, path.step[last].at);
-	if (path.step[last].at == 0)
-		set_tell_first(&path, last);
-	set_settle(set, &path, last);
+	INVARIANT(found && path_slot(&path)->node == node);
+	set_take(set, &path);
+}
+
+int
+multiset_count(struct multiset *set, int64_t rank, int64_t diff)
+{
+	static const struct value whole = {.kind = VALUE_INT}; /* equal ranks are equal values */
+	struct multiset_path path;
+
+	if (!set_search(set, rank, &whole, &path)) {
+		if (diff != 0)
+			set_insert(set, &path, (struct slot){.rank = rank, .count = diff});
+		return diff != 0;
+	}
+	struct slot *slot = path_slot(&path);
+	slot->count += diff;
+	if (slot->count != 0)
+		return 0;
+	set_take(set, &path);
+	return -1;
 }
 
 /* ---- in order ------------------------------------------------------------------------------ */
 
 /* From the last page of the path down to the first value, or the last. */
-static struct multiset_node *
+static struct slot *
 path_descend(struct multiset_path *path, struct multiset_page *page, bool last)
 {
 	for (;;) {
@@ -344,26 +388,26 @@ path_descend(struct multiset_path *path, struct multiset_page *page, bool last)
 		path->step[path->depth].page = page;
 		path->step[path->depth++].at = at;
 		if (page->leaf)
-			return page->slot[at].node;
+			return &page->slot[at];
 		page = page->slot[at].page;
 	}
 }
 
-struct multiset_node *
-multiset_first(const struct multiset *set, struct multiset_path *path)
+/* The first slot, or the last. NULL: there is none. */
+static struct slot *
+path_begin(struct multiset_path *path, const struct multiset *set, bool last)
 {
 	path->depth = 0;
-	return set->root != NULL ? path_descend(path, set->root, false) : NULL;
-}
-
-struct multiset_node *
-multiset_last(const struct multiset *set, struct multiset_path *path)
-{
-	path->depth = 0;
-	return set->root != NULL ? path_descend(path, set->root, true) : NULL;
+	return set->root != NULL ? path_descend(path, set->root, last) : NULL;
 }
 
 static struct multiset_node *
+slot_node_or_null(const struct slot *slot)
+{
+	return slot != NULL ? slot->node : NULL;
+}
+
+static struct slot *
 path_step(struct multiset_path *path, bool back)
 {
 	for (; path->depth > 0; path->depth--) {
@@ -373,40 +417,77 @@ path_step(struct multiset_path *path, bool back)
 			continue;
 		*at = back ? *at - 1 : *at + 1;
 		if (page->leaf)
-			return page->slot[*at].node;
+			return &page->slot[*at];
 		return path_descend(path, page->slot[*at].page, back);
 	}
 	return NULL;
 }
 
 struct multiset_node *
+multiset_first(const struct multiset *set, struct multiset_path *path)
+{
+	return slot_node_or_null(path_begin(path, set, false));
+}
+
+struct multiset_node *
+multiset_last(const struct multiset *set, struct multiset_path *path)
+{
+	return slot_node_or_null(path_begin(path, set, true));
+}
+
+struct multiset_node *
 multiset_next(struct multiset_path *path)
 {
-	return path_step(path, false);
+	return slot_node_or_null(path_step(path, false));
 }
 
 struct multiset_node *
 multiset_previous(struct multiset_path *path)
 {
-	return path_step(path, true);
+	return slot_node_or_null(path_step(path, true));
+}
+
+bool
+multiset_extreme(const struct multiset *set, bool last, int64_t *rank)
+{
+	struct multiset_path path;
+	const struct slot *slot = path_begin(&path, set, last);
+
+	while (slot != NULL && slot->count <= 0)
+		slot = path_step(&path, last);
+	if (slot != NULL)
+		*rank = slot->rank;
+	return slot != NULL;
 }
 
 static void
-page_free(struct multiset_page *page)
+page_free(struct multiset_page *page, bool nodes)
 {
 	for (unsigned i = 0; i < page->count; i++) {
-		if (page->leaf)
+		if (!page->leaf)
+			page_free(page->slot[i].page, nodes);
+		else if (nodes)
 			free(page->slot[i].node);
-		else
-			page_free(page->slot[i].page);
 	}
 	free(page);
+}
+
+static void
+set_clear(struct multiset *set, bool nodes)
+{
+	if (set->root != NULL)
+		page_free(set->root, nodes);
+	set->root = NULL;
 }
 
 void
 multiset_clear(struct multiset *set)
 {
-	if (set->root != NULL)
-		page_free(set->root);
-	set->root = NULL;
+	set_clear(set, true);
+}
+
+void
+multiset_clear_counts(struct multiset *set)
+{
+	set_clear(set, false);
 }

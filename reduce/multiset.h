@@ -46,6 +46,17 @@ void multiset_remove(struct multiset *, struct multiset_node *);
 /* Free all of them. */
 void multiset_clear(struct multiset *);
 
+/*
+ * The other kind, of values that value_rank() tells whole: there are no nodes, the counts stand beside the ranks.
+ * A multiset is of one kind all its life, and no other function here is for this one.
+ *
+ * multiset_count() adds to the count of a rank, and returns by how many ranks the set has grown. *rank: the
+ * least with a positive count, or the greatest; false: there is none.
+ */
+int multiset_count(struct multiset *, int64_t rank, int64_t diff);
+bool multiset_extreme(const struct multiset *, bool last, int64_t *rank);
+void multiset_clear_counts(struct multiset *);
+
 /* Deeper than any: two neighbours hold a dozen each, on average, at least. */
 #define MULTISET_DEPTH_MAX 24
 
