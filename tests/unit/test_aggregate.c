@@ -3,6 +3,7 @@
  * after a checkpoint, and after a replay.
  */
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,4 +211,133 @@ Test(aggregate, any_order_and_a_checkpoint_give_the_same_bits)
 		aggregate_clear(&shuffled, SUM, TYPE_DOUBLE);
 		aggregate_clear(&again, SUM, TYPE_DOUBLE);
 	}
+}
+
+/* --- without nodes --- */
+
+#define DRAWN 300
+
+struct drawn {
+	char text[32];
+	struct value value;
+};
+
+/* Values of a column: small ones, the largest there are, and what is no number. */
+static void
+draw_values(struct drawn *drawn, const struct column *column)
+{
+	static const char *const odd[] = {"NaN", "99999999999999", "-99999999999999", "0"};
+
+	for (unsigned i = 0; i < DRAWN; i++) {
+		struct drawn *d = &drawn[i];
+		int64_t n = (int64_t)i - DRAWN / 2, size = 1;
+		for (int s = 0; s < column->scale; s++)
+			size *= 10;
+		if (column->type != TYPE_NUMERIC) {
+			d->value = (struct value){.kind = VALUE_INT,
+						  .i = i == 0   ? INT64_MIN
+						       : i == 1 ? INT64_MAX
+								: n};
+			continue;
+		}
+		if (i < 4)
+			snprintf(d->text, sizeof(d->text), "%s%s%.*s", odd[i],
+				 i > 0 && column->scale > 0 ? "." : "", i > 0 ? column->scale : 0,
+				 i == 3 ? "0000" : "9999");
+		else if (column->scale == 0)
+			snprintf(d->text, sizeof(d->text), "%" PRId64, n);
+		else
+			snprintf(d->text, sizeof(d->text), "%s%" PRId64 ".%0*" PRId64,
+				 n < 0 ? "-" : "", (n < 0 ? -n : n) / size, column->scale,
+				 (n < 0 ? -n : n) % size);
+		d->value = (struct value){
+		    .kind = VALUE_DECIMAL, .s = d->text, .len = (uint32_t)strlen(d->text)};
+	}
+}
+
+static void
+same_extremes(const struct aggregate *nodes, const struct aggregate *ranks,
+	      const struct column *column)
+{
+	char text[AGGREGATE_TEXT_MAX], ranked[AGGREGATE_TEXT_MAX];
+
+	for (enum output_kind kind = OUTPUT_MIN; kind <= OUTPUT_MAX; kind++) {
+		struct value a, b = aggregate_extreme_rank(ranks, kind, column, ranked);
+		cr_assert_null(aggregate_result(nodes, kind, column->type, text, &a));
+		cr_assert_eq(a.kind, b.kind);
+		cr_assert(a.kind == VALUE_NULL || value_compare_exact(&a, &b) == 0, "%.*s, %.*s",
+			  (int)a.len, a.kind == VALUE_DECIMAL ? a.s : "", (int)b.len,
+			  b.kind == VALUE_DECIMAL ? b.s : "");
+		cr_assert(a.kind != VALUE_DECIMAL ||
+			  (a.len == b.len && memcmp(a.s, b.s, a.len) == 0));
+	}
+}
+
+Test(aggregate, ranks_give_the_extremes_that_nodes_give)
+{
+	static struct drawn drawn[DRAWN];
+	uint64_t random = 5;
+
+	for (int scale = -1; scale <= 4; scale++) {
+		const struct column column = {
+		    .type = scale < 0 ? TYPE_BIGINT : TYPE_NUMERIC,
+		    .precision = 14 + scale,
+		    .scale = scale,
+		};
+		struct aggregate nodes = {.count = 0}, ranks = {.count = 0};
+		int64_t count[DRAWN] = {0};
+		cr_assert(column_has_whole_ranks(&column));
+		draw_values(drawn, &column);
+		for (int step = 0; step < 6000; step++) {
+			random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+			unsigned i = (unsigned)(random >> 33) % DRAWN;
+			/* One partition may be ahead of another: counts may be negative meanwhile. */
+			int diff = (random >> 20) % 8 == 0 || count[i] <= 0 ? 1 : -1;
+			if (step % 500 == 0)
+				diff = -1;
+			count[i] += diff;
+			int grown = aggregate_add(&nodes, AGGREGATE_ORDER, column.type,
+						  &drawn[i].value, diff, NULL, 0);
+			cr_assert_eq(grown,
+				     aggregate_add(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS,
+						   column.type, &drawn[i].value, diff, NULL, 0));
+			same_extremes(&nodes, &ranks, &column);
+		}
+		for (unsigned i = 0; i < DRAWN; i++)
+			for (; count[i] != 0; count[i] += count[i] < 0 ? 1 : -1) {
+				int diff = count[i] < 0 ? 1 : -1;
+				aggregate_add(&nodes, AGGREGATE_ORDER, column.type, &drawn[i].value,
+					      diff, NULL, 0);
+				aggregate_add(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS,
+					      column.type, &drawn[i].value, diff, NULL, 0);
+			}
+		/* Each of them alone. */
+		for (unsigned i = 0; i < DRAWN; i++)
+			for (int diff = 1; diff >= -1; diff -= 2) {
+				aggregate_add(&nodes, AGGREGATE_ORDER, column.type, &drawn[i].value,
+					      diff, NULL, 0);
+				aggregate_add(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS,
+					      column.type, &drawn[i].value, diff, NULL, 0);
+				same_extremes(&nodes, &ranks, &column);
+			}
+		cr_assert(
+		    aggregate_is_empty(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS, column.type));
+		cr_assert(aggregate_is_empty(&nodes, AGGREGATE_ORDER, column.type));
+	}
+}
+
+Test(aggregate, ranks_do_not_tell_all_of_every_type)
+{
+	const struct column cases[] = {
+	    {.type = TYPE_NUMERIC, .precision = -1, .scale = -1},
+	    {.type = TYPE_NUMERIC, .precision = 10, .scale = 5},
+	    {.type = TYPE_NUMERIC, .precision = 17, .scale = 2},
+	    {.type = TYPE_NUMERIC, .precision = 5, .scale = -2},
+	    {.type = TYPE_TEXT},
+	    {.type = TYPE_DOUBLE},
+	    {.type = TYPE_INTERVAL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cr_assert_not(column_has_whole_ranks(&cases[i]), "%zu", i);
 }
