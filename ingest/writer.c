@@ -14,9 +14,10 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS   1024u
-#define WRITER_BYTES     (128u * 1024)
-#define WRITER_BEHIND_MS 100    /* without a rest for so long, and with much: behind */
+#define WRITER_RECORDS 1024u
+#define WRITER_BYTES   (128u * 1024)
+#define WRITER_BEHIND_MS                                                                           \
+	100 /* without a rest for so long, and with much: behind; without a record: not */
 #define WRITER_GATHER_MS 5      /* behind: nobody waits for the newest record */
 #define WRITER_BACKLOG   16384u /* messages: more than a gathered batch takes longer to be read */
 #define WRITER_RECORD    96u    /* all of a record but its values */
@@ -152,7 +153,10 @@ bool
 writer_rest(struct writer *w, uint64_t backlog, int64_t now_ms)
 {
 	bool behind = w->behind;
-	writer_say_behind(w, backlog >= WRITER_BACKLOG);
+	if (w->unrested > 0)
+		w->moved_ms = now_ms;
+	/* One that does not come for long waits for something else: a transaction's end, a broker. */
+	writer_say_behind(w, backlog >= WRITER_BACKLOG && now_ms - w->moved_ms < WRITER_BEHIND_MS);
 	w->unrested = 0;
 	w->rested_ms = now_ms;
 	if (w->behind) {

@@ -30,6 +30,7 @@ struct writer {
 	unsigned records;           /* since the last commit */
 	unsigned unrested;          /* since the last writer_rest() */
 	int64_t rested_ms;          /* when that was */
+	int64_t moved_ms;           /* when the last one was that had records before it */
 	int64_t committed_ms;       /* when the last commit was */
 	uint64_t changes;           /* since the last commit */
 	uint64_t skipped, letters;  /* bad messages, likewise */

@@ -82,7 +82,11 @@ Test(ingest_writer, it_is_behind_when_it_does_not_come_to_rest)
 	cr_assert(board_is_behind(w.stage.board));
 	cr_assert(writer_rest(&w.writer, 20000, 1102));
 	cr_assert(board_is_behind(w.stage.board), "the rest of the log is on its way");
-	cr_assert_not(writer_rest(&w.writer, 100, 1103));
+	cr_assert(writer_rest(&w.writer, 20000, 1200), "it may take a while");
+	cr_assert_not(writer_rest(&w.writer, 20000, 1203), "something holds it up");
+	take(&w, 1500, 2000, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	cr_assert(writer_rest(&w.writer, 20000, 1300));
+	cr_assert_not(writer_rest(&w.writer, 100, 1301));
 	cr_assert_not(board_is_behind(w.stage.board));
 	world_close(&w);
 }
