@@ -538,6 +538,13 @@ ingest_step(struct ingest *in, struct order_action *a)
 	return INGEST_STEPS;
 }
 
+static void
+ingest_look_at_backlog(struct ingest *in)
+{
+	struct source *s = &in->source;
+	s->backlog = kafka_is_away(s->kafka) ? 0 : kafka_backlog(s->kafka);
+}
+
 /* Nothing is at hand. */
 static void
 ingest_rest(struct ingest *in, int64_t deadline_ms)
@@ -545,8 +552,8 @@ ingest_rest(struct ingest *in, int64_t deadline_ms)
 	struct kafka *k = in->source.kafka;
 	struct pollfd fd = {.fd = kafka_fd(k), .events = POLLIN};
 	int64_t until = in->now_ms + INGEST_PROBE_MS;
-	bool gathers =
-	    writer_rest(&in->writer, kafka_is_away(k) ? 0 : kafka_backlog(k), in->now_ms);
+	ingest_look_at_backlog(in);
+	bool gathers = writer_rest(&in->writer, in->now_ms);
 	if (!gathers && order_settle(in->source.order))
 		return;
 	if (gathers || deadline_ms < until)
@@ -565,6 +572,7 @@ ingest_go_on(struct ingest *in)
 	if (in->polled_ms == in->now_ms)
 		return;
 	in->polled_ms = in->now_ms;
+	ingest_look_at_backlog(in);
 	stage_poll(in->stage, NULL, 0, 0);
 }
 

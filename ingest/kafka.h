@@ -90,7 +90,10 @@ enum kafka_next {
 enum kafka_next kafka_peek(struct kafka *, unsigned queue, struct kafka_message *, int64_t *end);
 void kafka_take(struct kafka *, unsigned queue);
 
-/* How many offsets all logs have beyond what was taken, by what the broker said when it was last asked. */
+/*
+ * How many offsets all logs have beyond what was taken, by what the broker said when it was last asked. A partition that is
+ * at its end, or was not asked yet, counts nothing. Never blocks.
+ */
 uint64_t kafka_backlog(const struct kafka *);
 
 /*

@@ -320,6 +320,13 @@ order_choose(struct order *o)
 	return none_choose(o);
 }
 
+/* A snapshot that began amid a transaction takes what was read of that one with it, and its END is theirs. */
+static bool
+owed_can_be_told(const struct order *o)
+{
+	return o->owed && !o->txn && !o->snapshot_open;
+}
+
 /* What may come between a transaction and an END that was put off. */
 static bool
 deed_goes_on(enum deed deed)
@@ -375,7 +382,7 @@ order_step(struct order *o, int64_t now_ms, struct order_action *action)
 	}
 	if (o->code != 0)
 		*todo = (struct todo){.deed = DO_REFUSE, .partition = o->refused_partition};
-	if (o->owed && !o->txn && (o->settle || !deed_goes_on(todo->deed)))
+	if (owed_can_be_told(o) && (o->settle || !deed_goes_on(todo->deed)))
 		*todo = order_end_plain();
 	action->step = deed_step(todo->deed);
 	action->partition = todo->partition;
@@ -560,7 +567,7 @@ bool
 order_settle(struct order *o)
 {
 	o->settle = o->owed;
-	return o->owed && !o->txn;
+	return owed_can_be_told(o);
 }
 
 /* What D is silent about, for an earlier version wrote it, is as this replay found it. */

@@ -11,6 +11,7 @@
  *     if order_wants_transaction(o): fetch from the transaction topic -> order_offer_transaction()
  *         or order_idle_transaction()
  *     order_step() says what to do now; having done it: order_done(); again
+ *     before a sleep: order_settle(); if it is true, again
  *
  * Modes (derived, printed by `tallyd check`):
  *     ORDER_METADATA  a transaction topic: END(xid, C) takes from each partition the events with
@@ -42,7 +43,7 @@ enum order_step {
 	ORDER_SNAPSHOT_BEGIN,   /* of `table` */
 	ORDER_SNAPSHOT_END,     /* of `table` */
 	ORDER_SNAPSHOT_ABANDON, /* of `table`: the connector died in it, and goes on without it */
-	ORDER_END,              /* a whole transaction has been applied */
+	ORDER_END,              /* a whole transaction has been applied, and those put off before */
 	ORDER_CUT,              /* replay only: every partition has come to D */
 	ORDER_REFUSE, /* cannot go on: exit with `code`, saying `reason` (partition, if it has one) */
 };
@@ -131,12 +132,14 @@ void order_done(struct order *);
 /*
  * While much waits to be read, an END for each transaction costs as much as the transaction. Instead of
  * telling an ORDER_END, before its order_done(): put it off. What it closes is whole, and is told by the next
- * END: order asks for that one before anything but changes of further transactions, and before the next of them
- * once order_settle() was called. False: this END must be told (a loss, a snapshot, a replay, settled).
+ * END: order asks for that one before anything but changes, drops and waits, and before the next change of another
+ * transaction once order_settle() was called. Where a further transaction is begun already, it waits for that
+ * one to be whole: put off only what is followed by much. False: this END must be told (a loss, a snapshot, a
+ * replay, settled).
  */
 bool order_put_off(struct order *);
 
-/* To be called before a wait, too. True: the next order_step() is the ORDER_END that was put off. */
+/* To be called before a sleep, too. True: the next order_step() is the ORDER_END that was put off. */
 bool order_settle(struct order *);
 
 /*
@@ -146,7 +149,7 @@ bool order_settle(struct order *);
 const struct transaction_event *order_gap_end(const struct order *);
 uint64_t order_gap(const struct order *, uint16_t table);
 
-/* Whether everything applied so far is whole (no open transaction, snapshot or replay). */
+/* Whether everything applied so far is whole and told (no open transaction, snapshot, replay, owed END). */
 bool order_whole(const struct order *);
 
 /* Whether it has yet to come to D: before ORDER_CUT. */

@@ -196,6 +196,7 @@ order_load(struct order *o, const uint8_t *token, size_t len)
 		table_load(o, &u);
 	for (uint32_t n = unpack_array(&u); n > 0 && !u.bad; n--)
 		partition_load(o, &u);
+	o->owed = o->cut && o->loose; /* of either, there is no END yet */
 	o->applied_ms = o->row_ms = -1;
 	o->loose |= o->txn && o->mode == ORDER_NONE;
 	o->txn = o->txn && o->mode != ORDER_NONE;

@@ -60,6 +60,7 @@ struct source {
 	struct poison poison;
 	struct flow flow;       /* all that the connector writes */
 	bool followed;          /* behind the message offered last, the next one is at hand */
+	uint64_t backlog;       /* kafka_backlog() of a millisecond ago at most */
 	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
 };
 

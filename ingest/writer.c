@@ -111,6 +111,7 @@ writer_commit(struct writer *w)
 	ring_commit(&w->ring, w->token, pack_len(&token));
 	(void)FAULT("ingest.after_commit");
 	w->records = 0;
+	w->closes = false;
 	writer_count(w);
 }
 
@@ -150,20 +151,21 @@ writer_turn(struct writer *w, int64_t now_ms)
 }
 
 bool
-writer_rest(struct writer *w, uint64_t backlog, int64_t now_ms)
+writer_rest(struct writer *w, int64_t now_ms)
 {
 	bool behind = w->behind;
 	if (w->unrested > 0)
 		w->moved_ms = now_ms;
 	/* One that does not come for long waits for something else: a transaction's end, a broker. */
-	writer_say_behind(w, backlog >= WRITER_BACKLOG && now_ms - w->moved_ms < WRITER_BEHIND_MS);
+	writer_say_behind(w, w->source->backlog >= WRITER_BACKLOG &&
+				 now_ms - w->moved_ms < WRITER_BEHIND_MS);
 	w->unrested = 0;
 	w->rested_ms = now_ms;
 	if (w->behind) {
 		writer_turn(w, now_ms);
 		return true;
 	}
-	if (order_whole(w->source->order))
+	if (w->closes || order_whole(w->source->order))
 		writer_commit(w);
 	else /* reduce would have to wait for the rest of it, with what is whole */
 		writer_count(w);
@@ -411,8 +413,8 @@ writer_end(struct writer *w, const struct order_action *a)
 	struct pack entries;
 	bool cut = a->step == ORDER_CUT;
 	/* One END tells of all that is at hand: nobody waits for the first of it. */
-	if (w->behind && w->source->followed && w->told_all && !w->stage->stopping &&
-	    order_put_off(w->source->order))
+	if (w->source->backlog >= WRITER_BACKLOG && w->source->followed && w->told_all &&
+	    !w->stage->stopping && order_put_off(w->source->order))
 		return;
 	pack_init(&entries, w->entries, RING_TOKEN_MAX);
 	order_pack_position(w->source->order, cut || !w->told_all, &entries);
@@ -429,7 +431,7 @@ writer_end(struct writer *w, const struct order_action *a)
 			     w->entries, pack_len(&entries)) != 0)
 		writer_refused(w, -1,
 			       pack_len(&entries) + stamps_bound(&w->stamps) + WRITER_RECORD);
-	w->told_all = true;
+	w->told_all = w->closes = true;
 	w->stamps.count = 0;
 	w->ended = !cut && !w->source->followed;
 }

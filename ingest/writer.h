@@ -26,6 +26,7 @@ struct writer {
 	bool behind;                /* the board says so */
 	bool told_all;              /* an END or CUT of this life has carried the whole position */
 	bool ended;                 /* an END was written that nothing at hand will follow soon */
+	bool closes;                /* an END or CUT is among the records since the last commit */
 	bool settling;              /* the commit that is due waits for an END that was put off */
 	unsigned records;           /* since the last commit */
 	unsigned unrested;          /* since the last writer_rest() */
@@ -61,21 +62,21 @@ void writer_close(struct writer *);
  */
 void writer_act(struct writer *, const struct order_action *);
 
-/* After order_done(): count it, and commit when enough has gathered. */
+/* After order_done(): count it, and commit when enough has gathered, or behind an END that nothing at hand follows. */
 void writer_done(struct writer *);
 
 /*
  * Between two turns of a loop that finds ever more to read: commit what is there, so that nothing waits for
- * longer than a millisecond (5 while ingest is behind), by the clock now_ms (monotonic).
+ * longer than a millisecond (5 while ingest is behind, and a turn more where an END is owed), by the clock now_ms (monotonic).
  */
 void writer_turn(struct writer *, int64_t now_ms);
 
 /*
- * Before a sleep: nothing more is there to be read. True: the logs have a `backlog` of many messages more, which
- * are on their way; then this is writer_turn(). Else reduce gathers no more for a batch than it has, and all is
- * committed, which may need a last order_step() (order_settle()).
+ * Before a sleep: nothing more is at hand. True: the logs have much more (source->backlog), which is on its
+ * way; then this is writer_turn(). Else reduce gathers no more for a batch than it has, and all ENDs are
+ * committed, but for one that is owed (order_settle()); a transaction that is not whole may stay out of sight.
  */
-bool writer_rest(struct writer *, uint64_t backlog, int64_t now_ms);
+bool writer_rest(struct writer *, int64_t now_ms);
 
 /* Make all that was written visible, and bring the board's counters up to it. */
 void writer_commit(struct writer *);

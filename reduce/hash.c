@@ -115,6 +115,8 @@ hash_moved(struct hash *h, const struct hash_entry *old, struct hash_entry *now)
 static inline void
 hash_fetch_entry(const struct hash_entry *entry)
 {
+	if (entry == NULL)
+		return;
 	__builtin_prefetch(entry);
 	__builtin_prefetch((const char *)entry + 64);
 }

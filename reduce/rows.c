@@ -80,7 +80,7 @@ rows_take_dirty(struct rows *rows, struct part_sink *sink)
 {
 	for (size_t i = 0; i < rows->slots; i++) {
 		struct row *row = rows->dirty[i];
-		if (i + AHEAD < rows->slots) {
+		if (i + AHEAD < rows->slots && rows->dirty[i + AHEAD] != NULL) {
 			__builtin_prefetch(rows->dirty[i + AHEAD], 1);
 			__builtin_prefetch((const char *)rows->dirty[i + AHEAD] + 64);
 		}

@@ -183,7 +183,8 @@ bench_cpu()
 	} | awk -v ticks="$ticks" '{ sum += $1 } END { printf "%.2f\n", sum / ticks }'
 }
 
-# commits TABLE...: a row (number, first, last, longest gap in ms) of the commits that wrote into these tables.
+# commits TABLE...: a row (number, first, last, longest gap in ms, last but for one that came after such a silence) of the
+# commits that wrote into these tables.
 # PostgreSQL notes for each transaction when it was committed. Without a transaction topic the end of the very last transaction
 # is known only after autocommit_duration_ms of silence: all is caught up then, and what is waited for that is no gap.
 commits()

@@ -285,14 +285,17 @@ engine_ingest(struct world *w, struct engine *e, unsigned server, unsigned steps
 	if (ring_used(&in->writer.ring) > RING_BYTES_MIN / 2)
 		return false;
 	bool moved = ingest_fetch_all(w, in, server, raw);
-	in->writer.behind = in->source.followed = raw >> 42 & 1; /* then it puts ENDs off */
+	in->source.followed = raw >> 42 & 1; /* then it puts ENDs off, of a backlog */
+	in->source.backlog = raw >> 44 & 1 ? UINT32_MAX : 0;
 	for (; steps > 0; steps--, moved = true) {
 		order_step(in->source.order, w->now_ms, &action);
 		if (action.step == ORDER_WAIT) {
 			if ((raw >> 43 & 1) && order_settle(in->source.order))
 				continue;
-			if (raw >> 40 & 1)
+			if ((raw >> 40 & 1) && (raw >> 45 & 1))
 				writer_commit(&in->writer);
+			else if (raw >> 40 & 1)
+				(void)writer_rest(&in->writer, w->now_ms);
 			break;
 		}
 		ingest_act(w, in, &action);

@@ -26,6 +26,13 @@ take(struct world *w, int64_t offset, uint64_t sequence, char op, const char *be
 	cr_assert(world_take(w, offset), "%s", w->source.poison.text);
 }
 
+static bool
+rest(struct world *w, uint64_t backlog, int64_t now_ms)
+{
+	w->source.backlog = backlog;
+	return writer_rest(&w->writer, now_ms);
+}
+
 Test(ingest_writer, keyless_changes_are_added_and_subtracted)
 {
 	static struct world w;
@@ -73,20 +80,20 @@ Test(ingest_writer, it_is_behind_when_it_does_not_come_to_rest)
 {
 	static struct world w;
 	world_open(&w, KEYLESS, 1024 * 1024, 0);
-	cr_assert_not(writer_rest(&w.writer, 0, 1000));
+	cr_assert_not(rest(&w, 0, 1000));
 	for (int i = 0; i < 1500; i++)
 		take(&w, i, 10 + (uint64_t)i, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
 	writer_turn(&w.writer, 1050);
 	cr_assert_not(board_is_behind(w.stage.board));
 	writer_turn(&w.writer, 1101);
 	cr_assert(board_is_behind(w.stage.board));
-	cr_assert(writer_rest(&w.writer, 20000, 1102));
+	cr_assert(rest(&w, 20000, 1102));
 	cr_assert(board_is_behind(w.stage.board), "the rest of the log is on its way");
-	cr_assert(writer_rest(&w.writer, 20000, 1200), "it may take a while");
-	cr_assert_not(writer_rest(&w.writer, 20000, 1203), "something holds it up");
+	cr_assert(rest(&w, 20000, 1200), "it may take a while");
+	cr_assert_not(rest(&w, 20000, 1203), "something holds it up");
 	take(&w, 1500, 2000, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
-	cr_assert(writer_rest(&w.writer, 20000, 1300));
-	cr_assert_not(writer_rest(&w.writer, 100, 1301));
+	cr_assert(rest(&w, 20000, 1300));
+	cr_assert_not(rest(&w, 100, 1301));
 	cr_assert_not(board_is_behind(w.stage.board));
 	world_close(&w);
 }
@@ -98,7 +105,7 @@ Test(ingest_writer, behind_it_puts_ends_off)
 	world_open(&w, KEYLESS, 1024 * 1024, 0);
 	take(&w, 0, 10, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
 	take(&w, 1, 20, 'c', "null", "{\"id\":2,\"note\":\"b\"}");
-	cr_assert(writer_rest(&w.writer, 20000, 1000));
+	cr_assert(rest(&w, 20000, 1000));
 	cr_assert_str_eq(world_read(&w), "CUT\nADD 1 a\nEND\nADD 2 b\n");
 	w.source.followed = true;
 	take(&w, 2, 30, 'c', "null", "{\"id\":3,\"note\":\"c\"}");
@@ -111,6 +118,28 @@ Test(ingest_writer, behind_it_puts_ends_off)
 	cr_assert_str_eq(world_read(&w), "END\nADD 5 e\n");
 	world_silence(&w, 5);
 	cr_assert_str_eq(world_read(&w), "END\n", "it was asked for");
+	world_close(&w);
+}
+
+/* What is whole is seen at a rest, though the next transaction is begun. */
+Test(ingest_writer, a_rest_hides_no_end)
+{
+	static struct world w;
+	world_open(&w, KEYLESS, 1024 * 1024, 0);
+	take(&w, 0, 10, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
+	cr_assert_not(rest(&w, 0, 1000));
+	cr_assert_str_eq(world_read(&w), "CUT\nADD 1 a\n");
+	w.source.followed = true;
+	take(&w, 1, 20, 'c', "null", "{\"id\":2,\"note\":\"b\"}");
+	w.source.followed = false;
+	take(&w, 2, 20, 'c', "null", "{\"id\":3,\"note\":\"c\"}");
+	cr_assert_not(rest(&w, 0, 1001));
+	cr_assert_str_eq(world_read(&w), "END\nADD 2 b\nADD 3 c\n");
+	take(&w, 3, 20, 'c', "null", "{\"id\":4,\"note\":\"d\"}");
+	cr_assert_not(rest(&w, 0, 1002));
+	cr_assert_str_eq(world_read(&w), "", "nothing of it can be shown");
+	world_silence(&w, 4);
+	cr_assert_str_eq(world_read(&w), "ADD 4 d\nEND\n");
 	world_close(&w);
 }
 

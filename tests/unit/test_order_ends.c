@@ -321,3 +321,75 @@ Test(order_ends, what_was_put_off_is_told_before_a_snapshot)
 		order_free(o);
 	}
 }
+
+/* Two tables with a transaction each: the END of the first was put off, that of the second counts one event of either. */
+static struct order *
+one_owed_and_one_pending(struct order_action *a)
+{
+	struct order *o = order_new(ORDER_METADATA, 100);
+	for (uint16_t table = 0; table < 2; table++)
+		order_add_partition(o, &(struct partition_position){.table = table}, NULL);
+	cr_assert_eq(stepped(o, 0, a), ORDER_CUT);
+	for (uint64_t xid = 1; xid <= 2; xid++) {
+		struct transaction_event begin = {
+		    .status = TRANSACTION_BEGIN, .xid = xid, .offset = 2 * (int64_t)xid - 2};
+		struct transaction_event end = {.status = TRANSACTION_END,
+						.xid = xid,
+						.offset = 2 * (int64_t)xid - 1,
+						.has_lsn = true,
+						.lsn = 20 * xid,
+						.has_counts = true,
+						.count = {1, xid == 2}};
+		order_offer_transaction(o, &begin);
+		order_offer_transaction(o, &end);
+		if (xid == 2)
+			break;
+		struct event_place e = place(10, 15, 0);
+		e.xid = 1;
+		cr_assert_eq(offered(o, 0, e, a), ORDER_APPLY);
+		order_step(o, 0, a);
+		cr_assert_eq(a->step, ORDER_END);
+		cr_assert(order_put_off(o));
+	}
+	return o;
+}
+
+/* The connector has lost the rest of a transaction and reads all anew: no END may stand within that. */
+Test(order_ends, none_is_told_within_a_snapshot)
+{
+	struct order_action a;
+	struct order *o = one_owed_and_one_pending(&a);
+	struct event_place e = place(30, 35, 1);
+	e.xid = 2;
+	cr_assert_eq(offered(o, 0, e, &a), ORDER_APPLY);
+	struct event_place first = row(SNAPSHOT_FIRST, 50, 9, 0),
+			   last = row(SNAPSHOT_LAST, 50, 9, 1);
+	cr_assert_eq(offered(o, 1, first, &a), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_APPLY);
+	cr_assert_not(order_settle(o));
+	cr_assert_eq(offered(o, 1, last, &a), ORDER_APPLY);
+	struct event_place after[] = {place(60, 65, 2), place(61, 70, 2)};
+	for (int i = 0; i < 2; i++)
+		order_offer(o, i, &after[i]);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_SNAPSHOT_END);
+	cr_assert_eq(stepped(o, 0, &a), ORDER_END);
+	cr_assert(order_whole(o));
+	order_free(o);
+}
+
+/* Of one whose predecessor has died, too: nothing of the second has come, and may never. */
+Test(order_ends, a_successor_tells_what_is_owed)
+{
+	static uint8_t token[RING_TOKEN_MAX];
+	struct order_action a;
+	struct pack pack;
+	struct order *o = one_owed_and_one_pending(&a), *next = order_new(ORDER_METADATA, 100);
+	pack_init(&pack, token, sizeof(token));
+	order_save(o, &pack);
+	cr_assert(order_load(next, token, pack_len(&pack)));
+	cr_assert(order_settle(next));
+	cr_assert_eq(stepped(next, 0, &a), ORDER_END);
+	cr_assert(order_whole(next));
+	order_free(next);
+	order_free(o);
+}
