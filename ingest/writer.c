@@ -14,12 +14,11 @@
 #include "common/stage.h"
 #include "ingest/source.h"
 
-#define WRITER_RECORDS 1024u
-#define WRITER_BYTES   (128u * 1024)
-#define WRITER_BEHIND_MS                                                                           \
-	100 /* without a rest for so long, and with much: behind; without a record: not */
-#define WRITER_GATHER_MS 5      /* behind: nobody waits for the newest record */
-#define WRITER_BACKLOG   16384u /* messages: more than a gathered batch takes longer to be read */
+#define WRITER_RECORDS   1024u
+#define WRITER_BYTES     (128u * 1024)
+#define WRITER_BEHIND_MS 100 /* so long without a rest, and much: behind; without a record: not */
+#define WRITER_GATHER_MS 5   /* behind: nobody waits for the newest record */
+#define WRITER_BACKLOG   16384u /* messages: to read them takes as long as a batch is gathered */
 #define WRITER_RECORD    96u    /* all of a record but its values */
 
 /* ---- life ---------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "supervisor/parse_tree.h"
 
@@ -165,6 +166,22 @@ parse_location(const PgQuery__Node *node)
 
 /* --- the file --- */
 
+/* Without bytes that are no UTF-8: the parser's words may end amid a character that it does not take. */
+static void
+keep_utf8(char *text)
+{
+	char *to = text;
+
+	for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
+		n = (unsigned char)*text < 0x80 ? 1
+						: json_sequence((const unsigned char *)text, left);
+		memmove(to, text, n);
+		to += n;
+		n += n == 0;
+	}
+	*to = '\0';
+}
+
 /* PostgreSQL's own complaint, without the text "at or near" which may be a secret. */
 static void
 report_syntax(const struct source *source, const PgQueryError *error, FILE *errors)
@@ -182,7 +199,10 @@ report_syntax(const struct source *source, const PgQueryError *error, FILE *erro
 	if (near != NULL &&
 	    (strncmp(error->message, "unterminated", 12) == 0 || source_is_hidden(source, offset)))
 		len = (size_t)(near - error->message);
-	parse_error(&p, (int)offset, "%.*s", (int)len, error->message);
+	char *message = xstrndup(error->message, len);
+	keep_utf8(message);
+	parse_error(&p, (int)offset, "%s", message);
+	free(message);
 }
 
 /* A longer name would silently mean another one. */

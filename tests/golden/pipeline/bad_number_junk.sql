@@ -1,0 +1,2 @@
+SET pipeline = 'test';
+CREATE 04𬺫 TABLE;
