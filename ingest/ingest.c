@@ -34,6 +34,7 @@
 #define INGEST_PROBE_FOR  200
 #define INGEST_CHECK_FOR  5000
 #define INGEST_GAP_MS     1000 /* between two lines about losses */
+#define INGEST_CAUGHT_UP  256  /* messages: a backlog that is none */
 
 struct ingest {
 	struct stage *stage;
@@ -48,6 +49,7 @@ struct ingest {
 	int64_t gap_ms;                          /* when the next may be told */
 	unsigned gaps_untold;
 	bool away;                     /* and that was said */
+	bool swollen;                  /* it was behind, and has kept what that took */
 	struct board_durable *durable; /* room for a copy */
 	int64_t *offsets;
 };
@@ -382,6 +384,16 @@ ingest_open_flow(struct ingest *in)
 	heartbeat_open(&in->heartbeat, in->stage);
 }
 
+/* What memory it took to catch up, it does not take to keep up. */
+static void
+ingest_give_back(struct ingest *in)
+{
+	if (!in->swollen || in->source.backlog >= INGEST_CAUGHT_UP)
+		return;
+	in->swollen = false;
+	(void)malloc_trim(0);
+}
+
 static void
 ingest_keep_house(struct ingest *in)
 {
@@ -391,6 +403,7 @@ ingest_keep_house(struct ingest *in)
 	if (in->now_ms >= in->probe_ms) {
 		ingest_look_at_flow(in);
 		ingest_probe(in);
+		ingest_give_back(in);
 	}
 	if (in->now_ms >= in->growth_ms && !in->away) {
 		in->growth_ms = in->now_ms + INGEST_GROWTH_MS;
@@ -543,6 +556,7 @@ ingest_look_at_backlog(struct ingest *in)
 {
 	struct source *s = &in->source;
 	s->backlog = kafka_is_away(s->kafka) ? 0 : kafka_backlog(s->kafka);
+	in->swollen = in->swollen || in->writer.behind;
 }
 
 /* Nothing is at hand. */

@@ -6,11 +6,14 @@
 #include "common/log.h"
 #include "common/stage.h"
 
-/* Slots of a page. With few it is joined with a neighbour, if both are no more than SLOTS_JOIN. */
+/*
+ * Slots of a page. With few it is joined with a neighbour, if both are no more than SLOTS_JOIN. A first page grows by
+ * SLOTS_STEP; others are whole, so what comes and goes leaves no holes in memory.
+ */
 #define SLOTS      32
 #define SLOTS_FEW  8
 #define SLOTS_JOIN 24
-#define SLOTS_STEP 4 /* a page grows by so many */
+#define SLOTS_STEP 4
 
 struct slot {
 	int64_t rank; /* of the value; of a page that of its first one */
@@ -230,13 +233,11 @@ set_put(struct multiset *set, struct multiset_path *path, unsigned depth, struct
 				set_tell_first(path, depth);
 			return;
 		}
-		struct multiset_page *right = page_resize(NULL, SLOTS / 2 + SLOTS_STEP);
+		struct multiset_page *right = page_resize(NULL, SLOTS);
 		right->leaf = page->leaf;
 		right->count = SLOTS / 2;
 		memcpy(right->slot, &page->slot[SLOTS / 2], SLOTS / 2 * sizeof(slot));
 		page->count = SLOTS / 2;
-		page = page_resize(page, SLOTS / 2 + SLOTS_STEP);
-		set_moved(set, path, depth, page);
 		page_put(at > SLOTS / 2 ? right : page, at > SLOTS / 2 ? at - SLOTS / 2 : at, slot);
 		if (at == 0)
 			set_tell_first(path, depth);
@@ -292,7 +293,7 @@ page_join(struct multiset_page *above, unsigned left)
 	struct multiset_page *to = above->slot[left].page, *from = above->slot[left + 1].page;
 
 	if (to->room < to->count + from->count)
-		to = page_resize(to, to->count + from->count);
+		to = page_resize(to, SLOTS);
 	memcpy(&to->slot[to->count], from->slot, from->count * sizeof(struct slot));
 	to->count = (uint16_t)(to->count + from->count);
 	above->slot[left].page = to;

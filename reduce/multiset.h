@@ -3,7 +3,7 @@
  *
  * A B+ tree (Comer, "The Ubiquitous B-Tree", 1979) whose pages hold ranks (value_rank()) beside each
  * other: a search reads a few lines of memory, and looks at a value itself only where ranks are equal.
- * Pages grow with what they hold, for most groups are small; one that has become nearly empty is
+ * The first page grows with what it holds, for most groups are small; one that has become nearly empty is
  * joined with a neighbour. A node stays where it is in memory until it is removed.
  */
 #ifndef MULTISET_H
