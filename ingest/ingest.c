@@ -551,14 +551,6 @@ ingest_step(struct ingest *in, struct order_action *a)
 	return INGEST_STEPS;
 }
 
-static void
-ingest_look_at_backlog(struct ingest *in)
-{
-	struct source *s = &in->source;
-	s->backlog = kafka_is_away(s->kafka) ? 0 : kafka_backlog(s->kafka);
-	in->swollen = in->swollen || in->writer.behind;
-}
-
 /* Nothing is at hand. */
 static void
 ingest_rest(struct ingest *in, int64_t deadline_ms)
@@ -566,7 +558,6 @@ ingest_rest(struct ingest *in, int64_t deadline_ms)
 	struct kafka *k = in->source.kafka;
 	struct pollfd fd = {.fd = kafka_fd(k), .events = POLLIN};
 	int64_t until = in->now_ms + INGEST_PROBE_MS;
-	ingest_look_at_backlog(in);
 	bool gathers = writer_rest(&in->writer, in->now_ms);
 	if (!gathers && order_settle(in->source.order))
 		return;
@@ -586,8 +577,15 @@ ingest_go_on(struct ingest *in)
 	if (in->polled_ms == in->now_ms)
 		return;
 	in->polled_ms = in->now_ms;
-	ingest_look_at_backlog(in);
 	stage_poll(in->stage, NULL, 0, 0);
+}
+
+static void
+ingest_look_at_backlog(struct ingest *in)
+{
+	struct source *s = &in->source;
+	s->backlog = kafka_is_away(s->kafka) ? 0 : kafka_backlog(s->kafka);
+	in->swollen = in->swollen || in->writer.behind;
 }
 
 /* A turn takes at most INGEST_PROBE_MS, so a longer one means that we were stopped. */
@@ -599,6 +597,8 @@ ingest_look_at_clock(struct ingest *in)
 		order_woke(in->source.order, now_ms);
 		flow_excuse(&in->source.flow, now_ms);
 	}
+	if (now_ms != in->now_ms)
+		ingest_look_at_backlog(in);
 	in->now_ms = now_ms;
 }
 

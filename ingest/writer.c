@@ -18,8 +18,14 @@
 #define WRITER_BYTES     (128u * 1024)
 #define WRITER_BEHIND_MS 100 /* so long without a rest, and much: behind; without a record: not */
 #define WRITER_GATHER_MS 5   /* behind: nobody waits for the newest record */
-#define WRITER_BACKLOG   16384u /* messages: to read them takes as long as a batch is gathered */
-#define WRITER_RECORD    96u    /* all of a record but its values */
+#define WRITER_RECORD    96u /* all of a record but its values */
+
+/* Messages: to read them takes as long as a batch is gathered. Where tests kill stages, loads are small. */
+#ifdef TALLYD_FAULTS
+#define WRITER_BACKLOG 16u
+#else
+#define WRITER_BACKLOG 16384u
+#endif
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -413,8 +419,10 @@ writer_end(struct writer *w, const struct order_action *a)
 	bool cut = a->step == ORDER_CUT;
 	/* One END tells of all that is at hand: nobody waits for the first of it. */
 	if (w->source->backlog >= WRITER_BACKLOG && w->source->followed && w->told_all &&
-	    !w->stage->stopping && order_put_off(w->source->order))
+	    !w->stage->stopping && order_put_off(w->source->order)) {
+		(void)FAULT("ingest.put_off");
 		return;
+	}
 	pack_init(&entries, w->entries, RING_TOKEN_MAX);
 	order_pack_position(w->source->order, cut || !w->told_all, &entries);
 	if (entries.overflow)

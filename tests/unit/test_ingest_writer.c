@@ -93,7 +93,7 @@ Test(ingest_writer, it_is_behind_when_it_does_not_come_to_rest)
 	cr_assert_not(rest(&w, 20000, 1203), "something holds it up");
 	take(&w, 1500, 2000, 'c', "null", "{\"id\":1,\"note\":\"a\"}");
 	cr_assert(rest(&w, 20000, 1300));
-	cr_assert_not(rest(&w, 100, 1301));
+	cr_assert_not(rest(&w, 10, 1301));
 	cr_assert_not(board_is_behind(w.stage.board));
 	world_close(&w);
 }
