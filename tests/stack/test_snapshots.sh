@@ -117,7 +117,7 @@ done >"$WORK/load.sql"
 start=$(topic_end "$topic")
 signal incremental items
 load_amid_kills "$WORK/load.sql" 0.7
-grown "$topic" 5000 && ok 'the snapshot goes on beside the load' || not_ok 'the snapshot goes on beside the load'
+await 120 grown "$topic" 5000 && ok 'the snapshot goes on beside the load' || not_ok 'the snapshot goes on beside the load'
 answers 'an incremental snapshot beside a load'
 tallyd_stop
 tallyd_start again
