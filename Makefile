@@ -96,7 +96,7 @@ INGEST := \
 	ingest/convert_table.c \
 	ingest/convert_text.c \
 	ingest/convert_time.c \
-	ingest/debezium.c ingest/debezium_judge.c \
+	ingest/debezium.c ingest/debezium_form.c ingest/debezium_judge.c \
 	ingest/envelope.c \
 	ingest/flow.c \
 	ingest/heartbeat.c \

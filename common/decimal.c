@@ -328,19 +328,25 @@ sum_settle(struct decimal_sum *sum, int scale, int64_t times)
 		decimal_sum_clear(sum);
 }
 
-void
-decimal_sum_add_int(struct decimal_sum *sum, int64_t value, int64_t times)
+static void
+sum_add_scaled(struct decimal_sum *sum, int64_t value, int scale, int64_t times)
 {
 	int128 product = (int128)value * times;
 
-	if (!sum_add_small(sum, product, 0)) {
+	if (!sum_add_small(sum, product, scale)) {
 		mpz_t large;
 		mpz_init(large);
 		mpz_set_int128(large, product);
-		sum_add_large(sum, large, 0);
+		sum_add_large(sum, large, scale);
 		mpz_clear(large);
 	}
-	sum_settle(sum, 0, times);
+	sum_settle(sum, scale, times);
+}
+
+void
+decimal_sum_add_int(struct decimal_sum *sum, int64_t value, int64_t times)
+{
+	sum_add_scaled(sum, value, 0, times);
 }
 
 static void
@@ -371,20 +377,32 @@ sum_add_text(struct decimal_sum *sum, const struct parts *parts, int64_t times)
 	mpz_clears(value, factor, NULL);
 }
 
+static void
+sum_add_special(struct decimal_sum *sum, const char *text, int64_t times)
+{
+	sum_settle(sum,
+		   text[0] == 'N'   ? SCALE_NAN
+		   : text[0] == '-' ? SCALE_MINUS_INFINITY
+				    : SCALE_INFINITY,
+		   times);
+}
+
 void
 decimal_sum_add(struct decimal_sum *sum, const char *text, size_t len, int64_t times)
 {
-	struct parts parts = decimal_split(text, len);
+	unsigned scale;
+	int64_t small;
 	int128 value = 0;
 
-	if (decimal_is_special(text, len)) {
-		sum_settle(sum,
-			   text[0] == 'N'   ? SCALE_NAN
-			   : text[0] == '-' ? SCALE_MINUS_INFINITY
-					    : SCALE_INFINITY,
-			   times);
+	if (decimal_short(text, len, &small, &scale)) {
+		sum_add_scaled(sum, small, (int)scale, times);
 		return;
 	}
+	if (decimal_is_special(text, len)) {
+		sum_add_special(sum, text, times);
+		return;
+	}
+	struct parts parts = decimal_split(text, len);
 	bool fits = parts.whole_len + parts.fraction_len <= SMALL_DIGITS;
 
 	if (fits) {

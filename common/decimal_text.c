@@ -194,11 +194,16 @@ decimal_compare(const char *atext, size_t alen, const char *btext, size_t blen)
 int64_t
 decimal_rank(const char *text, size_t len)
 {
+	static const unsigned powers[] = {10000, 1000, 100, 10, 1};
 	const char *s = text, *end = text + len;
 	bool negative = len > 0 && *s == '-';
 	int64_t rank = 0, most = INT64_MAX - 2;
-	unsigned digits = 0;
+	unsigned digits = 0, scale;
 
+	if (len <= DECIMAL_RANK_DIGITS && decimal_short(text, len, &rank, &scale) &&
+	    scale <= DECIMAL_RANK_SCALE)
+		return rank * powers[scale];
+	rank = 0;
 	if (decimal_is_special(text, len))
 		return *s == 'N' ? INT64_MAX : negative ? INT64_MIN : INT64_MAX - 1;
 	for (s += negative; s < end && *s != '.'; s++) {
@@ -329,8 +334,12 @@ bool
 decimal_is_canonical(const char *s, size_t len)
 {
 	size_t i = len > 0 && s[0] == '-', whole = i, zeros = 0;
-	const char *special = special_read(s, len);
+	unsigned scale;
+	int64_t small;
 
+	if (decimal_short(s, len, &small, &scale))
+		return true;
+	const char *special = special_read(s, len);
 	if (special != NULL)
 		return strlen(special) == len && memcmp(special, s, len) == 0;
 	for (; i < len && is_digit(s[i]); i++)

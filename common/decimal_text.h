@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/decimal.h"
+#include "common/glance.h"
 
 struct parts { /* of a canonical text */
 	bool negative;
@@ -37,6 +38,36 @@ static inline bool
 is_digit(char c)
 {
 	return c >= '0' && c <= '9';
+}
+
+/*
+ * A number of at most 18 digits, as most are: *digits * 10^-*scale. False when it is longer or special, or not
+ * canonical.
+ */
+static inline bool
+decimal_short(const char *text, size_t len, int64_t *digits, unsigned *scale)
+{
+	static const uint32_t powers[] = {1,      10,      100,      1000,      10000,
+					  100000, 1000000, 10000000, 100000000, 1000000000};
+	const char *end = text + len, *point, *last;
+	bool negative = len > 0 && *text == '-';
+	const char *s = text + negative;
+
+	if (end - s > 19)
+		return false;
+	uint64_t n = digits_number(s, end, &point);
+	if (point == s || (*s == '0' && point - s > 1) || point - s > 18)
+		return false;
+	*scale = 0;
+	if (point < end) {
+		uint64_t fraction = digits_number(point + 1, end, &last);
+		*scale = (unsigned)(end - point - 1);
+		if (*point != '.' || last != end || *scale - 1 > 8)
+			return false;
+		n = n * powers[*scale] + fraction;
+	}
+	*digits = negative ? -(int64_t)n : (int64_t)n;
+	return n > 0 || !negative;
 }
 
 /*

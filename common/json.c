@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define BYTES(b) (0x0101010101010101u * (uint64_t)(b))
+#include "common/glance.h"
 
 void
 json_init(struct json *j, const char *text, size_t len)
@@ -231,87 +231,6 @@ json_bool(struct json *j)
 	return false;
 }
 
-/* How many of the eight bytes, from the lowest on, are digits: 0x30 to 0x39. */
-static inline unsigned
-word_digits(uint64_t word)
-{
-	uint64_t digits = word ^ BYTES('0'); /* 0 to 9, and nothing else is */
-	uint64_t others = (((digits & BYTES(0x7F)) + BYTES(0x76)) | digits) & BYTES(0x80);
-
-	return others == 0 ? 8 : (unsigned)__builtin_ctzll(others) / 8;
-}
-
-/* The word of eight bytes, the first in the lowest. */
-static inline uint64_t
-word_at(const char *s)
-{
-	uint64_t word;
-
-	memcpy(&word, s, sizeof(word));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	word = __builtin_bswap64(word);
-#endif
-	return word;
-}
-
-/* Behind the digits that begin at s. */
-static inline const char *
-json_after_digits(const char *s, const char *end)
-{
-	while (end - s >= 8) {
-		unsigned digits = word_digits(word_at(s));
-		s += digits;
-		if (digits < 8)
-			return s;
-	}
-	while (s < end && *s >= '0' && *s <= '9')
-		s++;
-	return s;
-}
-
-/*
- * The number of eight digits, the first in the lowest byte: pairs, then fours, then all, each by one
- * multiplication (Daniel Lemire, "Quickly parsing eight digits", 2018).
- */
-static inline uint64_t
-word_number(uint64_t word)
-{
-	const uint64_t mask = 0x000000FF000000FF;
-
-	word -= BYTES('0');
-	word = word * 10 + (word >> 8);
-	return ((word & mask) * 0x000F424000000064 + (word >> 16 & mask) * 0x0000271000000001) >>
-	       32;
-}
-
-/* The number whose digits begin at s, and in *after where they end; of more than 19 it is of no use. */
-static inline uint64_t
-digits_number(const char *s, const char *end, const char **after)
-{
-	static const uint32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
-	uint64_t n = 0;
-
-	while (end - s >= 8) {
-		uint64_t word = word_at(s);
-		unsigned digits = word_digits(word);
-		s += digits;
-		if (digits == 8) {
-			n = n * 100000000 + word_number(word);
-			continue;
-		}
-		*after = s;
-		if (digits == 0)
-			return n;
-		/* Zeros before it make it eight. */
-		word = word << 8 * (8 - digits) | BYTES('0') >> 8 * digits;
-		return n * powers[digits] + word_number(word);
-	}
-	for (; s < end && *s >= '0' && *s <= '9'; s++)
-		n = n * 10 + (unsigned)(*s - '0');
-	*after = s;
-	return n;
-}
-
 /* At most 19 digits: they fit. */
 static bool
 slice_short(struct slice s, uint64_t *out)
@@ -327,14 +246,14 @@ json_short(struct json *j, uint64_t *n)
 {
 	const char *end;
 
+	uint64_t number;
+
 	if (j->error)
 		return false;
 	json_space(j);
-	uint64_t number = digits_number(j->at, j->end, &end);
-	size_t len = (size_t)(end - j->at);
+	end = glance_number(j->at, j->end, &number);
 	/* A zero before others, a fraction and an exponent are json_number()'s to judge. */
-	if (len == 0 || len > 18 || (len > 1 && *j->at == '0') ||
-	    (end < j->end && (*end == '.' || (*end | 32) == 'e')))
+	if (end == NULL || (end < j->end && (*end == '.' || (*end | 32) == 'e')))
 		return false;
 	*n = number;
 	j->at = end;
@@ -347,7 +266,7 @@ json_digits(struct json *j)
 {
 	const char *from = j->at;
 
-	j->at = json_after_digits(from, j->end);
+	j->at = digits_end(from, j->end);
 	return j->at > from || json_fail(j, "a JSON number lacks a digit");
 }
 
@@ -587,14 +506,6 @@ json_plain(struct slice raw, char *buf, size_t size)
 	return (struct slice){buf, len == SIZE_MAX ? 0 : len};
 }
 
-/* Whether one of the eight bytes is b. */
-static inline bool
-word_has(uint64_t word, unsigned char b)
-{
-	word ^= BYTES(b);
-	return ((word - BYTES(1)) & ~word & BYTES(0x80)) != 0;
-}
-
 /* The next byte at or after s that matters to nesting. */
 static const char *
 json_structure(const char *s, const char *end)
@@ -602,9 +513,10 @@ json_structure(const char *s, const char *end)
 	uint64_t word;
 
 	while (end - s >= (ptrdiff_t)sizeof(word)) {
-		memcpy(&word, s, sizeof(word));
-		if (word_has(word, '"') || word_has(word | BYTES(32), '{') ||
-		    word_has(word | BYTES(32), '}'))
+		word = word_at(s);
+		uint64_t brackets = word | BYTES(32);
+		if ((word_where(word, '"') | word_where(brackets, '{') |
+		     word_where(brackets, '}')) != 0)
 			break;
 		s += sizeof(word);
 	}
@@ -647,7 +559,7 @@ json_leave(struct json *j)
 static void
 json_skip_word(struct json *j)
 {
-	const char *at = json_after_digits(j->at, j->end);
+	const char *at = digits_end(j->at, j->end);
 
 	while (at < j->end && *at != ',' && (*at | 32) != '}' && *at > ' ' && *at != '"')
 		at++;

@@ -1,7 +1,6 @@
 #include "common/pack.h"
 
-#include <arpa/inet.h>
-#include <limits.h>
+#include <endian.h>
 #include <string.h>
 
 #include <msgpack.h>
@@ -26,14 +25,21 @@ pack_len(const struct pack *p)
 	return (size_t)(p->at - p->start);
 }
 
+static void
+pack_overflow(struct pack *p)
+{
+	p->overflow = true;
+	p->end = p->at;
+}
+
 /* The write callback of msgpack-c's packer: straight into our buffer. */
 static int
 pack_write(void *data, const char *bytes, size_t len)
 {
 	struct pack *p = data;
 
-	if (p->overflow || len > (size_t)(p->end - p->at)) {
-		p->overflow = true;
+	if (len > (size_t)(p->end - p->at)) {
+		pack_overflow(p);
 		return -1;
 	}
 	if (len > 0) /* an empty slice may have no address */
@@ -58,7 +64,7 @@ packer(struct pack *p)
 static inline bool
 pack_small(struct pack *p, uint8_t tag, const char *bytes, size_t len)
 {
-	if (p->overflow || (size_t)(p->end - p->at) <= len)
+	if ((size_t)(p->end - p->at) <= len)
 		return false;
 	*p->at++ = tag;
 	if (len > 0)
@@ -76,7 +82,7 @@ pack_nil(struct pack *p)
 }
 
 void
-pack_bool(struct pack *p, bool v)
+pack_wide_bool(struct pack *p, bool v)
 {
 	msgpack_packer mp = packer(p);
 
@@ -87,23 +93,28 @@ pack_bool(struct pack *p, bool v)
 }
 
 void
-pack_int(struct pack *p, int64_t v)
+pack_wide_int(struct pack *p, int64_t v)
 {
-	if (v >= 0 && v <= 0x7f && pack_small(p, (uint8_t)v, NULL, 0))
-		return;
 	msgpack_packer mp = packer(p);
 
 	msgpack_pack_int64(&mp, v);
 }
 
+/* In one move where there is room for the widest; what stands behind a narrower one is written over. */
 void
-pack_uint(struct pack *p, uint64_t v)
+pack_wide_uint(struct pack *p, uint64_t v)
 {
-	if (v <= 0x7f && pack_small(p, (uint8_t)v, NULL, 0))
-		return;
-	msgpack_packer mp = packer(p);
+	unsigned width = v > UINT32_MAX ? 3 : v > UINT16_MAX ? 2 : v > UINT8_MAX;
 
-	msgpack_pack_uint64(&mp, v);
+	if (v <= 0x7f || p->end - p->at <= 8) {
+		msgpack_packer mp = packer(p);
+		msgpack_pack_uint64(&mp, v);
+		return;
+	}
+	v = htobe64(v << (64 - (8u << width)));
+	*p->at = (uint8_t)(0xcc + width);
+	memcpy(p->at + 1, &v, sizeof(v));
+	p->at += 1 + (1u << width);
 }
 
 void
@@ -114,7 +125,7 @@ pack_str(struct pack *p, const char *s, size_t len)
 	msgpack_packer mp = packer(p);
 
 	if (len > UINT32_MAX) {
-		p->overflow = true;
+		pack_overflow(p);
 		return;
 	}
 	msgpack_pack_str(&mp, len);
@@ -144,7 +155,7 @@ pack_bin(struct pack *p, const void *bytes, size_t len)
 	msgpack_packer mp = packer(p);
 
 	if (len > UINT32_MAX) {
-		p->overflow = true;
+		pack_overflow(p);
 		return;
 	}
 	msgpack_pack_bin(&mp, len);
@@ -152,10 +163,8 @@ pack_bin(struct pack *p, const void *bytes, size_t len)
 }
 
 void
-pack_array(struct pack *p, uint32_t count)
+pack_wide_array(struct pack *p, uint32_t count)
 {
-	if (count <= 0x0f && pack_small(p, (uint8_t)(0x90 | count), NULL, 0))
-		return;
 	msgpack_packer mp = packer(p);
 
 	msgpack_pack_array(&mp, count);
@@ -167,7 +176,7 @@ pack_ext(struct pack *p, int8_t type, const void *bytes, size_t len)
 	msgpack_packer mp = packer(p);
 
 	if (len > UINT32_MAX) {
-		p->overflow = true;
+		pack_overflow(p);
 		return;
 	}
 	msgpack_pack_ext(&mp, len, type);
@@ -427,27 +436,52 @@ unpack_bool(struct unpack *u)
 {
 	struct head h;
 
+	if (!u->bad && u->at < u->end && (*u->at | 1) == 0xc3)
+		return *u->at++ == 0xc3;
 	return unpack_head(u, UNPACK_BOOL, &h) && h.boolean;
 }
 
+/* A number that is not negative and takes more than a byte; false: something else, or not all of it. */
+static inline bool
+unpack_whole(struct unpack *u, uint64_t *v)
+{
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
+
+	if (u->bad || u->at == u->end)
+		return false;
+	size_t left = (size_t)(u->end - u->at);
+	if (*u->at == 0xcc && left > 1) {
+		*v = u->at[1];
+		u->at += 2;
+	} else if (*u->at == 0xcd && left > sizeof(v16)) {
+		memcpy(&v16, u->at + 1, sizeof(v16));
+		*v = be16toh(v16);
+		u->at += 1 + sizeof(v16);
+	} else if (*u->at == 0xce && left > sizeof(v32)) {
+		memcpy(&v32, u->at + 1, sizeof(v32));
+		*v = be32toh(v32);
+		u->at += 1 + sizeof(v32);
+	} else if (*u->at == 0xcf && left > sizeof(v64)) {
+		memcpy(&v64, u->at + 1, sizeof(v64));
+		*v = be64toh(v64);
+		u->at += 1 + sizeof(v64);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 int64_t
-unpack_int(struct unpack *u)
+unpack_wide_int(struct unpack *u)
 {
 	struct head h;
+	uint64_t v;
 
-	if (u->at < u->end && !u->bad) {
-		if (*u->at <= 0x7f)
-			return *u->at++;
-		if (*u->at == 0xcd && u->end - u->at > 2) {
-			u->at += 3;
-			return u->at[-2] << 8 | u->at[-1];
-		}
-		if (*u->at == 0xce && u->end - u->at > 4) {
-			uint32_t v;
-			memcpy(&v, u->at + 1, sizeof(v));
-			u->at += 5;
-			return ntohl(v);
-		}
+	if (unpack_whole(u, &v)) {
+		u->bad = v > INT64_MAX;
+		return u->bad ? 0 : (int64_t)v;
 	}
 	if (!unpack_head(u, UNPACK_INT, &h))
 		return 0;
@@ -459,12 +493,13 @@ unpack_int(struct unpack *u)
 }
 
 uint64_t
-unpack_uint(struct unpack *u)
+unpack_wide_uint(struct unpack *u)
 {
 	struct head h;
+	uint64_t v;
 
-	if (u->at < u->end && *u->at <= 0x7f && !u->bad)
-		return *u->at++;
+	if (unpack_whole(u, &v))
+		return v;
 	if (!unpack_head(u, UNPACK_INT, &h))
 		return 0;
 	if (h.negative) {
@@ -522,13 +557,10 @@ unpack_bin(struct unpack *u, uint32_t *len)
 }
 
 uint32_t
-unpack_array(struct unpack *u)
+unpack_wide_array(struct unpack *u)
 {
 	struct head h;
 
-	if (u->at < u->end && *u->at >= 0x90 && *u->at <= 0x9f && !u->bad &&
-	    u->end - u->at > (*u->at & 0x0f))
-		return *u->at++ & 0x0f;
 	return unpack_head(u, UNPACK_ARRAY, &h) ? h.len : 0;
 }
 

@@ -14,20 +14,21 @@
 
 struct pack {
 	uint8_t *start, *at, *end;
-	bool overflow; /* something did not fit; the content is then useless */
+	bool
+	    overflow; /* something did not fit; the content is then useless, and `end` is where it is */
 };
 
 void pack_init(struct pack *, void *buf, size_t size);
 size_t pack_len(const struct pack *);
 void pack_nil(struct pack *);
-void pack_bool(struct pack *, bool);
-void pack_int(struct pack *, int64_t);
-void pack_uint(struct pack *, uint64_t);
+static inline void pack_bool(struct pack *, bool);
+static inline void pack_int(struct pack *, int64_t);
+static inline void pack_uint(struct pack *, uint64_t);
 void pack_float(struct pack *, double);
 void pack_str(struct pack *, const char *, size_t);
 void pack_cstr(struct pack *, const char *); /* NULL is written as nil */
 void pack_bin(struct pack *, const void *, size_t);
-void pack_array(struct pack *, uint32_t count);
+static inline void pack_array(struct pack *, uint32_t count);
 void pack_ext(struct pack *, int8_t type, const void *, size_t);
 void pack_raw(struct pack *, const void *, size_t); /* bytes that are msgpack already */
 
@@ -58,17 +59,85 @@ enum unpack_kind unpack_peek(const struct unpack *);
 /* Each takes one value; what does not fit sets bad and gives 0, false or an empty slice. */
 bool unpack_nil(struct unpack *); /* takes a nil if there is one; never sets bad */
 bool unpack_bool(struct unpack *);
-int64_t unpack_int(struct unpack *);   /* bad when out of int64 */
-uint64_t unpack_uint(struct unpack *); /* bad when negative */
+static inline int64_t unpack_int(struct unpack *);   /* bad when out of int64 */
+static inline uint64_t unpack_uint(struct unpack *); /* bad when negative */
 double unpack_float(struct unpack *);
 const char *unpack_str(struct unpack *, uint32_t *len);
 const uint8_t *unpack_bin(struct unpack *, uint32_t *len);
-uint32_t unpack_array(struct unpack *); /* never more than the bytes left: a safe loop bound */
+static inline uint32_t
+unpack_array(struct unpack *); /* never more than the bytes left: a safe loop bound */
 const uint8_t *unpack_ext(struct unpack *, int8_t *type, uint32_t *len);
 void unpack_skip(struct unpack *);                        /* one whole value, nested to depth 16 */
 const uint8_t *unpack_span(struct unpack *, size_t *len); /* one whole value as its raw bytes */
 
 /* A heap copy of a string or nil (then NULL); the caller frees it. Fatal when out of memory. */
 char *unpack_strdup(struct unpack *);
+
+/* ---- most of what is written is one byte --------------------------------------------------------- */
+
+void pack_wide_bool(struct pack *, bool);
+void pack_wide_int(struct pack *, int64_t);
+void pack_wide_uint(struct pack *, uint64_t);
+void pack_wide_array(struct pack *, uint32_t count);
+int64_t unpack_wide_int(struct unpack *);
+uint64_t unpack_wide_uint(struct unpack *);
+uint32_t unpack_wide_array(struct unpack *);
+
+static inline void
+pack_bool(struct pack *p, bool v)
+{
+	if (p->at < p->end)
+		*p->at++ = v ? 0xc3 : 0xc2;
+	else
+		pack_wide_bool(p, v);
+}
+
+static inline void
+pack_uint(struct pack *p, uint64_t v)
+{
+	if (v <= 0x7f && p->at < p->end)
+		*p->at++ = (uint8_t)v;
+	else
+		pack_wide_uint(p, v);
+}
+
+static inline void
+pack_int(struct pack *p, int64_t v)
+{
+	if (v >= 0)
+		pack_uint(p, (uint64_t)v);
+	else
+		pack_wide_int(p, v);
+}
+
+static inline void
+pack_array(struct pack *p, uint32_t count)
+{
+	if (count <= 0x0f && p->at < p->end)
+		*p->at++ = (uint8_t)(0x90 | count);
+	else
+		pack_wide_array(p, count);
+}
+
+static inline uint64_t
+unpack_uint(struct unpack *u)
+{
+	return u->at < u->end && *u->at <= 0x7f && !u->bad ? *u->at++ : unpack_wide_uint(u);
+}
+
+static inline int64_t
+unpack_int(struct unpack *u)
+{
+	return u->at < u->end && *u->at <= 0x7f && !u->bad ? *u->at++ : unpack_wide_int(u);
+}
+
+static inline uint32_t
+unpack_array(struct unpack *u)
+{
+	if (u->at < u->end && (*u->at & 0xf0) == 0x90 && !u->bad &&
+	    u->end - u->at > (*u->at & 0x0f))
+		return *u->at++ & 0x0f;
+	return unpack_wide_array(u);
+}
 
 #endif

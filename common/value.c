@@ -454,7 +454,7 @@ unpack_unchanged(struct unpack *unpack, struct value *v)
 static void
 unpack_typed(struct unpack *unpack, enum type type, struct value *v)
 {
-	v->kind = type_kind(type);
+	*v = (struct value){.kind = types[type].kind};
 	switch (v->kind) {
 	case VALUE_INT:
 		v->i = unpack_int(unpack);
@@ -478,16 +478,22 @@ unpack_typed(struct unpack *unpack, enum type type, struct value *v)
 		unpack->bad = true;
 }
 
+/* A nil, or that a value is as it was. */
+static void
+unpack_none(struct unpack *unpack, struct value *v)
+{
+	*v = (struct value){.kind = VALUE_NULL};
+	if (!unpack_nil(unpack))
+		unpack_unchanged(unpack, v);
+}
+
 void
 value_unpack(struct unpack *unpack, enum type type, struct value *v)
 {
 	enum unpack_kind kind = unpack_peek(unpack);
 
-	*v = (struct value){.kind = VALUE_NULL};
-	if (kind == UNPACK_NIL)
-		(void)unpack_nil(unpack);
-	else if (kind == UNPACK_EXT)
-		unpack_unchanged(unpack, v);
+	if (kind == UNPACK_NIL || kind == UNPACK_EXT)
+		unpack_none(unpack, v);
 	else
 		unpack_typed(unpack, type, v);
 	if (unpack->bad)

@@ -266,6 +266,29 @@ convert_unavailable(const struct unavailable *u, const struct column *column, co
 	return is_unavailable(u, v->s, v->len);
 }
 
+/* `seek`: look for what stands for an unchanged value. */
+static bool
+convert_text_of(struct convert *c, const struct column *column, const struct shape *shape,
+		bool seek, struct slice s, struct value *v)
+{
+	bool unchanged = seek && is_unavailable(c->unavailable, s.s, s.len);
+
+	*v = (struct value){.kind = VALUE_NULL};
+	if (!unchanged && !convert_from_string(c, column, shape, s, v))
+		return false;
+	if (unchanged || (seek && convert_unavailable(c->unavailable, column, v)))
+		*v = (struct value){.kind = VALUE_UNCHANGED};
+	return true;
+}
+
+bool
+convert_plain(struct convert *c, const struct column *column, const struct shape *shape,
+	      struct slice s, struct value *v)
+{
+	return !type_is_integer(column->type) && column->type != TYPE_BOOLEAN &&
+	       column->type != TYPE_ARRAY && convert_text_of(c, column, shape, true, s, v);
+}
+
 bool
 convert_scalar(struct convert *c, struct json *j, const struct column *column,
 	       const struct shape *shape, bool seek, struct value *v)
@@ -291,14 +314,7 @@ convert_scalar(struct convert *c, struct json *j, const struct column *column,
 	}
 	if (kind != JSON_STRING || type_is_integer(column->type) || column->type == TYPE_BOOLEAN)
 		return convert_mismatch_next(c, j, column);
-	if (!convert_string(c, j, &s))
-		return false;
-	bool unchanged = seek && is_unavailable(c->unavailable, s.s, s.len);
-	if (!unchanged && !convert_from_string(c, column, shape, s, v))
-		return false;
-	if (unchanged || (seek && convert_unavailable(c->unavailable, column, v)))
-		*v = (struct value){.kind = VALUE_UNCHANGED};
-	return true;
+	return convert_string(c, j, &s) && convert_text_of(c, column, shape, seek, s, v);
 }
 
 bool

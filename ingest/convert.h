@@ -115,4 +115,12 @@ const char *convert_excerpt(struct slice, char buf[EXCERPT_SIZE]);
 bool convert_value(struct convert *, struct json *, const struct column *, const struct shape *,
 		   struct value *);
 
+/*
+ * The same of what json.h has already taken there: a whole number that is not negative, or a string,
+ * unescaped. False also, without a sentence, where a scalar type is not written so at all.
+ */
+bool convert_whole(const struct column *, uint64_t n, struct value *);
+bool convert_plain(struct convert *, const struct column *, const struct shape *, struct slice,
+		   struct value *);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/decimal.h"
+#include "common/glance.h"
 #include "ingest/convert_part.h"
 
 #define NUMBER_ROOM 1200 /* the longest decimal with the zeros of a declared scale */
@@ -18,15 +19,24 @@ convert_least(const struct column *column)
 }
 
 bool
+convert_whole(const struct column *column, uint64_t n, struct value *v)
+{
+	/* -1 - least is the greatest. */
+	if (!type_is_integer(column->type) || n > (uint64_t)(-1 - convert_least(column)))
+		return false;
+	*v = (struct value){.kind = VALUE_INT, .i = (int64_t)n};
+	return true;
+}
+
+bool
 convert_short_integer(struct json *j, const struct column *column, struct value *v)
 {
 	struct json at = *j;
 	uint64_t n;
 
-	if (!json_short(&at, &n) || n > (uint64_t)(-1 - convert_least(column)))
+	if (!json_short(&at, &n) || !convert_whole(column, n, v))
 		return false;
 	*j = at;
-	*v = (struct value){.kind = VALUE_INT, .i = (int64_t)n};
 	return true;
 }
 
@@ -37,7 +47,6 @@ convert_integer(struct convert *c, const struct column *column, struct slice num
 	int64_t least = convert_least(column);
 	int64_t i;
 
-	/* -1 - least is the greatest. */
 	if (!slice_int64(number, &i) || i < least || i > -1 - least)
 		return convert_mismatch(c, column, number);
 	*v = (struct value){.kind = VALUE_INT, .i = i};
@@ -241,12 +250,32 @@ special_number(const struct column *column, const struct shape *shape, struct sl
 	return (struct slice){NULL, 0};
 }
 
+/*
+ * Whether a decimal is written as it is kept: all digits of the declared scale, behind a point, and no more
+ * before it than there may be. Most are.
+ */
+static bool
+is_kept_as_written(const struct column *column, struct slice s)
+{
+	size_t scale = (size_t)column->scale, whole = s.len - scale - 1;
+
+	if (column->scale <= 0 || column->precision <= column->scale || s.len < scale + 2 ||
+	    whole > (size_t)column->precision - scale || (whole > 1 && s.s[0] == '0'))
+		return false;
+	return s.s[whole] == '.' && digits_end(s.s, s.s + whole) == s.s + whole &&
+	       digits_end(s.s + whole + 1, s.s + s.len) == s.s + s.len;
+}
+
 bool
 convert_numeric_string(struct convert *c, const struct column *column, const struct shape *shape,
 		       struct slice s, struct value *v)
 {
 	if (shape->kind == SHAPE_DECIMAL)
 		return convert_decimal_bytes(c, column, s, shape->scale, v);
+	if (is_kept_as_written(column, s)) {
+		*v = (struct value){.kind = VALUE_DECIMAL, .len = (uint32_t)s.len, .s = s.s};
+		return true;
+	}
 	struct slice special = special_number(column, shape, s);
 	if (special.s)
 		return convert_decimal_text(c, column, special, v);

@@ -346,15 +346,9 @@ decoder_read_envelope(struct decoder *d, struct json *j, struct envelope *e, str
 	return ok;
 }
 
-/* ---- the quick way through a message whose form is known (form.h) ------------------------------ */
+/* ---- a message: by its form, or scanned ---------------------------------------------------------- */
 
-static bool
-decoder_is_change(char op)
-{
-	return op == 'c' || op == 'r' || op == 'u' || op == 'd';
-}
-
-static bool
+bool
 decoder_take_slot(struct decoder *d, const struct slot *slot, struct fields *f, struct json *j,
 		  struct envelope *e, struct event_place *p)
 {
@@ -374,53 +368,6 @@ decoder_take_slot(struct decoder *d, const struct slot *slot, struct fields *f, 
 	default:
 		return place_take(j, slot->kind, p);
 	}
-}
-
-static bool
-decoder_replay(struct decoder *d, const struct form *form, struct fields *f, struct slice text,
-	       struct envelope *e, struct event_place *p)
-{
-	const char *bytes = form->bytes;
-	struct json j;
-
-	json_init(&j, text.s, text.len);
-	for (const struct slot *slot = form->slots; slot < form->slots + form->count; slot++) {
-		if (!form_pass(&j, bytes, slot->before))
-			return false;
-		bytes += slot->before;
-		j.depth = slot->depth;
-		j.arrays = slot->arrays;
-		if (!decoder_take_slot(d, slot, f, &j, e, p) || j.error)
-			return false;
-	}
-	size_t rest = (size_t)(form->bytes + form->bytes_len - bytes);
-	return form_pass(&j, bytes, rest) && j.at == j.end;
-}
-
-/* False when the message has no form that is known: then all is as if nothing had been tried. */
-static bool
-decoder_try_forms(struct decoder *d, struct forms *forms, struct fields *f, struct slice text,
-		  struct envelope *e, struct event_place *p)
-{
-	const struct convert before = d->convert;
-	const struct event_place nowhere = *p;
-	const struct form *form;
-
-	forms_begin(forms, f->schema.generation);
-	while ((form = forms_next(forms)) != NULL) {
-		if (decoder_replay(d, form, f, text, e, p)) {
-			e->has_source = true;
-			e->has_after = e->read_after = form->has_after;
-			f->schema.skipped += f->schema.len > 0;
-			forms_found(forms);
-			return true;
-		}
-		*e = (struct envelope){0};
-		*p = nowhere;
-		d->convert = before;
-	}
-	forms_study(forms, text);
-	return false;
 }
 
 static bool

@@ -2,6 +2,7 @@
  * debezium_state.h - the inside of `struct decoder`, shared by debezium*.c only.
  *
  * debezium.c         reads: a message's members, rows and key
+ * debezium_form.c    reads a message whose form is known
  * debezium_judge.c   what was read: is it an event, and may it be used
  */
 #ifndef DEBEZIUM_STATE_H
@@ -50,6 +51,23 @@ struct envelope {
 	const char *missing; /* a member of "source" that every event has */
 	int64_t time_ms;
 };
+
+static inline bool
+decoder_is_change(char op)
+{
+	return op == 'c' || op == 'r' || op == 'u' || op == 'd';
+}
+
+/* Take what stands in a slot, by the functions of the scanner's way. False: it is not as it should be. */
+bool decoder_take_slot(struct decoder *, const struct slot *, struct fields *, struct json *,
+		       struct envelope *, struct event_place *);
+
+/*
+ * Read a message by one of the forms, into fields, envelope and place, which is empty before. False when
+ * it has no form that is known: then all is as if nothing had been tried, and its form is to be learned.
+ */
+bool decoder_try_forms(struct decoder *, struct forms *, struct fields *, struct slice text,
+		       struct envelope *, struct event_place *);
 
 /*
  * The event that a message is; `start`: the scanner before its payload. False, with a sentence, when it

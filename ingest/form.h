@@ -3,9 +3,9 @@
  *
  * The messages of a table differ in few places: the slots. All bytes between them, the schema block
  * among them, are the same in the next message, and comparing them is many times faster than
- * scanning them. What stands in a slot is read by the very function that the scanner's way calls
- * there, and nothing but these functions looks at a message; so where the bytes between are equal,
- * both ways give the same event. At the first difference the message goes the scanner's way, from
+ * scanning them. What stands in a slot is read at a glance (common/glance.h) if it is written as most
+ * are, else by the very function that the scanner's way calls there; so where the bytes between are
+ * equal, both ways give the same event. At the first difference the message goes the scanner's way, from
  * its start, and its form is learned too.
  */
 #ifndef FORM_H
@@ -39,6 +39,7 @@ struct slot {
 	unsigned depth; /* of nesting, where it stands */
 	uint64_t arrays;
 	size_t before; /* bytes between the slot before it and this one */
+	size_t digits; /* of the number that stood in it last: a guess, 0 at first */
 };
 
 /* What is noted while the scanner reads a message. A NULL lesson is none. */
@@ -96,32 +97,33 @@ void forms_end(struct forms *);
 void lesson_slot(struct lesson *, enum slot_kind, unsigned index, const struct json *);
 void lesson_slot_end(struct lesson *, const struct json *);
 
+static inline uint64_t
+form_differ(const char *a, const char *b)
+{
+	uint64_t words[2];
+
+	memcpy(&words[0], a, 8);
+	memcpy(&words[1], b, 8);
+	return words[0] ^ words[1];
+}
+
 /* Most are the name of a member and what is around it: for these, a call is half the cost. */
 static inline bool
 form_equal(const char *a, const char *b, size_t len)
 {
-	uint64_t words[4];
-
-	if (len < 8 || len > 16)
+	if (len < 8 || len > 32)
 		return memcmp(a, b, len) == 0;
-	memcpy(&words[0], a, 8);
-	memcpy(&words[1], b, 8);
-	memcpy(&words[2], a + len - 8, 8);
-	memcpy(&words[3], b + len - 8, 8);
-	return ((words[0] ^ words[1]) | (words[2] ^ words[3])) == 0;
+	uint64_t differ = form_differ(a, b) | form_differ(a + len - 8, b + len - 8);
+	if (len > 16)
+		differ |= form_differ(a + 8, b + 8) | form_differ(a + len - 16, b + len - 16);
+	return differ == 0;
 }
 
-/*
- * Put the scanner behind `len` bytes if they are those of `bytes`; false, without an error, if they
- * are not.
- */
-static inline bool
-form_pass(struct json *j, const char *bytes, size_t len)
+/* Behind the `len` bytes at `at` if they are those of `bytes`, else NULL. */
+static inline const char *
+form_pass(const char *at, const char *end, const char *bytes, size_t len)
 {
-	if ((size_t)(j->end - j->at) < len || !form_equal(j->at, bytes, len))
-		return false;
-	j->at += len;
-	return true;
+	return (size_t)(end - at) >= len && form_equal(at, bytes, len) ? at + len : NULL;
 }
 
 #endif

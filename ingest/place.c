@@ -1,31 +1,23 @@
 #include "ingest/place.h"
 
+#include "common/glance.h"
 #include "ingest/envelope.h"
 
-/* Inside a string no white space is passed over. */
-static bool
-place_short(struct json *j, uint64_t *n)
+const char *
+place_glance_sequence(const char *s, const char *end, struct event_place *p)
 {
-	return j->at < j->end && *j->at >= '0' && *j->at <= '9' && json_short(j, n);
-}
-
-/* "[\"1\",\"2\"]" as the connector writes it, each quote inside with its backslash. */
-static bool
-place_plain_sequence(struct json *j, struct event_place *p)
-{
-	static const char begin[] = "\"[\\\"", middle[] = "\\\",\\\"", end[] = "\\\"]\"";
-	struct json at = *j;
+	static const char open[] = "\"[\\\"", middle[] = "\\\",\\\"", close[] = "\\\"]\"";
 	uint64_t first, second;
 
-	if (j->error || !form_pass(&at, begin, sizeof(begin) - 1) || !place_short(&at, &first) ||
-	    !form_pass(&at, middle, sizeof(middle) - 1) || !place_short(&at, &second) ||
-	    !form_pass(&at, end, sizeof(end) - 1))
-		return false;
-	j->at = at.at;
-	j->first = false;
+	if ((s = form_pass(s, end, open, sizeof(open) - 1)) == NULL ||
+	    (s = glance_number(s, end, &first)) == NULL ||
+	    (s = form_pass(s, end, middle, sizeof(middle) - 1)) == NULL ||
+	    (s = glance_number(s, end, &second)) == NULL ||
+	    (s = form_pass(s, end, close, sizeof(close) - 1)) == NULL)
+		return NULL;
 	p->has_sequences = p->has_sequence = true;
 	p->sequence = first;
-	return true;
+	return s;
 }
 
 /* source.sequence: a string that holds a JSON array of strings or nulls. */
@@ -35,7 +27,14 @@ place_read_sequence(struct json *j, struct event_place *p)
 	char buf[128];
 	struct json inside;
 
-	if (place_plain_sequence(j, p) || json_null(j))
+	const char *after = j->error ? NULL : place_glance_sequence(j->at, j->end, p);
+
+	if (after != NULL) {
+		j->at = after;
+		j->first = false;
+		return;
+	}
+	if (json_null(j))
 		return;
 	struct slice text = json_string(j, buf, sizeof(buf));
 	if (j->error)

@@ -22,4 +22,10 @@ void place_read_transaction(struct json *, struct event_place *, struct lesson *
 /* Take the value of one member of either. False when the event lacks it all the same. */
 bool place_take(struct json *, enum slot_kind, struct event_place *);
 
+/*
+ * source.sequence at s as the connector writes it, with two numbers, each quote inside with its
+ * backslash: behind it. NULL when it is something else: then nothing is taken.
+ */
+const char *place_glance_sequence(const char *s, const char *end, struct event_place *);
+
 #endif

@@ -221,6 +221,20 @@ chain_orders(void)
 }
 
 static void
+chain_values_bare(void)
+{
+	messages_open(false, MESSAGES_BARE);
+	chain_open(&chain, chain_values_sql);
+}
+
+static void
+chain_orders_bare(void)
+{
+	messages_open(true, MESSAGES_BARE);
+	chain_open(&chain, chain_orders_sql);
+}
+
+static void
 chain_end(void)
 {
 	chain_close(&chain);
@@ -237,5 +251,7 @@ const struct micro_case micro_chains[] = {
     {"decoder-orders-bare", "message", 50000, false, decode_orders_bare, run_decode, decode_close},
     {"chain-values", "message", 50000, false, chain_values, run_chain, chain_end},
     {"chain-orders", "message", 50000, false, chain_orders, run_chain, chain_end},
+    {"chain-values-bare", "message", 50000, false, chain_values_bare, run_chain, chain_end},
+    {"chain-orders-bare", "message", 50000, false, chain_orders_bare, run_chain, chain_end},
     {.name = NULL},
 };
