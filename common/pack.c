@@ -359,7 +359,7 @@ head_read(const struct unpack *u, struct head *h)
 	return ok && h->len <= (size_t)(u->end - at);
 }
 
-static const uint8_t wide_kinds[32] = {
+const uint8_t unpack_wide_kinds[32] = {
     /* 0xc0 */ UNPACK_NIL,   UNPACK_END,   UNPACK_BOOL,  UNPACK_BOOL,
     /* 0xc4 */ UNPACK_BIN,   UNPACK_BIN,   UNPACK_BIN,   UNPACK_EXT,
     /* 0xc8 */ UNPACK_EXT,   UNPACK_EXT,   UNPACK_OTHER, UNPACK_FLOAT,
@@ -369,21 +369,6 @@ static const uint8_t wide_kinds[32] = {
     /* 0xd8 */ UNPACK_EXT,   UNPACK_STR,   UNPACK_STR,   UNPACK_STR,
     /* 0xdc */ UNPACK_ARRAY, UNPACK_ARRAY, UNPACK_OTHER, UNPACK_OTHER,
 };
-
-enum unpack_kind
-unpack_peek(const struct unpack *u)
-{
-	uint8_t tag;
-
-	if (u->bad || u->at == u->end)
-		return UNPACK_END;
-	tag = *u->at;
-	if (tag <= 0x7f || tag >= 0xe0)
-		return UNPACK_INT;
-	if (tag >= 0xc0)
-		return (enum unpack_kind)wide_kinds[tag - 0xc0];
-	return tag <= 0x8f ? UNPACK_OTHER : tag <= 0x9f ? UNPACK_ARRAY : UNPACK_STR;
-}
 
 /*
  * The quick way past the heads that are most frequent: the end of a small integer, a nil or a short
@@ -524,17 +509,10 @@ unpack_float(struct unpack *u)
 }
 
 const char *
-unpack_str(struct unpack *u, uint32_t *len)
+unpack_wide_str(struct unpack *u, uint32_t *len)
 {
 	struct head h;
 
-	if (u->at < u->end && *u->at >= 0xa0 && *u->at <= 0xbf && !u->bad &&
-	    u->end - u->at > (*u->at & 0x1f)) {
-		const char *s = (const char *)u->at + 1;
-		*len = *u->at & 0x1f;
-		u->at += 1 + *len;
-		return s;
-	}
 	if (!unpack_head(u, UNPACK_STR, &h)) {
 		*len = 0;
 		return "";

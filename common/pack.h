@@ -54,7 +54,7 @@ struct unpack {
 void unpack_init(struct unpack *, const void *buf, size_t len);
 
 /* What comes next, without taking it. */
-enum unpack_kind unpack_peek(const struct unpack *);
+static inline enum unpack_kind unpack_peek(const struct unpack *);
 
 /* Each takes one value; what does not fit sets bad and gives 0, false or an empty slice. */
 bool unpack_nil(struct unpack *); /* takes a nil if there is one; never sets bad */
@@ -62,7 +62,7 @@ bool unpack_bool(struct unpack *);
 static inline int64_t unpack_int(struct unpack *);   /* bad when out of int64 */
 static inline uint64_t unpack_uint(struct unpack *); /* bad when negative */
 double unpack_float(struct unpack *);
-const char *unpack_str(struct unpack *, uint32_t *len);
+static inline const char *unpack_str(struct unpack *, uint32_t *len);
 const uint8_t *unpack_bin(struct unpack *, uint32_t *len);
 static inline uint32_t
 unpack_array(struct unpack *); /* never more than the bytes left: a safe loop bound */
@@ -82,6 +82,9 @@ void pack_wide_array(struct pack *, uint32_t count);
 int64_t unpack_wide_int(struct unpack *);
 uint64_t unpack_wide_uint(struct unpack *);
 uint32_t unpack_wide_array(struct unpack *);
+const char *unpack_wide_str(struct unpack *, uint32_t *len);
+
+extern const uint8_t unpack_wide_kinds[32]; /* of the tags from 0xc0 on */
 
 static inline void
 pack_bool(struct pack *p, bool v)
@@ -138,6 +141,31 @@ unpack_array(struct unpack *u)
 	    u->end - u->at > (*u->at & 0x0f))
 		return *u->at++ & 0x0f;
 	return unpack_wide_array(u);
+}
+
+static inline const char *
+unpack_str(struct unpack *u, uint32_t *len)
+{
+	if (u->at == u->end || (*u->at & 0xe0) != 0xa0 || u->bad ||
+	    u->end - u->at <= (*u->at & 0x1f))
+		return unpack_wide_str(u, len);
+	const char *s = (const char *)u->at + 1;
+	*len = *u->at & 0x1f;
+	u->at += 1 + *len;
+	return s;
+}
+
+static inline enum unpack_kind
+unpack_peek(const struct unpack *u)
+{
+	if (u->bad || u->at == u->end)
+		return UNPACK_END;
+	uint8_t tag = *u->at;
+	if (tag <= 0x7f || tag >= 0xe0)
+		return UNPACK_INT;
+	if (tag >= 0xc0)
+		return (enum unpack_kind)unpack_wide_kinds[tag - 0xc0];
+	return tag <= 0x8f ? UNPACK_OTHER : tag <= 0x9f ? UNPACK_ARRAY : UNPACK_STR;
 }
 
 #endif

@@ -458,7 +458,8 @@ unpack_typed(struct unpack *unpack, enum type type, struct value *v)
 	switch (v->kind) {
 	case VALUE_INT:
 		v->i = unpack_int(unpack);
-		unpack->bad |= !int_fits(type, v->i);
+		if (v->i < 0 || v->i > INT16_MAX) /* what is between, all of them hold */
+			unpack->bad |= !int_fits(type, v->i);
 		break;
 	case VALUE_BOOL:
 		v->i = unpack_bool(unpack);
