@@ -120,7 +120,7 @@ INGEST := \
 	ingest/writer.c
 
 REDUCE := \
-	reduce/aggregate.c \
+	reduce/aggregate.c reduce/pending.c \
 	reduce/book.c \
 	reduce/checkpoint.c \
 	reduce/core.c \

@@ -328,10 +328,10 @@ sum_settle(struct decimal_sum *sum, int scale, int64_t times)
 		decimal_sum_clear(sum);
 }
 
-static void
-sum_add_scaled(struct decimal_sum *sum, int64_t value, int scale, int64_t times)
+void
+decimal_sum_add_digits(struct decimal_sum *sum, int64_t digits, int scale, int64_t times)
 {
-	int128 product = (int128)value * times;
+	int128 product = (int128)digits * times;
 
 	if (!sum_add_small(sum, product, scale)) {
 		mpz_t large;
@@ -341,12 +341,6 @@ sum_add_scaled(struct decimal_sum *sum, int64_t value, int scale, int64_t times)
 		mpz_clear(large);
 	}
 	sum_settle(sum, scale, times);
-}
-
-void
-decimal_sum_add_int(struct decimal_sum *sum, int64_t value, int64_t times)
-{
-	sum_add_scaled(sum, value, 0, times);
 }
 
 static void
@@ -395,7 +389,7 @@ decimal_sum_add(struct decimal_sum *sum, const char *text, size_t len, int64_t t
 	int128 value = 0;
 
 	if (decimal_short(text, len, &small, &scale)) {
-		sum_add_scaled(sum, small, (int)scale, times);
+		decimal_sum_add_digits(sum, small, (int)scale, times);
 		return;
 	}
 	if (decimal_is_special(text, len)) {

@@ -58,6 +58,9 @@ int64_t decimal_rank(const char *, size_t len);
 #define DECIMAL_RANK_MAX    24
 size_t decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX]);
 
+/* The same as digits * 10^-scale; false: it is a special value. */
+bool decimal_rank_digits(int64_t rank, int scale, int64_t *digits);
+
 /* Order of two canonical decimals by value. */
 int decimal_compare(const char *a, size_t alen, const char *b, size_t blen);
 
@@ -94,8 +97,8 @@ struct decimal_sum *decimal_sum_new(void);
 void decimal_sum_free(struct decimal_sum *);
 void decimal_sum_clear(struct decimal_sum *);
 
-/* Add `times` (may be negative) copies of an integer or of a canonical decimal. */
-void decimal_sum_add_int(struct decimal_sum *, int64_t value, int64_t times);
+/* Add `times` (may be negative) copies of digits * 10^-scale, or of a canonical decimal. */
+void decimal_sum_add_digits(struct decimal_sum *, int64_t digits, int scale, int64_t times);
 void decimal_sum_add(struct decimal_sum *, const char *text, size_t len, int64_t times);
 
 /*

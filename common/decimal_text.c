@@ -217,6 +217,23 @@ decimal_rank(const char *text, size_t len)
 	return negative ? -rank : rank;
 }
 
+static bool
+rank_is_special(int64_t rank)
+{
+	return rank == INT64_MAX || rank == INT64_MAX - 1 || rank == INT64_MIN;
+}
+
+bool
+decimal_rank_digits(int64_t rank, int scale, int64_t *digits)
+{
+	static const int powers[DECIMAL_RANK_SCALE + 1] = {10000, 1000, 100, 10, 1};
+
+	if (rank_is_special(rank))
+		return false;
+	*digits = rank / powers[scale];
+	return true;
+}
+
 size_t
 decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX])
 {
@@ -224,7 +241,7 @@ decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX])
 	char reversed[DECIMAL_RANK_MAX];
 	size_t n = 0, len = 0;
 
-	if (rank == INT64_MAX || rank == INT64_MAX - 1 || rank == INT64_MIN) {
+	if (rank_is_special(rank)) {
 		const char *word = rank == INT64_MAX ? "NaN" : rank < 0 ? "-Infinity" : "Infinity";
 		memcpy(text, word, strlen(word));
 		return strlen(word);

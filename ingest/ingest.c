@@ -646,6 +646,8 @@ main(int argc, char **argv)
 	static struct stage stage;
 	/* Fetched buffers pass from librdkafka's threads to ours: more arenas only hold more. */
 	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 16 << 20);
+	mallopt(M_TRIM_THRESHOLD, 32 << 20);
 	stage_open(&stage, ROLE_INGEST, argc, argv);
 	if (stage.check)
 		return ingest_check(&stage);

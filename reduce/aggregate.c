@@ -10,6 +10,12 @@
 
 __extension__ typedef unsigned __int128 magnitude;
 
+static bool
+has_decimal(enum type type)
+{
+	return type == TYPE_NUMERIC || type_is_float(type);
+}
+
 static void
 node_note(struct multiset_node *node, enum mark mark, struct aggregate_list *list,
 	  unsigned argument)
@@ -92,9 +98,34 @@ aggregate_add(struct aggregate *a, unsigned needs, enum type type, const struct 
 	}
 	if ((needs & AGGREGATE_ORDER) == 0)
 		return 0;
-	if ((needs & AGGREGATE_RANKS) != 0)
-		return multiset_count(&a->order, value_rank(v), diff);
 	return aggregate_order(a, v, diff, changes, argument);
+}
+
+/* A number of this scale, or a special value. */
+static void
+add_ranked_decimal(struct aggregate *a, int scale, int64_t rank, int diff)
+{
+	char text[DECIMAL_RANK_MAX];
+	int64_t digits;
+
+	if (a->decimal == NULL)
+		a->decimal = decimal_sum_new();
+	if (decimal_rank_digits(rank, scale, &digits))
+		decimal_sum_add_digits(a->decimal, digits, scale, diff);
+	else
+		decimal_sum_add(a->decimal, text, decimal_of_rank(rank, scale, text), diff);
+}
+
+void
+aggregate_add_rank(struct aggregate *a, unsigned needs, enum type type, int scale, int64_t rank,
+		   int diff)
+{
+	a->count += diff;
+	if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
+		add_ranked_decimal(a, scale, rank, diff);
+	else if ((needs & AGGREGATE_SUM) != 0)
+		a->integer += (aggregate_integer)rank * diff;
+	multiset_count(&a->order, rank, diff);
 }
 
 int
@@ -104,12 +135,6 @@ aggregate_set(struct aggregate *a, const struct value *v, int64_t count)
 	int64_t diff = (int64_t)((uint64_t)count - (uint64_t)(node != NULL ? node->count : 0));
 
 	return diff != 0 ? aggregate_order(a, v, diff, NULL, 0) : 0;
-}
-
-static bool
-has_decimal(enum type type)
-{
-	return type == TYPE_NUMERIC || type_is_float(type);
 }
 
 bool

@@ -48,12 +48,27 @@ struct aggregate { /* all zero: empty */
 };
 
 /*
- * Add (diff 1) or take away (diff -1) one value, which is not NULL. `needs` as above. A change of the
+ * Add (diff 1) or take away (diff -1) one value, which is not NULL. `needs` as above, without AGGREGATE_RANKS. A change of the
  * multiset is noted in `changes`, if given, with the argument's number. Returns by how many distinct
  * values the multiset has grown.
  */
 int aggregate_add(struct aggregate *, unsigned needs, enum type, const struct value *, int diff,
 		  struct aggregate_changes *changes, unsigned argument);
+
+/* The same with AGGREGATE_RANKS, by the value's rank; of a numeric by its declared scale too. */
+void aggregate_add_rank(struct aggregate *, unsigned needs, enum type, int scale, int64_t rank,
+			int diff);
+
+/* Let what aggregate_add_rank() of a numeric will look at first come into the processor's cache. */
+static inline void
+aggregate_fetch(const struct aggregate *a)
+{
+	__builtin_prefetch(a->order.root, 1);
+	__builtin_prefetch((const char *)a->order.root + 64, 1);
+	__builtin_prefetch((const char *)a->order.root + 128, 1);
+	__builtin_prefetch(a->decimal, 1); /* of another type it is a number: then nothing comes */
+	__builtin_prefetch((const char *)a->decimal + 64, 1);
+}
 
 bool aggregate_is_empty(const struct aggregate *, unsigned needs, enum type);
 void aggregate_clear(struct aggregate *, unsigned needs, enum type);

@@ -146,6 +146,9 @@ int64_t core_deadline(const struct core *, uint64_t durable);
 enum core_result core_emit(struct core *, struct ring *out, uint64_t durable, int64_t now_ms);
 bool core_emitting(const struct core *);
 
+/* What core_emit() begins with: make the changes of groups that were kept for then (pending.h). */
+void core_apply_pending(struct core *);
+
 /* Nothing more will be shown or stored, and all that was is in the target. */
 bool core_is_settled(const struct core *, uint64_t durable);
 

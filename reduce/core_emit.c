@@ -401,10 +401,19 @@ emit_close(struct core *core, struct ring *out, uint64_t durable, int64_t now_ms
 	return result == CORE_OK ? emit_batch(core, out) : result;
 }
 
+void
+core_apply_pending(struct core *core)
+{
+	for (unsigned i = 0; i < core->pipeline->view_count; i++)
+		if (core->views[i].groups != NULL)
+			groups_apply_pending(core->views[i].groups);
+}
+
 static void
 emit_begin(struct core *core)
 {
 	INVARIANT(core->live && core->open == NO_INPUT);
+	core_apply_pending(core);
 	core->emitting = true;
 	core->emit_view = core->emit_announced = core->emit_forgets = 0;
 	core->emit_rows = core->emit_letters = core->emit_parts_bytes = 0;

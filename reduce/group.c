@@ -24,6 +24,7 @@ argument_add(struct groups *groups, unsigned column, unsigned needs)
 		groups->arguments[i] = (struct argument){
 		    .column = column,
 		    .type = view_column(groups->view, groups->table, column)->type,
+		    .scale = view_column(groups->view, groups->table, column)->scale,
 		};
 		groups->argument_count++;
 	}
@@ -215,6 +216,7 @@ groups_free(struct groups *groups)
 	free(groups->key_values);
 	free(groups->extended);
 	scalar_room_fini(&groups->room);
+	pending_free(&groups->pending);
 	free(groups->key);
 	free(groups->row);
 	free(groups);
@@ -304,21 +306,27 @@ group_hash(const uint8_t *key, size_t len)
 	return hash_fold(value_hash_bytes(key, len, 0));
 }
 
-static struct group *
-group_get(struct groups *groups, const uint8_t *key, size_t len)
+struct group *
+group_get(struct groups *groups, const uint8_t *key, size_t len, uint32_t hash)
 {
-	struct group *group = groups->recent;
+	struct group *group = group_find(groups, key, len, hash);
 
-	/* A row that changes seldom leaves its group. */
-	if (group != NULL && group->link.len == len &&
-	    memcmp(group_key(groups, group), key, len) == 0)
-		return group;
-	uint32_t hash = group_hash(key, len);
-	group = group_find(groups, key, len, hash);
 	if (group == NULL) {
 		group = group_new(groups, key, len, hash);
 		group_mark(groups, group, MARK_NEW);
 	}
+	return group;
+}
+
+/* A row that changes seldom leaves its group. */
+static struct group *
+group_again(struct groups *groups, size_t len)
+{
+	struct group *group = groups->recent;
+
+	if (group == NULL || group->link.len != len ||
+	    memcmp(group_key(groups, group), groups->key, len) != 0)
+		group = group_get(groups, groups->key, len, group_hash(groups->key, len));
 	groups->recent = group;
 	return group;
 }
@@ -403,7 +411,9 @@ groups_apply(struct groups *groups, const struct value *row, int diff)
 	if (!groups->selected)
 		return;
 	size_t len = key_pack(groups, row);
-	struct group *group = group_get(groups, groups->key, len);
+	if (pending_take_row(groups, row, diff, len))
+		return;
+	struct group *group = group_again(groups, len);
 	struct aggregate_changes *changes = NULL;
 	if (groups->tracked && group->mark <= MARK_CHANGED && group->mark != MARK_NEW) {
 		group_mark(groups, group, MARK_CHANGED);
@@ -415,6 +425,10 @@ groups_apply(struct groups *groups, const struct value *row, int diff)
 		const struct value *value = &row[argument->column];
 		if (value->kind == VALUE_NULL)
 			continue;
+		if ((argument->needs & AGGREGATE_RANKS) != 0) {
+			pending_add(groups, group, i, value_rank(value), diff);
+			continue;
+		}
 		int grown = aggregate_add(&group->aggregate[i], argument->needs, argument->type,
 					  value, diff, changes, i);
 		if ((argument->needs & AGGREGATE_ORDER) == 0)
@@ -426,8 +440,9 @@ groups_apply(struct groups *groups, const struct value *row, int diff)
 }
 
 struct group *
-groups_touched(const struct groups *groups)
+groups_touched(struct groups *groups)
 {
+	pending_find_groups(groups);
 	return groups->first;
 }
 
@@ -516,11 +531,12 @@ key_unpack(struct groups *groups, const struct group *group)
 }
 
 char *
-groups_render(struct groups *groups, const struct group *group, const uint8_t **row, size_t *len)
+groups_render(struct groups *groups, struct group *group, const uint8_t **row, size_t *len)
 {
 	const struct view *view = groups->view;
 	struct pack pack;
 
+	pending_apply(groups, group);
 	*row = groups->row;
 	*len = 0;
 	if (group->rows <= 0)
@@ -586,9 +602,12 @@ groups_settle(struct groups *groups, const uint8_t *row, size_t len)
 {
 	struct group *group = groups->first;
 
+	INVARIANT(group->pending == 0); /* it was rendered */
 	groups->first = group->next;
-	if (groups->first == NULL)
+	if (groups->first == NULL) {
 		groups->last = NULL;
+		pending_clear(&groups->pending);
+	}
 	group->next = NULL;
 	group->touched = false;
 	groups->shown_count += (size_t)(len > 0) - (size_t)(group->shown_len > 0);
@@ -608,7 +627,8 @@ groups_settle(struct groups *groups, const uint8_t *row, size_t len)
 static void
 groups_adopt(struct groups *groups, const struct groups *fresh, struct group *from)
 {
-	struct group *to = group_get(groups, group_key(fresh, from), from->link.len);
+	const uint8_t *key = group_key(fresh, from);
+	struct group *to = group_get(groups, key, from->link.len, from->link.hash);
 
 	to->rows = from->rows;
 	from->rows = 0;
@@ -625,6 +645,8 @@ groups_replace(struct groups *groups, struct groups *fresh)
 	struct hash_entry *entry, *next;
 	size_t bucket = 0;
 
+	groups_apply_pending(groups);
+	groups_apply_pending(fresh);
 	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL;
 	     entry = hash_walk(&groups->hash, &bucket, entry)) {
 		struct group *group = (struct group *)entry;

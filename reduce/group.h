@@ -48,15 +48,18 @@ const struct value *groups_compute(struct groups *, const struct value *row, cha
  */
 void groups_apply(struct groups *, const struct value *computed, int diff);
 
+/* Make the changes that groups_apply() has kept for later (pending.h), as showing their groups would. */
+void groups_apply_pending(struct groups *);
+
 /* The group touched first, or NULL. It stays first until groups_settle(). */
-struct group *groups_touched(const struct groups *);
+struct group *groups_touched(struct groups *);
 
 /*
  * The row of a group as it is now: packed in a buffer of `groups` that the next call uses again,
  * or an empty slice when it has no rows.
  * Returns NULL, or a heap sentence that the caller frees when a result is out of range.
  */
-char *groups_render(struct groups *, const struct group *, const uint8_t **row, size_t *len);
+char *groups_render(struct groups *, struct group *, const uint8_t **row, size_t *len);
 
 /* The row as shown last; empty when none is. */
 const uint8_t *group_shown(const struct group *, size_t *len);

@@ -9,6 +9,7 @@
 #include "reduce/book.h"
 #include "reduce/group.h"
 #include "reduce/hash.h"
+#include "reduce/pending.h"
 
 #define NOWHERE UINT32_MAX
 
@@ -18,6 +19,8 @@ struct group {
 	int64_t rows;
 	uint8_t *shown; /* heap; NULL: nothing is shown */
 	uint32_t shown_len;
+	uint32_t pending,
+	    pending_place; /* its newest change (0: none) and its place in pending.h */
 	bool touched;
 	uint8_t mark; /* enum mark */
 	TAILQ_ENTRY(group) dirty_link;
@@ -30,6 +33,7 @@ TAILQ_HEAD(group_list, group);
 struct argument { /* a column that aggregates need, once for each view */
 	unsigned column;
 	enum type type;
+	int scale; /* of a numeric with AGGREGATE_RANKS */
 	unsigned needs;
 };
 
@@ -48,7 +52,8 @@ struct groups {
 	struct hash hash;
 	struct group *recent;       /* the one found last; NULL: it may be gone */
 	struct group *first, *last; /* touched */
-	uint8_t *key, *row;         /* scratch */
+	struct pending pending;
+	uint8_t *key, *row; /* scratch */
 	size_t key_room, row_room;
 	size_t shown_count;
 	bool tracked; /* groups are stored in checkpoints */
@@ -60,6 +65,9 @@ struct groups {
 uint8_t *group_key(const struct groups *, const struct group *);
 uint32_t group_hash(const uint8_t *key, size_t len);
 struct group *group_find(const struct groups *, const uint8_t *key, size_t len, uint32_t hash);
+
+/* The same, and made if it is not there. */
+struct group *group_get(struct groups *, const uint8_t *key, size_t len, uint32_t hash);
 
 /* A group that is not there yet; it is clean. */
 struct group *group_new(struct groups *, const uint8_t *key, size_t len, uint32_t hash);

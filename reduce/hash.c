@@ -35,6 +35,16 @@ hash_index(const struct hash *h, uint32_t hash)
 	return index < h->buckets ? index : hash & (h->mask >> 1);
 }
 
+/* An entry and what its owner keeps behind it: most are short. */
+static inline void
+hash_fetch_entry(const struct hash_entry *entry)
+{
+	if (entry == NULL)
+		return;
+	__builtin_prefetch(entry);
+	__builtin_prefetch((const char *)entry + 64);
+}
+
 void
 hash_fetch(const struct hash *h, uint32_t hash)
 {
@@ -45,6 +55,12 @@ struct hash_entry *
 hash_chain(const struct hash *h, uint32_t hash)
 {
 	return h->bucket[hash_index(h, hash)];
+}
+
+void
+hash_fetch_first(const struct hash *h, uint32_t hash)
+{
+	hash_fetch_entry(hash_chain(h, hash));
 }
 
 /* One more bucket: it takes its share of the one that has stood for both. */
@@ -109,16 +125,6 @@ hash_moved(struct hash *h, const struct hash_entry *old, struct hash_entry *now)
 {
 	if (old != now)
 		*hash_link(h, now->hash, old) = now;
-}
-
-/* An entry and what its owner keeps behind it: most are short. */
-static inline void
-hash_fetch_entry(const struct hash_entry *entry)
-{
-	if (entry == NULL)
-		return;
-	__builtin_prefetch(entry);
-	__builtin_prefetch((const char *)entry + 64);
 }
 
 struct hash_entry *

@@ -30,7 +30,9 @@ struct hash {
 void hash_init(struct hash *);
 void hash_fini(struct hash *);
 
-void hash_fetch(const struct hash *, uint32_t hash); /* the bucket, into the cache */
+/* Into the cache: the bucket, and the first entry in it. */
+void hash_fetch(const struct hash *, uint32_t hash);
+void hash_fetch_first(const struct hash *, uint32_t hash);
 struct hash_entry *hash_chain(const struct hash *, uint32_t hash);
 void hash_insert(struct hash *, struct hash_entry *);
 void hash_remove(struct hash *, struct hash_entry *);

@@ -26,7 +26,7 @@ struct slot {
 
 struct multiset_page {
 	uint16_t count, room;
-	bool leaf;
+	uint8_t height; /* above the leaves, which have 0 */
 	struct slot slot[];
 };
 
@@ -60,24 +60,22 @@ node_new(const struct value *v)
 }
 
 static const struct multiset_node *
-slot_node(const struct slot *slot, bool leaf)
+slot_node(const struct slot *slot, unsigned height)
 {
-	while (!leaf) {
-		leaf = slot->page->leaf;
+	for (; height > 0; height--)
 		slot = slot->page->slot;
-	}
 	return slot->node;
 }
 
 /* How the value of a slot, or the first one below it, stands to v. */
 static inline int
-slot_compare(const struct slot *slot, bool leaf, int64_t rank, const struct value *v)
+slot_compare(const struct slot *slot, unsigned height, int64_t rank, const struct value *v)
 {
 	if (slot->rank != rank)
 		return slot->rank < rank ? -1 : 1;
 	if (v->kind == VALUE_INT)
 		return 0;
-	struct value other = multiset_value(slot_node(slot, leaf));
+	struct value other = multiset_value(slot_node(slot, height));
 	return value_compare_exact(&other, v);
 }
 
@@ -90,7 +88,7 @@ page_search(const struct multiset_page *page, int64_t rank, const struct value *
 	*equal = false;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
-		int order = slot_compare(&page->slot[middle], page->leaf, rank, v);
+		int order = slot_compare(&page->slot[middle], page->height, rank, v);
 		if (order == 0) {
 			*equal = true;
 			return middle;
@@ -126,12 +124,12 @@ set_search(const struct multiset *set, int64_t rank, const struct value *v,
 		page_fetch(page);
 		unsigned at = page_search(page, rank, v, &equal);
 		/* Below, v lies in the last page that does not begin behind it. */
-		if (!page->leaf && !equal && at > 0)
+		if (page->height > 0 && !equal && at > 0)
 			at--;
 		INVARIANT(path->depth < MULTISET_DEPTH_MAX);
 		path->step[path->depth].page = page;
 		path->step[path->depth++].at = at;
-		page = page->leaf ? NULL : page->slot[at].page;
+		page = page->height == 0 ? NULL : page->slot[at].page;
 	}
 	return equal;
 }
@@ -156,7 +154,7 @@ page_resize(struct multiset_page *page, unsigned room)
 	page->room = (uint16_t)room;
 	if (made) {
 		page->count = 0;
-		page->leaf = true;
+		page->height = 0;
 	}
 	return page;
 }
@@ -208,7 +206,7 @@ set_raise(struct multiset *set, struct multiset_path *path)
 	struct multiset_page *root = page_resize(NULL, SLOTS_STEP);
 
 	INVARIANT(path->depth < MULTISET_DEPTH_MAX);
-	root->leaf = false;
+	root->height = (uint8_t)(set->root->height + 1);
 	root->count = 1;
 	root->slot[0] = (struct slot){.rank = set->root->slot[0].rank, .page = set->root};
 	memmove(&path->step[1], &path->step[0], path->depth * sizeof(path->step[0]));
@@ -234,7 +232,7 @@ set_put(struct multiset *set, struct multiset_path *path, unsigned depth, struct
 			return;
 		}
 		struct multiset_page *right = page_resize(NULL, SLOTS);
-		right->leaf = page->leaf;
+		right->height = page->height;
 		right->count = SLOTS / 2;
 		memcpy(right->slot, &page->slot[SLOTS / 2], SLOTS / 2 * sizeof(slot));
 		page->count = SLOTS / 2;
@@ -330,7 +328,7 @@ set_settle(struct multiset *set, struct multiset_path *path, unsigned depth)
 	if (root->count == 0) {
 		free(root);
 		set->root = NULL;
-	} else if (root->count == 1 && !root->leaf) {
+	} else if (root->count == 1 && root->height > 0) {
 		set->root = root->slot[0].page;
 		free(root);
 	}
@@ -359,23 +357,39 @@ multiset_remove(struct multiset *set, struct multiset_node *node)
 	set_take(set, &path);
 }
 
-int
+static const struct value whole_rank = {.kind = VALUE_INT}; /* equal ranks are equal values */
+
+const struct multiset_page *
+multiset_top(const struct multiset *set)
+{
+	return set->root != NULL && set->root->height > 0 ? set->root : NULL;
+}
+
+const struct multiset_page *
+multiset_below(const struct multiset_page *page, int64_t rank)
+{
+	bool equal;
+	unsigned at = page_search(page, rank, &whole_rank, &equal);
+	const struct multiset_page *below = page->slot[at > 0 && !equal ? at - 1 : at].page;
+
+	page_fetch(below);
+	return page->height > 1 ? below : NULL;
+}
+
+void
 multiset_count(struct multiset *set, int64_t rank, int64_t diff)
 {
-	static const struct value whole = {.kind = VALUE_INT}; /* equal ranks are equal values */
 	struct multiset_path path;
 
-	if (!set_search(set, rank, &whole, &path)) {
+	if (!set_search(set, rank, &whole_rank, &path)) {
 		if (diff != 0)
 			set_insert(set, &path, (struct slot){.rank = rank, .count = diff});
-		return diff != 0;
+		return;
 	}
 	struct slot *slot = path_slot(&path);
 	slot->count += diff;
-	if (slot->count != 0)
-		return 0;
-	set_take(set, &path);
-	return -1;
+	if (slot->count == 0)
+		set_take(set, &path);
 }
 
 /* ---- in order ------------------------------------------------------------------------------ */
@@ -388,7 +402,7 @@ path_descend(struct multiset_path *path, struct multiset_page *page, bool last)
 		unsigned at = last ? page->count - 1u : 0;
 		path->step[path->depth].page = page;
 		path->step[path->depth++].at = at;
-		if (page->leaf)
+		if (page->height == 0)
 			return &page->slot[at];
 		page = page->slot[at].page;
 	}
@@ -417,7 +431,7 @@ path_step(struct multiset_path *path, bool back)
 		if (back ? *at == 0 : *at + 1u >= page->count)
 			continue;
 		*at = back ? *at - 1 : *at + 1;
-		if (page->leaf)
+		if (page->height == 0)
 			return &page->slot[*at];
 		return path_descend(path, page->slot[*at].page, back);
 	}
@@ -465,7 +479,7 @@ static void
 page_free(struct multiset_page *page, bool nodes)
 {
 	for (unsigned i = 0; i < page->count; i++) {
-		if (!page->leaf)
+		if (page->height > 0)
 			page_free(page->slot[i].page, nodes);
 		else if (nodes)
 			free(page->slot[i].node);

@@ -50,12 +50,19 @@ void multiset_clear(struct multiset *);
  * The other kind, of values that value_rank() tells whole: there are no nodes, the counts stand beside the ranks.
  * A multiset is of one kind all its life, and no other function here is for this one.
  *
- * multiset_count() adds to the count of a rank, and returns by how many ranks the set has grown. *rank: the
- * least with a positive count, or the greatest; false: there is none.
+ * multiset_count() adds to the count of a rank. *rank: the least with a positive count, or the greatest; false:
+ * there is none.
  */
-int multiset_count(struct multiset *, int64_t rank, int64_t diff);
+void multiset_count(struct multiset *, int64_t rank, int64_t diff);
 bool multiset_extreme(const struct multiset *, bool last, int64_t *rank);
 void multiset_clear_counts(struct multiset *);
+
+/*
+ * The way that multiset_count() will take, a page at a time, for many counts at once: each step lets the page below
+ * come into the processor's cache, and gives it if there is another step. NULL: the way is known.
+ */
+const struct multiset_page *multiset_top(const struct multiset *);
+const struct multiset_page *multiset_below(const struct multiset_page *, int64_t rank);
 
 /* Deeper than any: two neighbours hold a dozen each, on average, at least. */
 #define MULTISET_DEPTH_MAX 24

@@ -258,6 +258,7 @@ chain_batch(struct chain *c)
 	ingest_finish(c);
 	chain_spent(c, CHAIN_INGEST, &from);
 	reduce_absorb(c);
+	core_apply_pending(c->core);
 	chain_spent(c, CHAIN_REDUCE, &from);
 	while (core_due(c->core, c->batch, 0)) {
 		if (core_emit(c->core, &c->out, c->batch, 0) == CORE_FAILED)

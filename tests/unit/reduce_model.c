@@ -407,7 +407,7 @@ model_sum(const struct members *m, enum output_kind kind, unsigned column, enum 
 			len = decimal_canonical(shortest, len, decimal, sizeof(decimal));
 			decimal_sum_add(sum, decimal, len, 1);
 		} else if (v->kind == VALUE_INT)
-			decimal_sum_add_int(sum, v->i, 1);
+			decimal_sum_add_digits(sum, v->i, 0, 1);
 		else
 			decimal_sum_add(sum, v->s, v->len, 1);
 	}

@@ -255,25 +255,52 @@ draw_values(struct drawn *drawn, const struct column *column)
 	}
 }
 
-static void
-same_extremes(const struct aggregate *nodes, const struct aggregate *ranks,
-	      const struct column *column)
-{
-	char text[AGGREGATE_TEXT_MAX], ranked[AGGREGATE_TEXT_MAX];
+#define DRAWN_NEEDS (AGGREGATE_SUM | AGGREGATE_ORDER)
 
-	for (enum output_kind kind = OUTPUT_MIN; kind <= OUTPUT_MAX; kind++) {
-		struct value a, b = aggregate_extreme_rank(ranks, kind, column, ranked);
-		cr_assert_null(aggregate_result(nodes, kind, column->type, text, &a));
-		cr_assert_eq(a.kind, b.kind);
-		cr_assert(a.kind == VALUE_NULL || value_compare_exact(&a, &b) == 0, "%.*s, %.*s",
-			  (int)a.len, a.kind == VALUE_DECIMAL ? a.s : "", (int)b.len,
-			  b.kind == VALUE_DECIMAL ? b.s : "");
-		cr_assert(a.kind != VALUE_DECIMAL ||
-			  (a.len == b.len && memcmp(a.s, b.s, a.len) == 0));
-	}
+/* To an aggregate with nodes and to one with ranks. */
+static void
+add_to_both(struct aggregate *nodes, struct aggregate *ranks, const struct column *column,
+	    const struct value *v, int diff)
+{
+	int64_t rank = value_rank(v);
+
+	(void)aggregate_add(nodes, DRAWN_NEEDS, column->type, v, diff, NULL, 0);
+	for (const struct multiset_page *p = multiset_top(&ranks->order); p != NULL;)
+		p = multiset_below(p, rank);
+	aggregate_add_rank(ranks, DRAWN_NEEDS | AGGREGATE_RANKS, column->type, column->scale, rank,
+			   diff);
 }
 
-Test(aggregate, ranks_give_the_extremes_that_nodes_give)
+static void
+same_value(const struct value *a, const struct value *b)
+{
+	cr_assert_eq(a->kind, b->kind);
+	cr_assert(a->kind == VALUE_NULL || value_compare_exact(a, b) == 0, "%.*s, %.*s",
+		  (int)a->len, a->kind == VALUE_DECIMAL ? a->s : "", (int)b->len,
+		  b->kind == VALUE_DECIMAL ? b->s : "");
+	cr_assert(a->kind != VALUE_DECIMAL ||
+		  (a->len == b->len && memcmp(a->s, b->s, a->len) == 0));
+}
+
+static void
+same_results(const struct aggregate *nodes, const struct aggregate *ranks,
+	     const struct column *column)
+{
+	char text[AGGREGATE_TEXT_MAX], ranked[AGGREGATE_TEXT_MAX];
+	struct value a, b;
+
+	cr_assert_eq(nodes->count, ranks->count);
+	for (enum output_kind kind = OUTPUT_MIN; kind <= OUTPUT_MAX; kind++) {
+		b = aggregate_extreme_rank(ranks, kind, column, ranked);
+		cr_assert_null(aggregate_result(nodes, kind, column->type, text, &a));
+		same_value(&a, &b);
+	}
+	cr_assert_null(aggregate_result(nodes, OUTPUT_SUM, column->type, text, &a));
+	cr_assert_null(aggregate_result(ranks, OUTPUT_SUM, column->type, ranked, &b));
+	same_value(&a, &b);
+}
+
+Test(aggregate, ranks_give_the_results_that_values_give)
 {
 	static struct drawn drawn[DRAWN];
 	uint64_t random = 5;
@@ -296,33 +323,23 @@ Test(aggregate, ranks_give_the_extremes_that_nodes_give)
 			if (step % 500 == 0)
 				diff = -1;
 			count[i] += diff;
-			int grown = aggregate_add(&nodes, AGGREGATE_ORDER, column.type,
-						  &drawn[i].value, diff, NULL, 0);
-			cr_assert_eq(grown,
-				     aggregate_add(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS,
-						   column.type, &drawn[i].value, diff, NULL, 0));
-			same_extremes(&nodes, &ranks, &column);
+			add_to_both(&nodes, &ranks, &column, &drawn[i].value, diff);
+			same_results(&nodes, &ranks, &column);
 		}
 		for (unsigned i = 0; i < DRAWN; i++)
-			for (; count[i] != 0; count[i] += count[i] < 0 ? 1 : -1) {
-				int diff = count[i] < 0 ? 1 : -1;
-				aggregate_add(&nodes, AGGREGATE_ORDER, column.type, &drawn[i].value,
-					      diff, NULL, 0);
-				aggregate_add(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS,
-					      column.type, &drawn[i].value, diff, NULL, 0);
-			}
+			for (; count[i] != 0; count[i] += count[i] < 0 ? 1 : -1)
+				add_to_both(&nodes, &ranks, &column, &drawn[i].value,
+					    count[i] < 0 ? 1 : -1);
 		/* Each of them alone. */
 		for (unsigned i = 0; i < DRAWN; i++)
 			for (int diff = 1; diff >= -1; diff -= 2) {
-				aggregate_add(&nodes, AGGREGATE_ORDER, column.type, &drawn[i].value,
-					      diff, NULL, 0);
-				aggregate_add(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS,
-					      column.type, &drawn[i].value, diff, NULL, 0);
-				same_extremes(&nodes, &ranks, &column);
+				add_to_both(&nodes, &ranks, &column, &drawn[i].value, diff);
+				same_results(&nodes, &ranks, &column);
 			}
-		cr_assert(
-		    aggregate_is_empty(&ranks, AGGREGATE_ORDER | AGGREGATE_RANKS, column.type));
-		cr_assert(aggregate_is_empty(&nodes, AGGREGATE_ORDER, column.type));
+		cr_assert(aggregate_is_empty(&ranks, DRAWN_NEEDS | AGGREGATE_RANKS, column.type));
+		cr_assert(aggregate_is_empty(&nodes, DRAWN_NEEDS, column.type));
+		aggregate_clear(&ranks, DRAWN_NEEDS | AGGREGATE_RANKS, column.type);
+		aggregate_clear(&nodes, DRAWN_NEEDS, column.type);
 	}
 }
 

@@ -250,15 +250,15 @@ Test(decimal, sums_can_be_taken_back)
 	for (int i = 0; i < COUNT; i++) {
 		lens[i] = random_decimal(random, texts[i], sizeof(texts[i]), ignored);
 		decimal_sum_add(sum, texts[i], lens[i], 3);
-		decimal_sum_add_int(sum, (int64_t)i << 40, 1);
+		decimal_sum_add_digits(sum, (int64_t)i << 40, 0, 1);
 	}
 	for (int gone = 0; gone < COUNT; gone++) {
 		decimal_sum_add(sum, texts[gone], lens[gone], -2);
 		decimal_sum_add(sum, texts[gone], lens[gone], -1);
-		decimal_sum_add_int(sum, (int64_t)gone << 40, -1);
+		decimal_sum_add_digits(sum, (int64_t)gone << 40, 0, -1);
 		struct decimal_sum *rest = decimal_sum_new();
 		for (int i = COUNT - 1; i > gone; i--) {
-			decimal_sum_add_int(rest, (int64_t)i << 40, 1);
+			decimal_sum_add_digits(rest, (int64_t)i << 40, 0, 1);
 			decimal_sum_add(rest, texts[i], lens[i], 3);
 		}
 		decimal_sum_print(sum, got, sizeof(got));
@@ -295,9 +295,9 @@ Test(decimal, a_sum_knows_when_it_is_an_integer_of_64_bits)
 	int64_t value = 5;
 
 	cr_assert(decimal_sum_int(sum, &value) && value == 0);
-	decimal_sum_add_int(sum, INT64_MIN, 1);
+	decimal_sum_add_digits(sum, INT64_MIN, 0, 1);
 	cr_assert(decimal_sum_int(sum, &value) && value == INT64_MIN);
-	decimal_sum_add_int(sum, -1, 1);
+	decimal_sum_add_digits(sum, -1, 0, 1);
 	cr_assert_not(decimal_sum_int(sum, &value));
 	decimal_sum_clear(sum);
 	decimal_sum_add(sum, "2.50", 4, 2);

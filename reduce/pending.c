@@ -1,0 +1,264 @@
+#include "reduce/pending.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/stage.h"
+#include "reduce/group_state.h"
+
+#define ROWS_AHEAD  16 /* a power of two: rows that wait for their group */
+#define ROWS_NEAR   8  /* and how many behind it one's group begins to come */
+#define WINDOW      24 /* changes that are made together */
+#define GROUPS_FAR  12 /* groups that are fetched before their turn, and then what they point to */
+#define GROUPS_NEAR 6
+
+/* Fewer groups lie in the cache anyway; and the changes are to be in it still: half a megabyte. */
+#ifdef TALLYD_FAULTS /* tests are small */
+#define MANY_GROUPS   4u
+#define PENDING_FIRST 16u
+#define PENDING_MAX   64u
+#else
+#define MANY_GROUPS   4096u
+#define PENDING_FIRST 1024u
+#define PENDING_MAX   (32u * 1024)
+#endif
+
+void
+pending_free(struct pending *p)
+{
+	free(p->changes);
+	free(p->groups);
+	free(p->rows);
+	*p = (struct pending){.count = 0};
+}
+
+void
+pending_clear(struct pending *p)
+{
+	p->count = p->group_count = 0;
+}
+
+/* The chain in the order in which its changes came. */
+static uint32_t
+chain_turn(struct pending_change *changes, uint32_t at)
+{
+	uint32_t before = 0;
+
+	while (at != 0) {
+		uint32_t next = changes[at - 1].next;
+		changes[at - 1].next = before;
+		before = at;
+		at = next;
+	}
+	return before;
+}
+
+/* Changes of one group or of several that are made together. */
+struct window {
+	struct pending_change *change[WINDOW];
+	struct group *group[WINDOW];
+	unsigned count;
+};
+
+/* All that they will look at comes at the same time, level by level. */
+static void
+window_fetch(const struct window *w)
+{
+	const struct multiset_page *page[WINDOW];
+	bool more = false;
+
+	for (unsigned i = 0; i < w->count; i++) {
+		page[i] = multiset_top(&w->group[i]->aggregate[w->change[i]->argument].order);
+		more = more || page[i] != NULL;
+	}
+	while (more) {
+		more = false;
+		for (unsigned i = 0; i < w->count; i++) {
+			if (page[i] != NULL)
+				page[i] = multiset_below(page[i], w->change[i]->rank);
+			more = more || page[i] != NULL;
+		}
+	}
+}
+
+static void
+window_apply(const struct groups *groups, struct window *w)
+{
+	window_fetch(w);
+	for (unsigned i = 0; i < w->count; i++) {
+		const struct pending_change *c = w->change[i];
+		const struct argument *argument = &groups->arguments[c->argument];
+		aggregate_add_rank(&w->group[i]->aggregate[c->argument], argument->needs,
+				   argument->type, argument->scale, c->rank, c->diff);
+	}
+	w->count = 0;
+}
+
+static void
+window_take(struct groups *groups, struct window *w, struct group *group)
+{
+	struct pending *p = &groups->pending;
+	uint32_t at = chain_turn(p->changes, group->pending), next;
+
+	p->groups[group->pending_place] = NULL;
+	group->pending = 0;
+	for (; at != 0; at = next) {
+		next = p->changes[at - 1].next;
+		w->group[w->count] = group;
+		w->change[w->count++] = &p->changes[at - 1];
+		if (w->count == WINDOW)
+			window_apply(groups, w);
+	}
+}
+
+void
+pending_apply(struct groups *groups, struct group *group)
+{
+	struct window window;
+
+	if (group->pending == 0)
+		return;
+	window.count = 0;
+	window_take(groups, &window, group);
+	window_apply(groups, &window);
+}
+
+static void
+pending_fetch(const struct pending *p, uint32_t turn)
+{
+	const struct group *group;
+
+	if (turn + GROUPS_FAR < p->group_count && (group = p->groups[turn + GROUPS_FAR]) != NULL) {
+		__builtin_prefetch(group, 1);
+		__builtin_prefetch(group->aggregate, 1);
+	}
+	if (turn + GROUPS_NEAR < p->group_count && (group = p->groups[turn + GROUPS_NEAR]) != NULL)
+		aggregate_fetch(&group->aggregate[p->changes[group->pending - 1].argument]);
+}
+
+static void
+pending_apply_all(struct groups *groups)
+{
+	struct pending *p = &groups->pending;
+	struct window window;
+
+	window.count = 0;
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		pending_fetch(p, i);
+		if (p->groups[i] != NULL)
+			window_take(groups, &window, p->groups[i]);
+	}
+	window_apply(groups, &window);
+	pending_clear(p);
+}
+
+void
+groups_apply_pending(struct groups *groups)
+{
+	pending_find_groups(groups);
+	pending_apply_all(groups);
+}
+
+/* Room for one more. */
+static void
+pending_make_room(struct groups *groups)
+{
+	struct pending *p = &groups->pending;
+
+	if (p->room < PENDING_MAX) {
+		p->room = p->room > 0 ? 2 * p->room : PENDING_FIRST;
+		p->changes = xreallocarray(p->changes, p->room, sizeof(*p->changes));
+		p->groups = xreallocarray(p->groups, p->room, sizeof(struct group *));
+		return;
+	}
+	pending_apply_all(groups);
+}
+
+void
+pending_add(struct groups *groups, struct group *group, unsigned argument, int64_t rank, int diff)
+{
+	struct pending *p = &groups->pending;
+
+	if (p->count == p->room)
+		pending_make_room(groups);
+	if (group->pending == 0) {
+		group->pending_place = p->group_count;
+		p->groups[p->group_count++] = group;
+	}
+	p->changes[p->count++] = (struct pending_change){
+	    .rank = rank,
+	    .next = group->pending,
+	    .argument = (uint16_t)argument,
+	    .diff = (int16_t)diff,
+	};
+	group->pending = p->count;
+}
+
+/* The row that has waited longest has its group by now. */
+static void
+row_arrive(struct groups *groups)
+{
+	struct pending *p = &groups->pending;
+	const struct pending_row *row = &p->rows[p->row_first];
+	struct group *group = group_get(groups, row->key, row->len, row->hash);
+
+	p->row_first = (p->row_first + 1) % ROWS_AHEAD;
+	p->row_count--;
+	group->rows += row->diff;
+	for (unsigned i = 0; i < groups->argument_count; i++)
+		if (row->has[i])
+			pending_add(groups, group, i, row->rank[i], row->diff);
+	group_touch(groups, group);
+}
+
+void
+pending_find_groups(struct groups *groups)
+{
+	while (groups->pending.row_count > 0)
+		row_arrive(groups);
+}
+
+/* Whether its rows may wait. */
+static bool
+view_may_wait(const struct groups *groups, size_t key_len)
+{
+	if (groups->hash.count < MANY_GROUPS || key_len > PENDING_KEY_MAX ||
+	    groups->argument_count > PENDING_ARGUMENTS)
+		return false;
+	for (unsigned i = 0; i < groups->argument_count; i++)
+		if ((groups->arguments[i].needs & AGGREGATE_RANKS) == 0)
+			return false;
+	return true;
+}
+
+bool
+pending_take_row(struct groups *groups, const struct value *values, int diff, size_t key_len)
+{
+	struct pending *p = &groups->pending;
+
+	if (!view_may_wait(groups, key_len))
+		return false;
+	if (p->rows == NULL)
+		p->rows = xcalloc(ROWS_AHEAD, sizeof(*p->rows));
+	if (p->row_count == ROWS_AHEAD)
+		row_arrive(groups);
+	struct pending_row *row = &p->rows[(p->row_first + p->row_count) % ROWS_AHEAD];
+	row->hash = group_hash(groups->key, key_len);
+	row->len = (uint8_t)key_len;
+	row->diff = (int8_t)diff;
+	memcpy(row->key, groups->key, key_len);
+	for (unsigned i = 0; i < groups->argument_count; i++) {
+		const struct value *v = &values[groups->arguments[i].column];
+		row->has[i] = v->kind != VALUE_NULL;
+		row->rank[i] = row->has[i] ? value_rank(v) : 0;
+	}
+	hash_fetch(&groups->hash, row->hash);
+	p->row_count++;
+	if (p->row_count > ROWS_NEAR)
+		hash_fetch_first(
+		    &groups->hash,
+		    p->rows[(p->row_first + p->row_count - ROWS_NEAR) % ROWS_AHEAD].hash);
+	return true;
+}
