@@ -14,7 +14,7 @@
 #include "ingest/kafka.h"
 
 #define KAFKA_QUEUES_BYTES  (8u * 1024 * 1024) /* prefetched in all, unless the user says so */
-#define KAFKA_FETCH_BYTES   (1024u * 1024)     /* one fetch of one partition, at most */
+#define KAFKA_FETCH_BYTES   (4096u * 1024)     /* one fetch of one partition, at most */
 #define KAFKA_PARTITION_MIN (64u * 1024)
 
 struct property {
