@@ -19,7 +19,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Ws
             -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wcast-qual \
             -Wwrite-strings -Wimplicit-fallthrough -Werror
 HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-CFLAGS_release := -O2 -g $(HARDEN)
+CFLAGS_release := -O3 -g $(HARDEN)
 CFLAGS_fault   := -O1 -g $(HARDEN) -DTALLYD_FAULTS
 CFLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DTALLYD_FAULTS
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
