@@ -421,9 +421,11 @@ core_look_ahead(struct core *core, unsigned input, const struct ring_record *rec
 }
 
 void
-core_fetch(const struct core_hint *hint)
+core_fetch(const struct core_hint *hint, bool next)
 {
-	if (hint->rows != NULL)
+	if (hint->rows != NULL && next)
+		rows_fetch_next(hint->rows, hint->hash);
+	else if (hint->rows != NULL)
 		rows_fetch_row(hint->rows, hint->hash);
 }
 

@@ -83,8 +83,8 @@ const char *core_refusal(const struct core *);
 bool core_wants(const struct core *, unsigned input);
 
 /*
- * A record that will be taken soon, and one that will be next but a few, as core_look_ahead() has returned
- * of it: what they need is fetched into the cache. Nothing depends on it.
+ * A record that will be taken soon, and later twice what core_look_ahead() has returned of it, when it is nearer (`next`:
+ * the second time): what it needs is fetched into the cache. Nothing depends on it.
  */
 struct core_hint {
 	const struct rows *rows; /* NULL: none */
@@ -92,7 +92,7 @@ struct core_hint {
 };
 bool core_keeps_rows(const struct core *);
 struct core_hint core_look_ahead(struct core *, unsigned input, const struct ring_record *);
-void core_fetch(const struct core_hint *);
+void core_fetch(const struct core_hint *, bool next);
 
 /* Take one record, which is not kept. */
 enum core_result core_take(struct core *, unsigned input, const struct ring_record *,

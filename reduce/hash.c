@@ -63,6 +63,15 @@ hash_fetch_first(const struct hash *h, uint32_t hash)
 	hash_fetch_entry(hash_chain(h, hash));
 }
 
+void
+hash_fetch_second(const struct hash *h, uint32_t hash)
+{
+	const struct hash_entry *entry = hash_chain(h, hash);
+
+	if (entry != NULL && entry->hash != hash)
+		hash_fetch_entry(entry->next);
+}
+
 /* One more bucket: it takes its share of the one that has stood for both. */
 static void
 hash_split(struct hash *h)

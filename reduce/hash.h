@@ -30,9 +30,10 @@ struct hash {
 void hash_init(struct hash *);
 void hash_fini(struct hash *);
 
-/* Into the cache: the bucket, and the first entry in it. */
+/* Into the cache: the bucket, its first entry, and the one behind that if the first has another hash. */
 void hash_fetch(const struct hash *, uint32_t hash);
 void hash_fetch_first(const struct hash *, uint32_t hash);
+void hash_fetch_second(const struct hash *, uint32_t hash);
 struct hash_entry *hash_chain(const struct hash *, uint32_t hash);
 void hash_insert(struct hash *, struct hash_entry *);
 void hash_remove(struct hash *, struct hash_entry *);

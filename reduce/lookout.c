@@ -9,6 +9,13 @@ lookout_begin(struct lookout *l, struct core *core, unsigned input, const struct
 	l->taken = l->seen = 0;
 }
 
+/* Of the record that will be taken after so many others. */
+static const struct core_hint *
+lookout_hint(const struct lookout *l, unsigned before)
+{
+	return &l->hint[(l->seen + before) % LOOKOUT_FAR];
+}
+
 void
 lookout_advance(struct lookout *l)
 {
@@ -19,8 +26,10 @@ lookout_advance(struct lookout *l)
 	while (l->seen < l->taken + LOOKOUT_FAR && ring_next(&l->ring, &record) > 0) {
 		l->hint[l->seen % LOOKOUT_FAR] = core_look_ahead(l->core, l->input, &record);
 		l->seen++;
-		if (l->seen >= LOOKOUT_NEAR)
-			core_fetch(&l->hint[(l->seen - LOOKOUT_NEAR) % LOOKOUT_FAR]);
+		if (l->seen >= LOOKOUT_FAR - LOOKOUT_NEAR)
+			core_fetch(lookout_hint(l, LOOKOUT_NEAR), false);
+		if (l->seen >= LOOKOUT_FAR - LOOKOUT_NEXT)
+			core_fetch(lookout_hint(l, LOOKOUT_NEXT), true);
 	}
 	l->taken++;
 }

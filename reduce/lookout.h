@@ -10,6 +10,7 @@
 
 #define LOOKOUT_FAR  8 /* records from there to here: their buckets are being fetched */
 #define LOOKOUT_NEAR 4 /* and their rows */
+#define LOOKOUT_NEXT 2 /* and those that share a bucket with another that comes first */
 
 struct lookout {
 	struct core *core; /* NULL: no table keeps rows, there is nothing to fetch */

@@ -15,6 +15,8 @@
 #define SLOTS_JOIN 24
 #define SLOTS_STEP 4
 
+#define PAGES_AT_ONCE 8 /* so few leaves are fetched all, whatever is looked for in them */
+
 struct slot {
 	int64_t rank; /* of the value; of a page that of its first one */
 	union {
@@ -362,7 +364,15 @@ static const struct value whole_rank = {.kind = VALUE_INT}; /* equal ranks are e
 const struct multiset_page *
 multiset_top(const struct multiset *set)
 {
-	return set->root != NULL && set->root->height > 0 ? set->root : NULL;
+	const struct multiset_page *top = set->root;
+
+	if (top == NULL || top->height == 0)
+		return NULL;
+	if (top->height > 1 || top->count > PAGES_AT_ONCE)
+		return top;
+	for (unsigned i = 0; i < top->count; i++)
+		page_fetch(top->slot[i].page);
+	return NULL;
 }
 
 const struct multiset_page *

@@ -66,12 +66,17 @@ struct window {
 static void
 window_fetch(const struct window *w)
 {
-	const struct multiset_page *page[WINDOW];
+	const struct multiset_page *page[WINDOW], *top = NULL;
 	bool more = false;
 
 	for (unsigned i = 0; i < w->count; i++) {
-		page[i] = multiset_top(&w->group[i]->aggregate[w->change[i]->argument].order);
-		more = more || page[i] != NULL;
+		const struct group *group = w->group[i];
+		unsigned argument = w->change[i]->argument;
+		bool again =
+		    i > 0 && group == w->group[i - 1] && argument == w->change[i - 1]->argument;
+		page[i] = again ? top : multiset_top(&group->aggregate[argument].order);
+		top = page[i];
+		more = more || top != NULL;
 	}
 	while (more) {
 		more = false;

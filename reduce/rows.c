@@ -235,12 +235,13 @@ rows_fetch_bucket(const struct rows *rows, uint32_t hash)
 void
 rows_fetch_row(const struct rows *rows, uint32_t hash)
 {
-	const char *entry = (const char *)hash_chain(&rows->hash, hash);
+	hash_fetch_first(&rows->hash, hash);
+}
 
-	if (entry == NULL)
-		return;
-	__builtin_prefetch(entry, 1);
-	__builtin_prefetch(entry + 64, 1);
+void
+rows_fetch_next(const struct rows *rows, uint32_t hash)
+{
+	hash_fetch_second(&rows->hash, hash);
 }
 
 struct row *

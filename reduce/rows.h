@@ -42,11 +42,12 @@ bool rows_hash_packed(const struct rows *, const uint8_t *bytes, size_t len, boo
 		      uint32_t *hash);
 
 /*
- * Fetch into the cache what rows_find() will look at, first the one, and when that is there the other: rows
- * lie anywhere in memory, and the next ones are known ahead.
+ * Fetch into the cache what rows_find() will look at, each when the one before it is there: the bucket, its
+ * first row, and the row behind that if it is another's. Rows lie anywhere in memory, and the next ones are known ahead.
  */
 void rows_fetch_bucket(const struct rows *, uint32_t hash);
 void rows_fetch_row(const struct rows *, uint32_t hash);
+void rows_fetch_next(const struct rows *, uint32_t hash);
 
 /* The row with this key, or NULL. */
 struct row *rows_find(const struct rows *, const struct value *key, uint32_t hash);
