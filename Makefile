@@ -229,7 +229,7 @@ $(BUILD)/transact: $(call objects,tests/stack/transact.c)
 tests-release: all $(BUILD)/unit-tests $(BUILD)/golden-changes $(BUILD)/bench-produce $(BUILD)/sim $(BUILD)/transact $(BUILD)/bench-micro
 tests-asan: $(BUILD)/unit-tests $(BUILD)/mutations
 tests-tsan: $(BUILD)/ring-threads
-tests-fault: all $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy $(BUILD)/cut-after
+tests-fault: all $(BUILD)/sim $(BUILD)/ring-kill $(BUILD)/egress-test $(BUILD)/cut-proxy $(BUILD)/cut-after
 tests-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz-%)
 check-build:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release tests-release

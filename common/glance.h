@@ -157,7 +157,7 @@ glance_text(const char *s, const char *end)
 static inline const char *
 glance_quote(const char *s, const char *end)
 {
-	while (end - s >= 8) {
+	while (end - s >= 9) { /* an escape takes a byte more */
 		uint64_t word = word_at(s);
 		uint64_t stop = word_where(word, '"') | word_where(word, '\\');
 		if (stop == 0) {

@@ -111,7 +111,10 @@ slot_glance(struct decoder *d, struct slot *slot, const struct fields *f, const 
 	case SLOT_SOURCE_MS:
 		return slot_time(s, end, &p->source_ms);
 	case SLOT_SNAPSHOT:
-		return slot_is(s, end, "\"false\"", 7) ? s + 7 : NULL;
+		if (!slot_is(s, end, "\"false\"", 7))
+			return NULL;
+		p->snapshot = SNAPSHOT_FALSE;
+		return s + 7;
 	case SLOT_SEQUENCE:
 		return place_glance_sequence(s, end, p);
 	case SLOT_ORDER:

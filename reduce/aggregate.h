@@ -59,15 +59,22 @@ int aggregate_add(struct aggregate *, unsigned needs, enum type, const struct va
 void aggregate_add_rank(struct aggregate *, unsigned needs, enum type, int scale, int64_t rank,
 			int diff);
 
+/* So many bytes behind an address that may be none. */
+static inline void
+fetch_behind(const void *start, size_t bytes)
+{
+	__builtin_prefetch((const void *)((uintptr_t)start + bytes), 1);
+}
+
 /* Let what aggregate_add_rank() of a numeric will look at first come into the processor's cache. */
 static inline void
 aggregate_fetch(const struct aggregate *a)
 {
-	__builtin_prefetch(a->order.root, 1);
-	__builtin_prefetch((const char *)a->order.root + 64, 1);
-	__builtin_prefetch((const char *)a->order.root + 128, 1);
-	__builtin_prefetch(a->decimal, 1); /* of another type it is a number: then nothing comes */
-	__builtin_prefetch((const char *)a->decimal + 64, 1);
+	for (size_t bytes = 0; bytes <= 128; bytes += 64)
+		fetch_behind(a->order.root, bytes);
+	/* Of another type it is a number: then nothing comes. */
+	for (size_t bytes = 0; bytes <= 64; bytes += 64)
+		fetch_behind(a->decimal, bytes);
 }
 
 bool aggregate_is_empty(const struct aggregate *, unsigned needs, enum type);

@@ -225,11 +225,11 @@ pending_find_groups(struct groups *groups)
 		row_arrive(groups);
 }
 
-/* Whether its rows may wait. */
+/* Whether its rows may wait: what of a group is to be stored, is noted at once. */
 static bool
 view_may_wait(const struct groups *groups, size_t key_len)
 {
-	if (groups->hash.count < MANY_GROUPS || key_len > PENDING_KEY_MAX ||
+	if (groups->tracked || groups->hash.count < MANY_GROUPS || key_len > PENDING_KEY_MAX ||
 	    groups->argument_count > PENDING_ARGUMENTS)
 		return false;
 	for (unsigned i = 0; i < groups->argument_count; i++)

@@ -114,6 +114,12 @@ suite_sim()
 	build/release/sim 1 100000
 }
 
+# Where little is much already: what waits for many changes, groups or messages, waits for a few.
+suite_sim_small()
+{
+	build/fault/sim 1 10000
+}
+
 # No timed test is here: what the chain costs is counted.
 suite_instructions()
 {
@@ -191,9 +197,9 @@ run_suite()
 
 suites=(unit style golden_pipeline golden_changes mutations ring_threads ring_kill)
 if [[ ${1-} == fast ]]; then
-	suites+=(sanitize_input sim_some)
+	suites+=(sanitize_input sim_some sim_small)
 else
-	suites+=(sanitize sim instructions model compose fuzz egress stack)
+	suites+=(sanitize sim sim_small instructions model compose fuzz egress stack)
 fi
 
 running=0

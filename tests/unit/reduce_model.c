@@ -139,6 +139,11 @@ static const struct shape shapes[MODEL_SHAPES] = {
       {OUTPUT_MIN, MODEL_LETTERS},
       {OUTPUT_MAX, MODEL_MOOD}},
      false},
+    {2,
+     {MODEL_PRICE, MODEL_QTY},
+     3,
+     {{OUTPUT_GROUP, MODEL_PRICE}, {OUTPUT_GROUP, MODEL_QTY}, {OUTPUT_COUNT_ROWS, 0}},
+     false},
 };
 
 static struct expr *

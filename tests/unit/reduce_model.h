@@ -42,7 +42,7 @@ enum model_column { /* of both tables, "keyed" (index 0) and "keyless" (index 1)
 };
 
 /* Eight views over each table; view i and i + 8 have one shape. */
-#define MODEL_SHAPES 8
+#define MODEL_SHAPES 9
 
 struct pipeline *model_pipeline(void); /* two servers, two tables; heap */
 void model_pipeline_free(struct pipeline *);

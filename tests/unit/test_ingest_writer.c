@@ -254,6 +254,7 @@ Test(ingest_writer, the_largest_row_fits)
 struct reader { /* a slow reduce, which looks at each token that it meets */
 	struct world *world;
 	_Atomic bool done;
+	_Atomic uint64_t absorbed;   /* the position that it came to */
 	unsigned before[EVENTS + 1]; /* CHANGE records of the events before this offset */
 	unsigned seen, looks, inside;
 	bool ended; /* the last record was an END or CUT */
@@ -320,6 +321,7 @@ reader_run(void *arg)
 			reader_absorb(r, pos);
 			reader_check(r, len);
 			ring_commit(&r->world->in, NULL, 0);
+			atomic_store(&r->absorbed, pos);
 		} else if (done && pos == r->world->in.pos) {
 			return NULL;
 		}
@@ -352,6 +354,12 @@ Test(ingest_writer, a_token_stands_for_just_the_records_before_it)
 	for (unsigned i = 0; i < EVENTS; i++) {
 		write_random_event(&w, &r, i, &random);
 		cr_assert(world_take(&w, i), "%s", w.source.poison.text);
+		if (i % 100 != 42)
+			continue;
+		/* Whatever the two processors do: it looks at this one, inside a transaction. */
+		writer_commit(&w.writer);
+		while (atomic_load(&r.absorbed) < w.writer.ring.pos)
+			sched_yield();
 	}
 	world_silence(&w, EVENTS);
 	atomic_store(&r.done, true);
