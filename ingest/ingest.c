@@ -644,9 +644,12 @@ int
 main(int argc, char **argv)
 {
 	static struct stage stage;
-	/* Fetched buffers pass from librdkafka's threads to ours: more arenas only hold more. */
-	mallopt(M_ARENA_MAX, 2);
-	/* A fetch takes its buffer from what one before it gave back, not page for page from the kernel. */
+	/*
+	 * Fetched buffers pass from librdkafka's threads to ours: more arenas only hold more, and of another than the
+	 * first malloc_trim(3) gives nothing back that lies at its end. A fetch takes its buffer from what one
+	 * before it gave back, not page for page from the kernel.
+	 */
+	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_THRESHOLD, 16 << 20);
 	mallopt(M_TRIM_THRESHOLD, 32 << 20);
 	stage_open(&stage, ROLE_INGEST, argc, argv);

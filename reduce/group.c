@@ -536,7 +536,7 @@ groups_render(struct groups *groups, struct group *group, const uint8_t **row, s
 	const struct view *view = groups->view;
 	struct pack pack;
 
-	pending_apply(groups, group);
+	groups_apply_pending(groups);
 	*row = groups->row;
 	*len = 0;
 	if (group->rows <= 0)
@@ -604,10 +604,8 @@ groups_settle(struct groups *groups, const uint8_t *row, size_t len)
 
 	INVARIANT(group->pending == 0); /* it was rendered */
 	groups->first = group->next;
-	if (groups->first == NULL) {
+	if (groups->first == NULL)
 		groups->last = NULL;
-		pending_clear(&groups->pending);
-	}
 	group->next = NULL;
 	group->touched = false;
 	groups->shown_count += (size_t)(len > 0) - (size_t)(group->shown_len > 0);

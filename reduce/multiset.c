@@ -8,7 +8,8 @@
 
 /*
  * Slots of a page. With few it is joined with a neighbour, if both are no more than SLOTS_JOIN. A first page grows by
- * SLOTS_STEP; others are whole, so what comes and goes leaves no holes in memory.
+ * SLOTS_STEP, and by two at first, for most groups of many have few values; others are whole, so what comes and goes leaves
+ * no holes in memory.
  */
 #define SLOTS      32
 #define SLOTS_FEW  8
@@ -226,8 +227,11 @@ set_put(struct multiset *set, struct multiset_path *path, unsigned depth, struct
 		unsigned at = path->step[depth].at;
 		if (page->count < SLOTS) {
 			if (page->count == page->room)
-				set_moved(set, path, depth,
-					  page_resize(page, page->room + SLOTS_STEP));
+				set_moved(
+				    set, path, depth,
+				    page_resize(page, page->room + (page->room < SLOTS_STEP + 1u
+									? 2u
+									: SLOTS_STEP)));
 			page_put(path->step[depth].page, at, slot);
 			if (at == 0)
 				set_tell_first(path, depth);

@@ -24,6 +24,7 @@
 #define PENDING_FIRST 1024u
 #define PENDING_MAX   (32u * 1024)
 #endif
+_Static_assert(PENDING_MAX <= UINT16_MAX, "a group knows its newest change by number");
 
 void
 pending_free(struct pending *p)
@@ -32,12 +33,6 @@ pending_free(struct pending *p)
 	free(p->groups);
 	free(p->rows);
 	*p = (struct pending){.count = 0};
-}
-
-void
-pending_clear(struct pending *p)
-{
-	p->count = p->group_count = 0;
 }
 
 /* The chain in the order in which its changes came. */
@@ -107,7 +102,6 @@ window_take(struct groups *groups, struct window *w, struct group *group)
 	struct pending *p = &groups->pending;
 	uint32_t at = chain_turn(p->changes, group->pending), next;
 
-	p->groups[group->pending_place] = NULL;
 	group->pending = 0;
 	for (; at != 0; at = next) {
 		next = p->changes[at - 1].next;
@@ -118,29 +112,20 @@ window_take(struct groups *groups, struct window *w, struct group *group)
 	}
 }
 
-void
-pending_apply(struct groups *groups, struct group *group)
-{
-	struct window window;
-
-	if (group->pending == 0)
-		return;
-	window.count = 0;
-	window_take(groups, &window, group);
-	window_apply(groups, &window);
-}
-
 static void
 pending_fetch(const struct pending *p, uint32_t turn)
 {
 	const struct group *group;
 
-	if (turn + GROUPS_FAR < p->group_count && (group = p->groups[turn + GROUPS_FAR]) != NULL) {
+	if (turn + GROUPS_FAR < p->group_count) {
+		group = p->groups[turn + GROUPS_FAR];
 		__builtin_prefetch(group, 1);
 		__builtin_prefetch(group->aggregate, 1);
 	}
-	if (turn + GROUPS_NEAR < p->group_count && (group = p->groups[turn + GROUPS_NEAR]) != NULL)
+	if (turn + GROUPS_NEAR < p->group_count) {
+		group = p->groups[turn + GROUPS_NEAR];
 		aggregate_fetch(&group->aggregate[p->changes[group->pending - 1].argument]);
+	}
 }
 
 static void
@@ -149,14 +134,15 @@ pending_apply_all(struct groups *groups)
 	struct pending *p = &groups->pending;
 	struct window window;
 
+	if (p->count == 0)
+		return;
 	window.count = 0;
 	for (uint32_t i = 0; i < p->group_count; i++) {
 		pending_fetch(p, i);
-		if (p->groups[i] != NULL)
-			window_take(groups, &window, p->groups[i]);
+		window_take(groups, &window, p->groups[i]);
 	}
 	window_apply(groups, &window);
-	pending_clear(p);
+	p->count = p->group_count = 0;
 }
 
 void
@@ -188,17 +174,15 @@ pending_add(struct groups *groups, struct group *group, unsigned argument, int64
 
 	if (p->count == p->room)
 		pending_make_room(groups);
-	if (group->pending == 0) {
-		group->pending_place = p->group_count;
+	if (group->pending == 0)
 		p->groups[p->group_count++] = group;
-	}
 	p->changes[p->count++] = (struct pending_change){
 	    .rank = rank,
 	    .next = group->pending,
 	    .argument = (uint16_t)argument,
 	    .diff = (int16_t)diff,
 	};
-	group->pending = p->count;
+	group->pending = (uint16_t)p->count;
 }
 
 /* The row that has waited longest has its group by now. */

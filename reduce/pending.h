@@ -44,7 +44,7 @@ struct pending_row {
 struct pending { /* all zero: none */
 	struct pending_change *changes;
 	uint32_t count, room;
-	struct group **groups; /* that have some, and NULLs */
+	struct group **groups; /* that have some */
 	uint32_t group_count;
 	struct pending_row *rows; /* a ring */
 	unsigned row_first, row_count;
@@ -52,11 +52,8 @@ struct pending { /* all zero: none */
 
 void pending_free(struct pending *);
 
-/* Keep a change of one argument for later; all are made when there are many. */
+/* Keep a change of one argument for groups_apply_pending(); all are made when there are many. */
 void pending_add(struct groups *, struct group *, unsigned argument, int64_t rank, int diff);
-
-/* Make those of a group; groups_apply_pending() makes all. */
-void pending_apply(struct groups *, struct group *);
 
 /*
  * Take a row whose packed key stands in groups->key. False where its group is to be looked for at once: there are
@@ -66,8 +63,5 @@ bool pending_take_row(struct groups *, const struct value *row, int diff, size_t
 
 /* Find the groups of all rows that wait for theirs. */
 void pending_find_groups(struct groups *);
-
-/* All are made: the room is used again. */
-void pending_clear(struct pending *);
 
 #endif
