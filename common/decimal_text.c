@@ -191,10 +191,12 @@ decimal_compare(const char *atext, size_t alen, const char *btext, size_t blen)
 	return a.negative ? -order : order;
 }
 
+/* What the last digit of a number counts in a rank, by its scale. */
+static const int64_t rank_units[DECIMAL_RANK_SCALE + 1] = {10000, 1000, 100, 10, 1};
+
 int64_t
 decimal_rank(const char *text, size_t len)
 {
-	static const unsigned powers[] = {10000, 1000, 100, 10, 1};
 	const char *s = text, *end = text + len;
 	bool negative = len > 0 && *s == '-';
 	int64_t rank = 0, most = INT64_MAX - 2;
@@ -202,7 +204,7 @@ decimal_rank(const char *text, size_t len)
 
 	if (len <= DECIMAL_RANK_DIGITS && decimal_short(text, len, &rank, &scale) &&
 	    scale <= DECIMAL_RANK_SCALE)
-		return rank * powers[scale];
+		return rank * rank_units[scale];
 	rank = 0;
 	if (decimal_is_special(text, len))
 		return *s == 'N' ? INT64_MAX : negative ? INT64_MIN : INT64_MAX - 1;
@@ -226,11 +228,9 @@ rank_is_special(int64_t rank)
 bool
 decimal_rank_digits(int64_t rank, int scale, int64_t *digits)
 {
-	static const int powers[DECIMAL_RANK_SCALE + 1] = {10000, 1000, 100, 10, 1};
-
 	if (rank_is_special(rank))
 		return false;
-	*digits = rank / powers[scale];
+	*digits = rank / rank_units[scale];
 	return true;
 }
 

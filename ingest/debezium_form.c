@@ -9,7 +9,7 @@
 #include "common/glance.h"
 #include "ingest/place.h"
 
-/* A whole number that is all of a value. Most have as many digits as in the message before. */
+/* A whole number that is all of a value. */
 static inline const char *
 slot_number(const char *s, const char *end, uint64_t *n)
 {
@@ -24,7 +24,7 @@ slot_is(const char *s, const char *end, const char *word, size_t len)
 	return (size_t)(end - s) > len && memcmp(s, word, len) == 0;
 }
 
-/* A value that nobody wants. */
+/* A value that nobody wants; most numbers have as many digits as in the message before. */
 static inline const char *
 slot_skip(struct slot *slot, const char *s, const char *end)
 {

@@ -531,7 +531,7 @@ key_unpack(struct groups *groups, const struct group *group)
 }
 
 char *
-groups_render(struct groups *groups, struct group *group, const uint8_t **row, size_t *len)
+groups_render(struct groups *groups, const struct group *group, const uint8_t **row, size_t *len)
 {
 	const struct view *view = groups->view;
 	struct pack pack;

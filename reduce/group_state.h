@@ -19,8 +19,7 @@ struct group {
 	int64_t rows;
 	uint8_t *shown; /* heap; NULL: nothing is shown */
 	uint32_t shown_len;
-	uint32_t pending,
-	    pending_place; /* its newest change (0: none) and its place in pending.h */
+	uint16_t pending; /* its newest change (pending.h); 0: none waits */
 	bool touched;
 	uint8_t mark; /* enum mark */
 	TAILQ_ENTRY(group) dirty_link;

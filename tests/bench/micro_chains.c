@@ -207,31 +207,34 @@ run_chain(unsigned count)
 }
 
 static void
+chain_begin(bool orders, enum messages_schema schema)
+{
+	messages_open(orders, schema);
+	chain_open(&chain, orders ? chain_orders_sql : chain_values_sql);
+}
+
+static void
 chain_values(void)
 {
-	messages_open(false, MESSAGES_SCHEMA);
-	chain_open(&chain, chain_values_sql);
+	chain_begin(false, MESSAGES_SCHEMA);
 }
 
 static void
 chain_orders(void)
 {
-	messages_open(true, MESSAGES_MIXED);
-	chain_open(&chain, chain_orders_sql);
+	chain_begin(true, MESSAGES_MIXED);
 }
 
 static void
 chain_values_bare(void)
 {
-	messages_open(false, MESSAGES_BARE);
-	chain_open(&chain, chain_values_sql);
+	chain_begin(false, MESSAGES_BARE);
 }
 
 static void
 chain_orders_bare(void)
 {
-	messages_open(true, MESSAGES_BARE);
-	chain_open(&chain, chain_orders_sql);
+	chain_begin(true, MESSAGES_BARE);
 }
 
 static void

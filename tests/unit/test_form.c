@@ -180,100 +180,105 @@ Test(form, what_is_wrong_is_refused_with_the_same_sentence)
 	}
 }
 
-/*
- * However a value is written in a slot, of a column or of one that nobody declared: by the form, it is what a
- * decoder reads that scans it, or the same sentence.
- */
+/* Values as they may stand in a slot. */
+static const char *const written[] = {
+    "0",
+    "7",
+    "00",
+    "07",
+    "-0",
+    "-7",
+    "12",
+    "1234567",
+    "12345678",
+    "123456789",
+    "1234567890123",
+    "12345678901234567",
+    "123456789012345678",
+    "1234567890123456789",
+    "12345678901234567890",
+    "1.5",
+    "1e3",
+    "1E3",
+    "12345678.5",
+    "1234567890123.5",
+    "12345678e1",
+    "1 ",
+    "12345678 ",
+    "null",
+    "nul",
+    "nullx",
+    "true",
+    "truth",
+    "false",
+    "{}",
+    "[1,2]",
+    "\"\"",
+    "\"x\"",
+    "\"12.34\"",
+    "\"0.10\"",
+    "\"00.10\"",
+    "\"01.10\"",
+    "\".10\"",
+    "\"1.1\"",
+    "\"1.100\"",
+    "\"1234.56\"",
+    "\"12345.67\"",
+    "\"-1.10\"",
+    "\"-0.00\"",
+    "\"+1.10\"",
+    "\"1.1x\"",
+    "\"1x.10\"",
+    "\"NaN\"",
+    "\"1e1.00\"",
+    "\"AQ==\"",
+    "\"1234\"",
+    "\"a long text of more than eight\"",
+    "\"with \\\" quotes \\\\\"",
+    "\"with \\u00e9 escapes\"",
+    "\"caf\xc3\xa9 and more of it\"",
+    "\"broken \xc3 utf-8 text\"",
+    "\"a\ttab in it, raw\"",
+    "\"no end",
+};
+
+/* By the form of a message before, as by a decoder that scans it: the same values, or the same sentence. */
+static void
+read_alike(const char *columns, const char *value_written)
+{
+	struct reader warm = reader_new(columns), fresh = reader_new(columns);
+	char *row = xasprintf("{\"a\":%s,\"b\":\"x\"}", value_written);
+	char *good = message("null", "{\"a\":null,\"b\":\"y\"}", 'c', 1000);
+	char *value = message("null", row, 'c', 2000);
+
+	cr_assert(!reader_by_form(&warm, NULL, good));
+	int result = reader_read(&warm, NULL, value);
+	cr_assert_eq(reader_read(&fresh, NULL, value), result, "%s: %s", columns, value_written);
+	cr_assert_str_eq(warm.error, fresh.error);
+	if (result == 0) {
+		char *one = truth_line(warm.table, warm.event.after);
+		char *other = truth_line(fresh.table, fresh.event.after);
+		cr_assert_str_eq(one, other, "%s: %s", columns, value_written);
+		free(one);
+		free(other);
+	}
+	free(row);
+	free(good);
+	free(value);
+	reader_end(&warm);
+	reader_end(&fresh);
+}
+
+/* In a column of each kind, and in one that nobody declared. */
 Test(form, what_is_read_at_a_glance_is_what_the_scanner_reads)
 {
-	static const char *const written[] = {
-	    "0",
-	    "7",
-	    "00",
-	    "07",
-	    "-0",
-	    "-7",
-	    "12",
-	    "1234567",
-	    "12345678",
-	    "123456789",
-	    "1234567890123",
-	    "12345678901234567",
-	    "123456789012345678",
-	    "1234567890123456789",
-	    "12345678901234567890",
-	    "1.5",
-	    "1e3",
-	    "1E3",
-	    "12345678.5",
-	    "1234567890123.5",
-	    "12345678e1",
-	    "1 ",
-	    "12345678 ",
-	    "null",
-	    "nul",
-	    "nullx",
-	    "true",
-	    "truth",
-	    "false",
-	    "{}",
-	    "[1,2]",
-	    "\"\"",
-	    "\"x\"",
-	    "\"12.34\"",
-	    "\"0.10\"",
-	    "\"00.10\"",
-	    "\"01.10\"",
-	    "\".10\"",
-	    "\"1.1\"",
-	    "\"1.100\"",
-	    "\"1234.56\"",
-	    "\"12345.67\"",
-	    "\"-1.10\"",
-	    "\"-0.00\"",
-	    "\"+1.10\"",
-	    "\"1.1x\"",
-	    "\"1x.10\"",
-	    "\"NaN\"",
-	    "\"1e1.00\"",
-	    "\"AQ==\"",
-	    "\"1234\"",
-	    "\"a long text of more than eight\"",
-	    "\"with \\\" quotes \\\\\"",
-	    "\"with \\u00e9 escapes\"",
-	    "\"caf\xc3\xa9 and more of it\"",
-	    "\"broken \xc3 utf-8 text\"",
-	    "\"a\ttab in it, raw\"",
-	    "\"no end",
-	};
 	static const char *const columns[] = {
 	    "a:integer",      "a:bigint",  "a:smallint", "a:numeric(6,2)", "a:numeric(2,2)",
 	    "a:numeric(4,0)", "a:numeric", "a:text",     "a:boolean",      "b:text"};
 
-	for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++)
-		for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
-			struct reader warm = reader_new(columns[c]), fresh = reader_new(columns[c]);
-			char *row = xasprintf("{\"a\":%s,\"b\":\"x\"}", written[i]);
-			char *good = message("null", "{\"a\":null,\"b\":\"y\"}", 'c', 1000);
-			char *value = message("null", row, 'c', 2000);
-			cr_assert(!reader_by_form(&warm, NULL, good));
-			int result = reader_read(&warm, NULL, value);
-			cr_assert_eq(reader_read(&fresh, NULL, value), result, "%s: %s", columns[c],
-				     written[i]);
-			cr_assert_str_eq(warm.error, fresh.error);
-			if (result == 0) {
-				char *one = truth_line(warm.table, warm.event.after);
-				char *other = truth_line(fresh.table, fresh.event.after);
-				cr_assert_str_eq(one, other, "%s: %s", columns[c], written[i]);
-				free(one);
-				free(other);
-			}
-			free(row);
-			free(good);
-			free(value);
-			reader_end(&warm);
-			reader_end(&fresh);
-		}
+	for (size_t k = 0; k < sizeof(columns) / sizeof(columns[0]); k++)
+		for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++)
+			read_alike(columns[k], written[i]);
 }
 
 Test(form, a_null_in_a_message_key_is_refused)
