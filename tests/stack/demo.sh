@@ -191,9 +191,9 @@ watch()
 # Until everything is seen; 30 s are more than the slowest restart takes.
 watch_all()
 {
-	local end=$((SECONDS + 30))
+	local end=$((SECONDS + 90))
 	while ((${#waiting_sums[@]} > 0)) || [[ -n $killed ]]; do
-		((SECONDS < end)) || die "the sum ${waiting_sums[-1]-} did not appear within 30 s"
+		((SECONDS < end)) || die "the sum ${waiting_sums[-1]-} did not appear within 90 s"
 		tallyd_check
 		progress "$1"
 		look
@@ -245,7 +245,7 @@ live='SELECT sum::numeric FROM sum_table GROUP BY sum HAVING sum(diff) > 0'
 
 compare()
 {
-	local end=$((SECONDS + 10)) wanted
+	local end=$((SECONDS + 30)) wanted
 	sql 'SELECT sum(value) FROM "values"'
 	wanted=$answer
 	while sql "$live"; [[ $answer != "$wanted" ]]; do

@@ -12,7 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 BIN=$ROOT/build/fault
 export TALLYD_HANG_MS=400 TALLYD_BACKOFF_MS=100
-limit=${LIMIT:-220} # seconds that a worker may take
+limit=${LIMIT:-330} # seconds that a worker may take for its rules
 
 # ---- the points ------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ rest() # TENTHS of a second, tending
 
 stop()
 {
-	local end=$((SECONDS + 30)) stopping=1
+	local end=$((SECONDS + 30 * PATIENCE)) stopping=1
 	kill -TERM "$tallyd" 2>/dev/null
 	while state && [[ $state != X ]]; do
 		((SECONDS < end)) || { not_ok "$me: tallyd ends"; kill -KILL "$tallyd"; return; }
@@ -232,15 +232,29 @@ obeyed()
 	        AS first, time FROM balances_$me GROUP BY time) t WHERE moved <> 0 AND time <> first")" 0
 }
 
+# standing: in one line, how many rows differ in all, where the target and the topics stand, and what tallyd
+# did last.
+standing()
+{
+	local name ends=''
+	for name in items vals accounts; do
+		ends+=" $(topic_end "$NAME.public.${name}_$me")"
+	done
+	echo "$(sql "SELECT $differences" 2>&1 | tr '\n' ' ')rows differ, $pending rules to come;" \
+	    "$(sql "SELECT 'batch ' || batch || ', ' || coalesce(position::text, '') FROM tallyd.pipeline
+	        WHERE name = '${NAME}_$me'" 2>&1 | tr '\n' ' '); topics end at$ends;" \
+	    "$(tail -n 1 "$WORK/tallyd.log")"
+}
+
 # verify: while rules happen, it takes its time.
 verify()
 {
 	local left='' end=0
 	until all_equal; do
 		count_pending
-		[[ $pending == "$left" ]] || end=$((SECONDS + 30))
+		[[ $pending == "$left" ]] || end=$((SECONDS + 30 * PATIENCE))
 		left=$pending
-		((SECONDS < end)) || { not_ok "$me: the outputs are PostgreSQL's answer"; break; }
+		((SECONDS < end)) || { not_ok "$me: the outputs are PostgreSQL's answer: $(standing)"; break; }
 		sleep 0.2
 	done
 	quietly obeyed

@@ -147,10 +147,10 @@ tallyd_start()
 	disown "$tallyd"
 }
 
-# tallyd_ends SECONDS [PID]: wait for its end; its status in $status (of a child of this shell).
+# tallyd_run_to_end SECONDS [FILE [LOG]]: run it, wait for its end; its status in $status, 124 when it went on.
 tallyd_run_to_end()
 {
-	timeout "$1" "$BIN/tallyd" run "${2:-$WORK/pipeline.sql}" >"$WORK/${3:-ended}.log" 2>&1 \
+	timeout $(($1 * PATIENCE)) "$BIN/tallyd" run "${2:-$WORK/pipeline.sql}" >"$WORK/${3:-ended}.log" 2>&1 \
 	    </dev/null
 	status=$?
 }

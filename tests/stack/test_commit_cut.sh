@@ -42,7 +42,7 @@ large() # one commit by COPY
 # cut KIND LOAD: until each cut was made.
 cut()
 {
-	local kind=$1 length cuts end=$((SECONDS + 120)) before=0
+	local kind=$1 length cuts end=$((SECONDS + 120 * PATIENCE)) before=0
 	until grep -qx "$kind done" "$WORK/cuts"; do
 		((SECONDS < end)) || { not_ok "$kind: all cuts were made"; break; }
 		before=$(grep -c "^$kind" "$WORK/cuts")

@@ -45,7 +45,7 @@ load_stop()
 # shown [MORE]: what the source has made until now, and so many transactions more, are in the target.
 shown()
 {
-	local n last='' end=$((SECONDS + 60))
+	local n last='' end=$((SECONDS + 60 * PATIENCE))
 	n=$(($(sql 'SELECT n FROM clock') + ${1:-0}))
 	while ((SECONDS < end)); do
 		last=$(at_target sql "SELECT shown($n, 2)" 2>/dev/null)
