@@ -628,7 +628,7 @@ ingest_run(struct stage *stage)
 	static struct ingest in;
 	in.stage = stage;
 	(void)FAULT("ingest.held");
-	stage_wait_turn(stage);
+	origin_await_turn(&in.source, stage);
 	size_t token_len = writer_open(&in.writer, stage);
 	origin_open(&in.source, stage, in.writer.token, token_len);
 	writer_start(&in.writer, &in.source);

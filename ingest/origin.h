@@ -17,7 +17,14 @@ struct source;
 struct stage;
 
 /*
- * Fill in a source: wait for broker, topics and partitions in any order (saying once for what, and
+ * Return when the stage is not held, or not any more. While it waits for its turn, librdkafka has time to
+ * connect, for as long as a start may take when nothing is amiss: a tallyd that stands by has no
+ * connection. The source, all zero before, is for origin_open().
+ */
+void origin_await_turn(struct source *, struct stage *);
+
+/*
+ * Fill in a source, which origin_await_turn() has seen: wait for broker, topics and partitions in any order (saying once for what, and
  * heeding a stop), decide where to begin, assign, tell the supervisor READY. token_len 0: none.
  * Ends the process when it cannot go on.
  */
