@@ -124,6 +124,11 @@ grow() # TOPIC
 {
 	stack_java org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" --alter --topic "$1" --partitions 2
 	"${stack_command[@]}" >/dev/null || not_ok "topic $1 has two partitions"
+	await 20 has_grown "$1" || not_ok "the broker knows it" # which may be later than the controller does
+}
+has_grown()
+{
+	kcat -q -L -b "$BOOTSTRAP" -t "$1" 2>/dev/null | grep -q 'partition 1,'
 }
 tallyd_stop
 grow "$NAME.public.keyless"
