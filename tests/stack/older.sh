@@ -24,11 +24,14 @@ older_run()
 	tallyd_start accounts "$views"
 	older_equal 'the snapshot'
 
-	older_load 300 &
-	local load=$!
-	sleep 1
+	local load start
+	start=$(topic_end postgres.public.accounts)
+	older_load 300 "$WORK/killed" &
+	load=$!
+	await 30 grown postgres.public.accounts 500 || not_ok 'the load arrives'
 	stage_kill reduce
 	kill -0 "$load" 2>/dev/null && ok 'reduce is killed in mid-load' || not_ok 'the load lasts longer'
+	touch "$WORK/killed"
 	wait "$load"
 	older_equal 'a kill of reduce in mid-load'
 	tallyd_stop TERM "$values"
@@ -71,11 +74,13 @@ older_pipelines()
 	} >"$views"
 }
 
-# older_load COUNT: transactions of inserts, updates and deletes in both tables.
+# older_load COUNT [FILE]: transactions of inserts, updates and deletes in both tables; more of them until
+# the file is there.
 older_load()
 {
 	local i
-	for ((i = 1; i <= $1; i++)); do
+	for ((i = 1; ; i++)); do
+		((i <= $1)) || [[ -n ${2-} && ! -e $2 ]] || break
 		echo "BEGIN; INSERT INTO \"values\" VALUES ($i), ($((i * 3)));
 		    UPDATE \"values\" SET value = value + 1 WHERE value = $((i * 2 % 90));
 		    DELETE FROM \"values\" WHERE value = $((i * 3 % 97));
