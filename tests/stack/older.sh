@@ -1,6 +1,7 @@
 # older.sh - the worked example and a keyed table with an older Debezium than the one that all other tests
 # run: the exact sums, over a kill of a stage, a stop and a start. Sourced by the tests of such a version, after
 # own_stack; $file is the worked example's pipeline file as that version needs it, $views that of the keyed table.
+. tests/stack/ask.sh
 export PGDATABASE=values_db
 
 # older_run MODE VERSION: what `check` must say, and what stands in the messages.
@@ -17,7 +18,8 @@ older_run()
 	await 30 older_snapshot || not_ok 'the snapshot comes'
 	contains "the messages are of $2" "$(kcat -q -C -b "$BOOTSTRAP" -t postgres.public.values -c 1 -o beginning)" \
 	    "\"version\":\"$2"
-	contains "check says mode $1" "$("$BIN/tallyd" check "$file" 2>&1)" "transaction mode $1: "
+	asked check "$file"
+	contains "check says mode $1" "$output" "transaction mode $1: "
 	tallyd_start values "$file"
 	values=$tallyd
 	await 30 older_beats && ok 'its heartbeats are read' || not_ok 'its heartbeats are read'

@@ -3,6 +3,7 @@
 # is idle, nor where no heartbeat has ever come. What becomes of the heartbeat topic never touches the data.
 # limit: 400 s
 . "$(dirname "$0")/lib.sh"
+. tests/stack/ask.sh
 own_stack
 own_database
 topic=__debezium-heartbeat.$NAME
@@ -84,7 +85,8 @@ sql 'INSERT INTO "values" VALUES (10)'
 CONNECTOR_OPTIONS='heartbeat.interval.ms=0' stack_connector "$NAME" public.values >/dev/null || not_ok 'connector'
 tallyd_start
 comes_equal 'without heartbeats' sum_table sum "$sum"
-contains 'check says that the topic is not there' "$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)" \
+asked check "$WORK/pipeline.sql"
+contains 'check says that the topic is not there' "$output" \
     "topic $topic does not exist yet: Debezium creates it with its first heartbeat"
 sleep 9
 contains 'status says that no heartbeat has come' "$(status)" "; no heartbeat in topic $topic so far"

@@ -1,6 +1,7 @@
 # tallyd is stopped (TERM) and killed (KILL, with all its stages) in the middle of a load, and
 # started again: nothing lost, nothing doubled.
 . "$(dirname "$0")/lib.sh"
+. tests/stack/ask.sh
 own_database
 sql 'CREATE TABLE sums (k integer, s bigint, n bigint, time bigint, diff integer);
     CREATE TABLE items (id serial PRIMARY KEY, k integer, v integer)'
@@ -58,8 +59,8 @@ rows=$(sql 'SELECT count(*) FROM sums')
 tallyd_run_to_end 20 "$WORK/changed.sql" renamed
 is 'a renamed server: refused' "$status" 78
 contains 'a renamed server: it says which' "$(cat "$WORK/renamed.log")" 'server \"kafka\" that the file has no more'
-output=$("$BIN/tallyd" check "$WORK/changed.sql" 2>&1)
-is 'a renamed server: check refuses it too' $? 78
+asked check "$WORK/changed.sql"
+is 'a renamed server: check refuses it too' "$status" 78
 contains 'a renamed server: check says which' "$output" 'server "broker" is new'
 sql "UPDATE tallyd.pipeline SET position = NULL WHERE name = '$NAME'"
 tallyd_run_to_end 20 "$WORK/pipeline.sql" gone

@@ -1,6 +1,7 @@
 # Views come and go under load: filled from the kept rows in one batch, while the others do not stop;
 # dropped, its table stands still; added again, it needs an empty table. Over a keyless table: a replay.
 . "$(dirname "$0")/lib.sh"
+. tests/stack/ask.sh
 own_database
 sql 'CREATE TABLE account (id integer PRIMARY KEY, branch integer NOT NULL, balance bigint NOT NULL);
     ALTER TABLE account REPLICA IDENTITY FULL;
@@ -31,8 +32,7 @@ comes_equal 'at first' entries total 'SELECT sum(amount) AS total FROM entry'
 
 reload() # [OPTION...]: what it answers in $output, its code in $status
 {
-	output=$(timeout 120 "$BIN/tallyd" reload "$@" "$WORK/pipeline.sql" 2>&1)
-	status=$?
+	asked reload "$@" "$WORK/pipeline.sql"
 }
 
 pids()
