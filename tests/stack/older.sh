@@ -1,6 +1,7 @@
 # older.sh - the worked example and a keyed table with an older Debezium than the one that all other tests
 # run: the exact sums, over a kill of a stage, a stop and a start. Sourced by the tests of such a version, after
 # own_stack; $file is the worked example's pipeline file as that version needs it, $views that of the keyed table.
+. tests/stack/ask.sh
 export PGDATABASE=values_db
 
 # older_run MODE VERSION: what `check` must say, and what stands in the messages.
@@ -17,18 +18,22 @@ older_run()
 	await 30 older_snapshot || not_ok 'the snapshot comes'
 	contains "the messages are of $2" "$(kcat -q -C -b "$BOOTSTRAP" -t postgres.public.values -c 1 -o beginning)" \
 	    "\"version\":\"$2"
-	contains "check says mode $1" "$("$BIN/tallyd" check "$file" 2>&1)" "transaction mode $1: "
+	asked check "$file"
+	contains "check says mode $1" "$output" "transaction mode $1: "
 	tallyd_start values "$file"
 	values=$tallyd
 	await 30 older_beats && ok 'its heartbeats are read' || not_ok 'its heartbeats are read'
 	tallyd_start accounts "$views"
 	older_equal 'the snapshot'
 
-	older_load 300 &
-	local load=$!
-	sleep 1
+	local load start
+	start=$(topic_end postgres.public.accounts)
+	older_load 300 "$WORK/killed" &
+	load=$!
+	await 30 grown postgres.public.accounts 500 || not_ok 'the load arrives'
 	stage_kill reduce
 	kill -0 "$load" 2>/dev/null && ok 'reduce is killed in mid-load' || not_ok 'the load lasts longer'
+	touch "$WORK/killed"
 	wait "$load"
 	older_equal 'a kill of reduce in mid-load'
 	tallyd_stop TERM "$values"
@@ -71,11 +76,13 @@ older_pipelines()
 	} >"$views"
 }
 
-# older_load COUNT: transactions of inserts, updates and deletes in both tables.
+# older_load COUNT [FILE]: transactions of inserts, updates and deletes in both tables; more of them until
+# the file is there.
 older_load()
 {
 	local i
-	for ((i = 1; i <= $1; i++)); do
+	for ((i = 1; ; i++)); do
+		((i <= $1)) || [[ -n ${2-} && ! -e $2 ]] || break
 		echo "BEGIN; INSERT INTO \"values\" VALUES ($i), ($((i * 3)));
 		    UPDATE \"values\" SET value = value + 1 WHERE value = $((i * 2 % 90));
 		    DELETE FROM \"values\" WHERE value = $((i * 3 % 97));

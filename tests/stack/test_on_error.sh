@@ -3,6 +3,7 @@
 # answer over the rows that can be read: here those whose n fits numeric(4,2), which is what is declared.
 # Real events, of a keyed and of a keyless table; and garbage put into a topic by kcat.
 . "$(dirname "$0")/lib.sh"
+. tests/stack/ask.sh
 own_database
 BIN=$ROOT/build/fault # for the rows that a view is made to refuse; nothing else is faulty
 sql 'CREATE TABLE things (id integer PRIMARY KEY, grp text, n numeric(12,2));
@@ -120,7 +121,7 @@ compare 'skip: transactions behind garbage'
 # ---- dead letters ----------------------------------------------------------------------------
 
 declare_all ", on_error 'dead_letter'"
-output=$("$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
+asked reload "$WORK/pipeline.sql"
 contains 'a reload says what it costs' "$output" "restart of ingest: table \"things\" has on_error 'dead_letter'"
 contains 'and is in force' "$output" 'is in force'
 sql "INSERT INTO things VALUES (400, 'g1', 400.5)"
@@ -208,14 +209,14 @@ extra='CREATE MATERIALIZED VIEW extra AS SELECT count(*) AS rows FROM things;'
 tallyd_start extra
 compare 'before the new view'
 echo "$extra" >>"$WORK/pipeline.sql"
-output=$("$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
-is 'a new view that cannot compute a kept row: refused' $? 65
+asked reload "$WORK/pipeline.sql"
+is 'a new view that cannot compute a kept row: refused' "$status" 65
 contains 'with its key' "$output" 'with the key {"id": 100}'
 sql "INSERT INTO things VALUES (6000, 'g1', 2)"
 compare 'the old file goes on'
 declare_all ", on_error 'skip'"
 echo "$extra" >>"$WORK/pipeline.sql"
-output=$("$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
+asked reload "$WORK/pipeline.sql"
 contains 'with on_error skip it is taken' "$output" 'is in force'
 comes_equal 'the new view is without that row' extra rows "SELECT count(*) - 1 AS rows FROM things WHERE $good"
 sql "DELETE FROM things WHERE id IN (100, 6000)"

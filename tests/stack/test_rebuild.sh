@@ -1,6 +1,7 @@
 # `tallyd rebuild`: somebody has edited or truncated a target table, or a view has another SELECT: the
 # difference is written in one commit, by a running tallyd or without one.
 . "$(dirname "$0")/lib.sh"
+. tests/stack/ask.sh
 own_database
 sql 'CREATE TABLE item (id integer PRIMARY KEY, kind integer NOT NULL, price bigint NOT NULL);
     ALTER TABLE item REPLICA IDENTITY FULL;
@@ -26,9 +27,7 @@ total='SELECT sum(amount) AS total FROM entry'
 
 rebuild() # [VIEW]: what it says in $output, its code in $status
 {
-	output=$(timeout 60 "$BIN/tallyd" rebuild "$WORK/pipeline.sql" "$@" 2>"$WORK/rebuild.log")
-	status=$?
-	((status == 0)) || output+=" $(cat "$WORK/rebuild.log")"
+	asked rebuild "$WORK/pipeline.sql" "$@"
 }
 
 both_equal() # TEXT
@@ -68,8 +67,8 @@ is 'rebuilds nothing: two rows for one group' "$(($(sql 'SELECT count(*) FROM by
 # Another SELECT.
 file 'WHERE price <= 400'
 kinds='SELECT kind, count(*) AS n, sum(price) AS price FROM item WHERE price <= 400 GROUP BY kind'
-output=$(timeout 60 "$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
-is 'another SELECT: a reload refuses it' $? 78
+asked reload "$WORK/pipeline.sql"
+is 'another SELECT: a reload refuses it' "$status" 78
 contains 'with the command' "$output" "tallyd rebuild $WORK/pipeline.sql by_kind"
 rebuild entries
 is 'a rebuild of another view too' "$status" 78

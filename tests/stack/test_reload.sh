@@ -1,6 +1,7 @@
 # HUP and `tallyd reload`: what a changed file costs, and that it comes into force; one that cannot be
 # taken leaves the old one running and says why. USR1 logs the status.
 . "$(dirname "$0")/lib.sh"
+. tests/stack/ask.sh
 own_database
 stack_connector "$NAME" public.values >/dev/null || not_ok 'connector'
 body='CREATE FOREIGN TABLE "values" (value integer NOT NULL) SERVER kafka OPTIONS (topic '"'$NAME.public.values'"');
@@ -18,25 +19,29 @@ pids()
 before=$(pids)
 pipeline <<<"$body CREATE VIEW;"
 kill -HUP "$tallyd"
-await 5 log_has tallyd "pipeline.sql:" && ok 'a broken file is refused, with its line' ||
+await 20 log_has tallyd "pipeline.sql:" && ok 'a broken file is refused, with its line' ||
     not_ok 'a broken file is refused, with its line'
 pipeline <<<"$body CREATE MATERIALIZED VIEW other AS SELECT count(*) FROM \"values\";"
 kill -HUP "$tallyd"
-await 5 log_has tallyd 'reload --replay' && ok 'a view over a keyless table needs a replay' ||
+await 20 log_has tallyd 'reload --replay' && ok 'a view over a keyless table needs a replay' ||
     not_ok 'a view over a keyless table needs a replay'
 pipeline "transaction_topic '$NAME.transaction', \"no.such.property\" '1'" <<<"$body"
 kill -HUP "$tallyd"
-await 5 log_has tallyd no.such.property && ok 'an unknown property is refused by name' ||
+await 20 log_has tallyd no.such.property && ok 'an unknown property is refused by name' ||
     not_ok 'an unknown property is refused by name'
 # Servers are asked too: what would not start is not swapped in.
 refused() # TEXT STATUS WORD
 {
 	local output status
-	output=$(timeout 60 "$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
-	status=$?
+	if (($2 == 69)); then
+		output=$(timeout 60 "$BIN/tallyd" reload "$WORK/pipeline.sql" 2>&1)
+		status=$?
+	else
+		asked reload "$WORK/pipeline.sql"
+	fi
 	is "$1: reload answers $2" "$status" "$2"
 	contains "$1: it says why" "$output" "$3"
-	await 5 log_has tallyd "$3" && ok "$1: so does the log" || not_ok "$1: so does the log"
+	await 20 log_has tallyd "$3" && ok "$1: so does the log" || not_ok "$1: so does the log"
 }
 pipeline <<<"$body"
 sed -i "s/password '$PGPASSWORD'/password 'wrong-secret'/" "$WORK/pipeline.sql"
@@ -53,8 +58,7 @@ comes_equal 'with the old file' sum_table sum "$sum"
 
 reload() # [OPTION...]: what it answers in $output, its code in $status
 {
-	output=$(timeout 60 "$BIN/tallyd" reload "$@" "$WORK/pipeline.sql" 2>&1)
-	status=$?
+	asked reload "$@" "$WORK/pipeline.sql"
 }
 
 # Each kind of change, and its line in a dry run.
@@ -87,15 +91,17 @@ await 20 log_has tallyd 'commit_interval_ms is 500' && ok 'a good file is taken'
 is 'an interval stops nobody' "$(pids)" "$before"
 sql 'INSERT INTO "values" VALUES (4)'
 comes_equal 'with the new file' sum_table sum "$sum"
+# Batches that are closed so long after each other: no more of them than fit in here, whatever stalls.
 since=$(sql 'SELECT max(time) FROM sum_table')
+began=$(stack_now_ms)
 for i in {1..20}; do
 	sql "INSERT INTO \"values\" VALUES ($i)"
 done
 comes_equal 'with the new interval' sum_table sum "$sum"
-gap=$(sql "SELECT avg(gap)::integer FROM (SELECT time - lag(time) OVER (ORDER BY time) AS gap FROM
-    (SELECT DISTINCT time FROM sum_table WHERE time >= $since) t) g")
-((gap >= 450)) && ok "the new commit interval counts (a commit each $gap ms)" ||
-    not_ok "the new commit interval counts: a commit each $gap ms"
+took=$(($(stack_now_ms) - began))
+commits=$(sql "SELECT count(DISTINCT time) FROM sum_table WHERE time > $since")
+((commits > 0 && commits <= took / 500 + 1)) && ok "the new commit interval counts ($commits commits in $took ms)" ||
+    not_ok "the new commit interval counts: $commits commits in $took ms"
 # One stage starts again, and the others go on.
 pipeline <<<"SET commit_interval_ms = 0; SET autocommit_duration_ms = 200; $body"
 reload
@@ -120,11 +126,11 @@ comes_equal 'with another egress' sum_table sum "$sum"
 is 'no full recovery was needed' "$("$BIN/tallyd" status --json "$NAME" | sed 's/.*"recoveries":\([0-9]*\).*/\1/')" 0
 
 kill -USR1 "$tallyd"
-await 5 grep -q 'event=status' "$WORK/tallyd.log" && ok 'USR1 logs the status' || not_ok 'USR1 logs the status'
+await 20 grep -q 'event=status' "$WORK/tallyd.log" && ok 'USR1 logs the status' || not_ok 'USR1 logs the status'
 obeys sum_table '' sum
 
 tallyd_stop
-kill -0 "$tallyd" 2>/dev/null && not_ok 'TERM ends it' || ok 'TERM ends it'
+[[ -n $(stack_started_at "$tallyd") ]] && not_ok 'TERM ends it' || ok 'TERM ends it'
 "$BIN/tallyd" run "$WORK/pipeline.sql" >"$WORK/int.log" 2>&1 &
 int=$!
 tallyds+=("$int")

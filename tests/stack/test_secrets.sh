@@ -127,8 +127,7 @@ strike()
 {
 	local stage pid
 	for stage in "${stages[@]}"; do
-		pid=$(pid_of "$stage")
-		[[ -n $pid && $pid != - ]] || { not_ok "$stage runs"; continue; }
+		await 30 eval 'pid=$(pid_of "$stage"); [[ -n $pid && $pid != - ]]' || { not_ok "$stage runs"; continue; }
 		kill -"$1" "$pid"
 		await 30 eval '! kill -0 $pid 2>/dev/null && [[ $("$BIN/tallyd" status "$WORK/pipeline.sql" 2>/dev/null | grep -c "ready *running") == 4 ]]' ||
 		    not_ok "$stage is there again"

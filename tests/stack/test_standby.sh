@@ -13,7 +13,7 @@ first=$tallyd
 sql 'INSERT INTO "values" VALUES (1), (2)'
 comes_equal 'the first' sum_table sum "$sum"
 
-tallyd_run_to_end 10 "$WORK/pipeline.sql" refused
+tallyd_run_to_end 20 "$WORK/pipeline.sql" refused
 is 'a second one in the same runtime folder ends at once' "$((status != 0 && status != 124))" 1
 contains 'and says why' "$(cat "$WORK/refused.log")" "$first"
 
@@ -22,7 +22,7 @@ RUNTIME_DIRECTORY=$WORK/run2 "$BIN/tallyd" run "$WORK/pipeline.sql" >"$WORK/seco
 second=$!
 tallyds+=("$second")
 disown "$second"
-await 10 grep -qi standby "$WORK/second.log" && ok 'the second stands by' || not_ok 'the second stands by'
+await 20 grep -qi standby "$WORK/second.log" && ok 'the second stands by' || not_ok 'the second stands by'
 sql 'INSERT INTO "values" VALUES (3)'
 comes_equal 'the first goes on' sum_table sum "$sum"
 status=$(RUNTIME_DIRECTORY=$WORK/run2 "$BIN/tallyd" status)

@@ -3,6 +3,7 @@
 # secret; a server that is away, or whose handshake is cut anywhere, never is.
 # limit: 600 s
 . "$(dirname "$0")/lib.sh"
+. tests/stack/ask.sh
 . "$(dirname "$0")/tls.sh"
 own_stack pg kafka
 own_database
@@ -51,8 +52,8 @@ value
 for mechanism in SCRAM-SHA-512 PLAIN; do
 	[[ $mechanism != PLAIN ]] || kafka=$(kafka_options PLAIN bob bobs-word)
 	file
-	output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-	is "$mechanism, verify-full: check" $? 0
+	asked check "$WORK/pipeline.sql"
+	is "$mechanism, verify-full: check" "$status" 0
 	contains "$mechanism, verify-full: check says" "$output" ', encrypted'
 	tallyd_start "$mechanism"
 	value
@@ -114,8 +115,8 @@ refused()
 	tallyd_run_to_end 15
 	is "$text: run ends with $wanted" "$status" "$wanted"
 	is "$text: run says why once" "$(grep -E 'level=error stage=(ingest|egress)|: error: ' "$WORK/ended.log" | grep -c -e "$1")" 1
-	output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-	is "$text: check ends with $wanted" $? "$wanted"
+	asked check "$WORK/pipeline.sql"
+	is "$text: check ends with $wanted" "$status" "$wanted"
 	is "$text: check says why once" "$(grep -c ': error: ' <<<"$output")" 1
 	for word in "$@"; do
 		contains "$text: run says" "$(grep -e level=error -e ': error: ' "$WORK/ended.log")" "$word"

@@ -177,9 +177,9 @@ tallyd_start
 
 equal() # TEXT: all views within 60 s
 {
-	local name end=$((SECONDS + 60)) left
+	local name end=$((SECONDS + 60 * PATIENCE)) left
 	for name in $(printf '%s\n' "${!answers[@]}" | sort); do
-		left=$((end - SECONDS))
+		left=$(((end - SECONDS) / PATIENCE))
 		kill -0 "$tallyd" 2>/dev/null || left=0 # it has said why
 		comes_equal "$1" "$name" "${answers[$name]%%|*}" "${answers[$name]#*|}" $((left > 0 ? left : 0))
 	done
