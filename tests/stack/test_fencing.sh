@@ -77,6 +77,16 @@ open_pair() # [RULE]: one that holds the pipeline, one that stands by
 	host second
 	second=$tallyd
 	await 20 log_has second event=stage.standby || not_ok "$me: the second stands by"
+	# What one loads moves the others' position too, which is saved after ten seconds: by a commit, and the
+	# rule would be for that one, before the second stands by. So all load when all are there.
+	touch "$counts/opened_$me"
+	await 60 all_opened || not_ok "$me: all pairs are there"
+}
+
+all_opened()
+{
+	local opened=("$counts"/opened_*)
+	((${#opened[@]} == ${#names[@]}))
 }
 
 # fence NAME RULE LOAD
