@@ -57,6 +57,13 @@ crash_servers()
 	CONNECTOR_OPTIONS=$'value.converter=org.apache.kafka.connect.json.JsonConverter\nvalue.converter.schemas.enable=false' \
 	    stack_connector crash public.{clock,accounts,ledger,parts} >/dev/null ||
 	    { not_ok 'the connector'; exit 1; }
+	# It streams: the snapshot is in Kafka, and a connector that stalls has not ended it by silence.
+	await 60 streamed || not_ok 'the connector streams'
+}
+
+streamed()
+{
+	(($(topic_end crash.transaction) > 0)) 2>/dev/null
 }
 
 load_worker() # NUMBER: a session at a time, until it is told to stop, whatever happens to the server
@@ -135,14 +142,14 @@ alive()
 # shown N SECONDS: transaction N of the source is in the target.
 shown()
 {
-	local end=$((SECONDS + $2)) last
+	local end=$((SECONDS + $2 * PATIENCE)) last
 	while ((SECONDS <= end)); do
 		last=$(at_target sql "SELECT shown($1, 2)" 2>/dev/null)
 		[[ -z $last ]] || ((last < $1)) || return 0
 		alive || { not_ok "$database: tallyd runs on"; return 1; }
 		connector_mend
 	done
-	not_ok "$database: after $2 s transaction $1 is not in the target, but ${last:-nothing}"
+	not_ok "$database: after $(($2 * PATIENCE)) s transaction $1 is not in the target, but ${last:-nothing}"
 	return 1
 }
 
@@ -188,7 +195,7 @@ strike()
 	local pid='' _
 	case $1 in
 	ingest | reduce | egress)
-		for _ in {1..400}; do
+		for _ in {1..1500}; do
 			pid=$(stage_pid "$1")
 			[[ -z $pid ]] || break
 			alive || { not_ok "$database: tallyd runs on"; return 1; }

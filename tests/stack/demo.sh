@@ -188,7 +188,7 @@ watch()
 	done
 }
 
-# Until everything is seen; 30 s are more than the slowest restart takes.
+# Until everything is seen; 90 s are more than the slowest restart takes, on the slowest machine.
 watch_all()
 {
 	local end=$((SECONDS + 90))

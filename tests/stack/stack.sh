@@ -466,9 +466,9 @@ stack_end()
 		pid=$(stack_pid "$server") && kill -KILL "$pid" || true
 	done
 	stack_kill pg QUIT || stack_kill pg KILL || true
-	stack_gone connect 10 || true
-	stack_gone kafka 10 || true
-	stack_gone zookeeper 10 || true
+	stack_gone connect 30 || true
+	stack_gone kafka 30 || true
+	stack_gone zookeeper 30 || true
 	# A killed one left its System V segment: the seventh line of its pid file says which.
 	id=$(sed -n '7s/.* //p' "$STACK/pg/data/postmaster.pid" 2>/dev/null) || id=''
 	[[ -z $id ]] || ipcrm -m "$id" 2>/dev/null || true

@@ -1,7 +1,7 @@
 # The bank: whatever its transactions look like, the target shows only states after whole ones. Two
 # tables, of one partition and of four; transfers, also between the two; large transactions; silence.
 #   BANK_ROWS=1000000   rows of the largest one
-# limit: 400 s
+# limit: 600 s
 . "$(dirname "$0")/lib.sh"
 BANK_ROWS=${BANK_ROWS:-1000000}
 
@@ -70,9 +70,18 @@ bank_start()
 			END
 		done
 	} | pipeline
+	# And a connector that stalled in it for longer than that would be one that has ended it.
+	await 60 savings_come || not_ok 'the snapshot comes'
 	tallyd_start
 	sql "SELECT note()" >/dev/null
 	shown 30 || not_ok 'the bank is shown'
+}
+
+savings_come()
+{
+	local topic=$NAME.public.savings
+	kcat -q -Q -b "$BOOTSTRAP" -t "$topic:0:-1" -t "$topic:1:-1" -t "$topic:2:-1" -t "$topic:3:-1" 2>/dev/null |
+	    awk '{ rows += $NF } END { exit rows < 60 }'
 }
 
 # shown SECONDS: all that was made until now.
@@ -101,13 +110,23 @@ idle_start
 bank_start
 sql 'CALL reader()' &
 reader=$!
-loads=()
-for worker in 0 1 2; do
-	sql "CALL load($worker, 400)" &
-	loads+=($!)
-done
-wait "${loads[@]}"
+load_all() # TRANSACTIONS of each of three sessions
+{
+	local worker loads=()
+	for worker in 0 1 2; do
+		sql "CALL load($worker, $1)" &
+		loads+=($!)
+	done
+	wait "${loads[@]}"
+}
+load_all 400
 shown 30 && ok 'after 1,200 transactions of three sessions' || not_ok 'after 1,200 transactions of three sessions'
+# A connector that stood still has brought them all at once, in a few commits: then there are more to come.
+for _ in 1 2 3 4 5; do
+	(($(count_commits tick) <= 60)) || break
+	load_all 100
+	shown 30 || not_ok 'after more transactions of three sessions'
+done
 # These hold nothing of the money: changed they sum up to 0.
 one '10,000 rows are made' 30 'INSERT INTO giro SELECT 1000000 + i, i % 10, 0 FROM generate_series(1, 10000) i'
 one '10,000 rows are changed' 30 'UPDATE giro SET balance = (branch - 4) * 5 + branch % 2 * -5 WHERE id > 1000000'

@@ -140,6 +140,7 @@ refused "$topic [0] begins at offset 3" 'no usable checkpoint' "$way_out"
 fresh 'made anew and shorter'
 tallyd_stop
 stack_topic_delete "$topic"
+await 20 topic_gone "$topic" || not_ok "$text: the topic is deleted"
 number=100
 events 2
 refused "$topic [0] ends at offset 2" "position 5" 'created anew' "$way_out"
@@ -174,7 +175,14 @@ goes_on 10
 # ---- no position, but offsets ------------------------------------------------------------------
 
 fresh 'no position' ''
-sleep 2 # offsets are committed once a second
+# Kafka has the offset 5 of the group, which is named like its topic: in a record of key (version, group, topic,
+# partition) and value (version, offset, ...).
+offset_is_committed()
+{
+	kcat -q -C -e -b "$BOOTSTRAP" -t __consumer_offsets -o beginning -f '%k%s\n' 2>/dev/null | tr '\0\5' '.5' |
+	    LC_ALL=C grep -qE "$topic.{2}$topic\.{4}.{2}\.{7}5"
+}
+await 20 offset_is_committed || not_ok "$text: the offset is committed"
 tallyd_stop
 sql "DELETE FROM tallyd.pipeline WHERE name = '$topic'"
 refused 'sums' # rows that no pipeline has written
@@ -203,6 +211,7 @@ tallyd_stop
 connector_forget
 for lost in "$topic" "$NAME.transaction"; do
 	stack_topic_delete "$lost"
+	await 20 topic_gone "$lost" || not_ok "$lost is deleted"
 done
 sql 'UPDATE numbers SET value = value * 2'
 stack_connector "$NAME" public.numbers >/dev/null || not_ok 'connector'

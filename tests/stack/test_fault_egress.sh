@@ -1,4 +1,5 @@
 # Every fault point of egress: see faults.sh.
+# limit: 600 s
 . "$(dirname "$0")/faults.sh"
 open_workers boot image settle egress egress_stop copy copy_stop ping ping_stop ping_error
 again=egress/egress.after_takeover:1:error*,egress/egress.after_takeover:2:error*

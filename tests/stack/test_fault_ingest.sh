@@ -1,4 +1,5 @@
 # Every fault point of ingest and of the supervisor: see faults.sh.
+# limit: 600 s
 . "$(dirname "$0")/faults.sh"
 open_workers ingest ingest_stop1 ingest_stop2 offsets supervisor
 start_worker ingest turn_busy 65536 '' 'kill error' ^ingest/ offsets

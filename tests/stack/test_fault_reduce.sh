@@ -1,4 +1,5 @@
 # Every fault point of reduce, and those of checkpoints and views in egress: see faults.sh.
+# limit: 600 s
 . "$(dirname "$0")/faults.sh"
 open_workers checkpoint checkpoint_stop reduce reduce_stop1 reduce_stop2 views rebuild
 start_worker checkpoint turn_busy 262144 '' 'kill error' "$checkpoint"
