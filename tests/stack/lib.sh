@@ -221,6 +221,19 @@ await()
 	done
 }
 
+# asked ARGUMENT...: what tallyd says with these in $output, its code in $status. `check` and `reload` answer 69
+# when a server has not answered within five seconds, as one that stalls; where the answer is to be
+# another they are asked again.
+asked()
+{
+	local _
+	for _ in 1 2 3; do
+		output=$(timeout $((60 * PATIENCE)) "$BIN/tallyd" "$@" 2>&1)
+		status=$?
+		((status == 69)) || return 0
+	done
+}
+
 log_has()
 {
 	grep -qs -- "$2" "$WORK/$1.log"
@@ -229,7 +242,10 @@ log_has()
 # topic_end TOPIC: the offset that its next message will get, of partition 0.
 topic_end()
 {
-	kcat -q -Q -b "$BOOTSTRAP" -t "$1:0:-1" 2>/dev/null | grep -o '[0-9]*$'
+	local _
+	for _ in {1..3}; do # kcat gives up after five seconds
+		kcat -q -Q -b "$BOOTSTRAP" -t "$1:0:-1" 2>/dev/null | grep -o '[0-9]*$' && return
+	done
 }
 
 # topic_gone TOPIC: the broker itself knows that it is deleted, which may be later than the answer says; what is

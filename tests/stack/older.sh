@@ -1,7 +1,6 @@
 # older.sh - the worked example and a keyed table with an older Debezium than the one that all other tests
 # run: the exact sums, over a kill of a stage, a stop and a start. Sourced by the tests of such a version, after
 # own_stack; $file is the worked example's pipeline file as that version needs it, $views that of the keyed table.
-. tests/stack/ask.sh
 export PGDATABASE=values_db
 
 # older_run MODE VERSION: what `check` must say, and what stands in the messages.

@@ -30,14 +30,14 @@ declare_view() # OPTIONS
 }
 
 declare_view "start 'committed'"
-output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-is "start 'committed' without the group: check" $? 77
+asked check "$WORK/pipeline.sql"
+is "start 'committed' without the group: check" "$status" 77
 contains "start 'committed' without the group: check says" "$output" "group $NAME may not be used"
 tallyd_run_to_end 20
 is "start 'committed' without the group: run" "$status" 77
 declare_view "heartbeat_topic '$NAME.beats'"
-output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-is 'without the group: check' $? 0
+asked check "$WORK/pipeline.sql"
+is 'without the group: check' "$status" 0
 contains 'without the group: check warns' "$output" "group $NAME may not be used"
 contains 'without the heartbeats: check warns' "$output" "read topic $NAME.beats: grant READ"
 tallyd_start
@@ -54,5 +54,5 @@ somebody_else --topic "$NAME.values"
 tallyd_run_to_end 20
 is 'without the topic: run' "$status" 77
 contains 'without the topic: run says' "$(cat "$WORK/ended.log")" "read topic $NAME.values: grant READ"
-"$BIN/tallyd" check "$WORK/pipeline.sql" >/dev/null 2>&1
-is 'without the topic: check' $? 77
+asked check "$WORK/pipeline.sql"
+is 'without the topic: check' "$status" 77

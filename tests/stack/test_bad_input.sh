@@ -13,8 +13,8 @@ refused()
 	shift 2
 	tallyd_run_to_end 15
 	is "$text: run ends with $wanted" "$status" "$wanted"
-	output=$(timeout 60 "$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-	is "$text: check ends with $wanted" $? "$wanted"
+	asked check "$WORK/pipeline.sql"
+	is "$text: check ends with $wanted" "$status" "$wanted"
 	for word in "$@"; do
 		contains "$text: run says" "$(cat "$WORK/ended.log")" "$word"
 		contains "$text: check says" "$output" "$word"
@@ -42,8 +42,8 @@ sleep 2
 [[ -n $(stack_started_at "$tallyd") ]] && ok 'a missing target table: run waits' ||
     not_ok 'a missing target table: run waits'
 tallyd_stop
-output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-is 'a missing target table: check ends with 78' $? 78
+asked check "$WORK/pipeline.sql"
+is 'a missing target table: check ends with 78' "$status" 78
 contains 'a missing target table: check says' "$output" 'CREATE TABLE no_table'
 pipeline '' <<<"$table CREATE MATERIALIZED VIEW sum_table AS SELECT sum(value) AS total FROM \"values\";"
 refused 'a missing target column' 78 total sum_table

@@ -20,8 +20,8 @@ CREATE SERVER target FOREIGN DATA WRAPPER postgres OPTIONS (host '$PGHOST', port
 CREATE MATERIALIZED VIEW sum_table AS SELECT sum(value) AS sum FROM a;
 CREATE MATERIALIZED VIEW ints AS SELECT sum(value) AS sum, count(*) AS n FROM b;
 END
-output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-is 'a good file passes' $? 0
+asked check "$WORK/pipeline.sql"
+is 'a good file passes' "$status" 0
 contains 'sequence mode is derived' "$output" 'usually whole'
 contains 'metadata mode is derived' "$output" 'whole transactions'
 contains 'none is derived' "$output" 'each event is a transaction'

@@ -27,8 +27,8 @@ both()
 {
 	local text=$1 wanted=$2 word output
 	shift 2
-	output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-	is "$text: check" $? "$wanted"
+	asked check "$WORK/pipeline.sql"
+	is "$text: check" "$status" "$wanted"
 	tallyd_run_to_end 20
 	is "$text: run" "$status" "$wanted"
 	for word in "$@"; do
@@ -40,8 +40,8 @@ both()
 passes()
 {
 	local output
-	output=$("$BIN/tallyd" check "$WORK/pipeline.sql" 2>&1)
-	is "$1: check" $? 0
+	asked check "$WORK/pipeline.sql"
+	is "$1: check" "$status" 0
 	contains "$1: check says" "$output" "$2"
 }
 sum_is()

@@ -200,15 +200,10 @@ refused 'a log cut off behind a position' "$log" 'offset 2' 'began at 0'
 sum_is first_earliest 150 && ok 'what was shown stays' || not_ok 'what was shown stays'
 
 # anew: the topic is deleted, and the broker knows it: what is produced from here on makes it anew.
-gone()
-{
-	local topics
-	topics=$(kcat -q -L -b "$BOOTSTRAP") && [[ $topics != *"topic \"$log\""* ]]
-}
 anew()
 {
 	stack_topic_delete "$log"
-	await 20 gone || not_ok "topic $log is deleted"
+	await 20 topic_gone "$log" || not_ok "topic $log is deleted"
 }
 anew
 event 1 5 | stack_produce "$log"

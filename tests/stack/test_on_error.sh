@@ -3,7 +3,6 @@
 # answer over the rows that can be read: here those whose n fits numeric(4,2), which is what is declared.
 # Real events, of a keyed and of a keyless table; and garbage put into a topic by kcat.
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_database
 BIN=$ROOT/build/fault # for the rows that a view is made to refuse; nothing else is faulty
 sql 'CREATE TABLE things (id integer PRIMARY KEY, grp text, n numeric(12,2));

@@ -3,7 +3,6 @@
 # is the pooler's only client and always gets the same backend; in session mode it works, and a second
 # tallyd stands by. A pooler that is changed under a running tallyd is seen.
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_database
 sql 'INSERT INTO "values" VALUES (1), (2)'
 stack_connector "$NAME" public.values >/dev/null || not_ok 'connector'

@@ -1,7 +1,6 @@
 # `tallyd rebuild`: somebody has edited or truncated a target table, or a view has another SELECT: the
 # difference is written in one commit, by a running tallyd or without one.
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_database
 sql 'CREATE TABLE item (id integer PRIMARY KEY, kind integer NOT NULL, price bigint NOT NULL);
     ALTER TABLE item REPLICA IDENTITY FULL;

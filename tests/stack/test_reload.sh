@@ -1,7 +1,6 @@
 # HUP and `tallyd reload`: what a changed file costs, and that it comes into force; one that cannot be
 # taken leaves the old one running and says why. USR1 logs the status.
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_database
 stack_connector "$NAME" public.values >/dev/null || not_ok 'connector'
 body='CREATE FOREIGN TABLE "values" (value integer NOT NULL) SERVER kafka OPTIONS (topic '"'$NAME.public.values'"');

@@ -3,7 +3,6 @@
 # is idle, nor where no heartbeat has ever come. What becomes of the heartbeat topic never touches the data.
 # limit: 400 s
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_stack
 own_database
 topic=__debezium-heartbeat.$NAME

@@ -1,7 +1,6 @@
 # tallyd is stopped (TERM) and killed (KILL, with all its stages) in the middle of a load, and
 # started again: nothing lost, nothing doubled.
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_database
 sql 'CREATE TABLE sums (k integer, s bigint, n bigint, time bigint, diff integer);
     CREATE TABLE items (id serial PRIMARY KEY, k integer, v integer)'

@@ -3,7 +3,6 @@
 # secret; a server that is away, or whose handshake is cut anywhere, never is.
 # limit: 600 s
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 . "$(dirname "$0")/tls.sh"
 own_stack pg kafka
 own_database

@@ -3,7 +3,6 @@
 # position, and one that is unknown; a compacted topic of a table without key, which is refused.
 # limit: 400 s
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_database
 
 kafka_tool() # CLASS ARGUMENT...

@@ -4,7 +4,6 @@
 # where it is met otherwise.
 # limit: 400 s
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_stack
 own_database
 

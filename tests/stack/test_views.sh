@@ -1,7 +1,6 @@
 # Views come and go under load: filled from the kept rows in one batch, while the others do not stop;
 # dropped, its table stands still; added again, it needs an empty table. Over a keyless table: a replay.
 . "$(dirname "$0")/lib.sh"
-. tests/stack/ask.sh
 own_database
 sql 'CREATE TABLE account (id integer PRIMARY KEY, branch integer NOT NULL, balance bigint NOT NULL);
     ALTER TABLE account REPLICA IDENTITY FULL;
