@@ -15,8 +15,7 @@
 
 #define ORIGIN_LOOKUP_MS 500
 #define ORIGIN_PAUSE_MS  100
-#define ORIGIN_HELD_MS   2000 /* so long without its turn, ingest has no connection */
-#define ORIGIN_GLANCE_MS 200  /* a lookup while events may be waiting */
+#define ORIGIN_GLANCE_MS 200 /* a lookup while events may be waiting */
 
 /* A check has only its report, and says itself what is no warning. */
 void
@@ -570,15 +569,8 @@ origin_free(struct origin *o)
 void
 origin_await_turn(struct source *s, struct stage *stage)
 {
-	int64_t until_ms = clock_monotonic_ms() + ORIGIN_HELD_MS, left_ms;
 	if (stage->held && (s->kafka = kafka_new(stage, origin_guess(stage))) != NULL)
 		(void)kafka_probe(s->kafka, ORIGIN_GLANCE_MS); /* it connects when it is asked */
-	while (stage->held && (left_ms = until_ms - clock_monotonic_ms()) > 0)
-		stage_poll(stage, NULL, 0, (int)left_ms);
-	if (!stage->held)
-		return;
-	kafka_free(s->kafka);
-	s->kafka = NULL;
 	stage_wait_turn(stage);
 }
 

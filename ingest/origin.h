@@ -17,9 +17,8 @@ struct source;
 struct stage;
 
 /*
- * Return when the stage is not held, or not any more. While it waits for its turn, librdkafka has time to
- * connect, for as long as a start may take when nothing is amiss: a tallyd that stands by has no
- * connection. The source, all zero before, is for origin_open().
+ * Return when the stage is not held, or not any more. While it is, librdkafka connects. The source, all zero
+ * before, is for origin_open().
  */
 void origin_await_turn(struct source *, struct stage *);
 
