@@ -19,14 +19,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Ws
             -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wcast-qual \
             -Wwrite-strings -Wimplicit-fallthrough -Werror
 HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-# What moves each event, and what measures that, is optimized over all of its files once more when it is
-# linked. clang's objects do not serve both ways.
-ifeq ($(VARIANT)$(findstring clang,$(CC)),release)
-WHOLE_CFLAGS := -flto=auto -ffat-lto-objects
-WHOLE        := -flto=auto
-PIECEWISE    := -fno-lto
-endif
-CFLAGS_release := -O3 -g $(HARDEN) $(WHOLE_CFLAGS)
+CFLAGS_release := -O3 -g $(HARDEN)
 CFLAGS_fault   := -O1 -g $(HARDEN) -DTALLYD_FAULTS
 CFLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DTALLYD_FAULTS
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
@@ -40,8 +33,7 @@ LDFLAGS_fault   := $(LDFLAGS_release)
 LDFLAGS_asan    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
 LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
-LINKED = $(PIECEWISE)
-ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LINKED) $(LDFLAGS)
+ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 
 COMMON := \
 	common/array.c \
@@ -170,8 +162,6 @@ PROGRAMS := tallyd tallyd-ingest tallyd-reduce tallyd-egress
 
 # setproctitle needs the environment's place: libbsd-ctor saves it before main().
 BSD := -Wl,-u,libbsd_init_func -lbsd-ctor -lbsd
-# libbsd has MD5 too, and warns of it: libmd is to be looked at before, also for what is not compiled yet.
-MD  := -Wl,--push-state,--no-as-needed -lmd -Wl,--pop-state
 
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%)
@@ -188,13 +178,10 @@ $(BUILD)/libcommon.a: $(call objects,$(COMMON))
 	@rm -f $@
 	ar rcs $@ $^
 
-STAGES := $(filter tallyd-%,$(PROGRAMS))
-$(STAGES:%=$(BUILD)/%): LINKED := $(WHOLE)
-
 $(BUILD)/tallyd: $(call objects,$(SUPERVISOR)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpg_query -lgmp -lm $(BSD)
 $(BUILD)/tallyd-ingest: $(call objects,$(INGEST)) $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp -lm $(MD) $(BSD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lrdkafka -lgmp -lm -lmd $(BSD)
 $(BUILD)/tallyd-reduce: $(call objects,$(REDUCE)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
@@ -206,7 +193,7 @@ $(BUILD)/tallyd-egress: $(call objects,$(EGRESS)) $(BUILD)/libcommon.a
 MAINS      := supervisor/main.c ingest/ingest.c reduce/reduce.c egress/egress.c
 MODULES    := $(filter-out $(MAINS),$(SUPERVISOR) $(INGEST) $(REDUCE) $(EGRESS))
 UNIT_TESTS := $(wildcard tests/unit/*.c)
-LIBRARIES  := $(MD) -lrdkafka -lpq -lpg_query -lgmp -lm -lmsgpackc $(BSD)
+LIBRARIES  := -lmd -lrdkafka -lpq -lpg_query -lgmp -lm -lmsgpackc $(BSD)
 
 $(BUILD)/unit-tests: $(call objects,$(UNIT_TESTS) $(MODULES)) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcriterion $(LIBRARIES)
@@ -306,7 +293,6 @@ $(BUILD)/bench-reduce-core $(BUILD)/bench-reduce-checkpoint: $(BUILD)/bench-redu
 		$(call objects,tests/bench/reduce_bench.c $(filter-out reduce/reduce.c,$(REDUCE))) $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lgmp -lm $(BSD)
 # What measures the code of all stages in one process.
-$(BUILD)/bench-micro $(BUILD)/bench-growth $(BUILD)/bench-egress: LINKED := $(WHOLE)
 BENCH_CHAIN := tests/bench/chain.c tests/bench/chain_parse.c tests/bench/messages.c tests/bench/produce_shape.c
 $(BUILD)/bench-micro: $(call objects,$(addprefix tests/bench/,micro.c micro_parts.c micro_chains.c reduce_bench.c) \
 		$(BENCH_CHAIN) $(MODULES)) $(BUILD)/libcommon.a
