@@ -129,7 +129,7 @@ void core_finish(struct core *);
  * Whether much input waits to be read: then batches are gathered for CORE_GATHER_MS at least, for
  * each costs the target a row or two for each touched group. Nobody waits for the newest of them.
  */
-#define CORE_GATHER_MS 45
+#define CORE_GATHER_MS 40
 void core_set_behind(struct core *, bool behind);
 
 /* Whether a batch must be begun now, or gone on with. */

@@ -7,24 +7,36 @@
 #include "common/stage.h"
 
 #define BUCKETS_MIN 8
-#define AHEAD       8 /* buckets whose first entry is fetched into the cache before their turn */
+#define SEGMENT_BITS                                                                               \
+	13 /* of 64 KiB, half of what malloc(3) would map by itself; the first begins smaller */
+#define SEGMENT ((size_t)1 << SEGMENT_BITS)
+#define AHEAD   8 /* buckets whose first entry is fetched into the cache before their turn */
 
 void
 hash_init(struct hash *h)
 {
 	*h = (struct hash){
-	    .bucket = xcalloc(BUCKETS_MIN, sizeof(struct hash_entry *)),
+	    .segments = xcalloc(1, sizeof(*h->segments)),
 	    .buckets = BUCKETS_MIN,
 	    .room = BUCKETS_MIN,
 	    .mask = BUCKETS_MIN - 1,
 	};
+	h->segments[0] = xcalloc(BUCKETS_MIN, sizeof(**h->segments));
 }
 
 void
 hash_fini(struct hash *h)
 {
-	free(h->bucket);
-	h->bucket = NULL;
+	for (size_t i = 0; i * SEGMENT < h->room; i++)
+		free(h->segments[i]);
+	free(h->segments);
+	*h = (struct hash){.count = 0};
+}
+
+static inline struct hash_entry **
+hash_bucket(const struct hash *h, size_t index)
+{
+	return &h->segments[index >> SEGMENT_BITS][index & (SEGMENT - 1)];
 }
 
 static size_t
@@ -48,13 +60,13 @@ hash_fetch_entry(const struct hash_entry *entry)
 void
 hash_fetch(const struct hash *h, uint32_t hash)
 {
-	__builtin_prefetch(&h->bucket[hash_index(h, hash)]);
+	__builtin_prefetch(hash_bucket(h, hash_index(h, hash)));
 }
 
 struct hash_entry *
 hash_chain(const struct hash *h, uint32_t hash)
 {
-	return h->bucket[hash_index(h, hash)];
+	return *hash_bucket(h, hash_index(h, hash));
 }
 
 void
@@ -72,21 +84,36 @@ hash_fetch_second(const struct hash *h, uint32_t hash)
 		hash_fetch_entry(entry->next);
 }
 
+static void
+hash_grow(struct hash *h)
+{
+	size_t segments = h->room >> SEGMENT_BITS;
+
+	if (segments == 0) {
+		h->room *= 2;
+		h->segments[0] = xreallocarray(h->segments[0], h->room, sizeof(**h->segments));
+		return;
+	}
+	if ((segments & (segments - 1)) == 0)
+		h->segments = xreallocarray(h->segments, segments * 2, sizeof(*h->segments));
+	h->segments[segments] = xreallocarray(NULL, SEGMENT, sizeof(**h->segments));
+	h->room += SEGMENT;
+}
+
 /* One more bucket: it takes its share of the one that has stood for both. */
 static void
 hash_split(struct hash *h)
 {
 	size_t added = h->buckets;
 
-	if (added == h->room) {
-		h->bucket = xreallocarray(h->bucket, h->room * 2, sizeof(*h->bucket));
-		h->room *= 2;
-	}
+	if (added == h->room)
+		hash_grow(h);
 	if (added > h->mask)
 		h->mask = h->mask * 2 + 1;
-	h->bucket[added] = NULL;
+	struct hash_entry **bucket = hash_bucket(h, added);
+	*bucket = NULL;
 	h->buckets++;
-	struct hash_entry **at = &h->bucket[added - (h->mask + 1) / 2];
+	struct hash_entry **at = hash_bucket(h, added - (h->mask + 1) / 2);
 	while (*at != NULL) {
 		struct hash_entry *entry = *at;
 		if ((entry->hash & h->mask) != added) {
@@ -94,8 +121,8 @@ hash_split(struct hash *h)
 			continue;
 		}
 		*at = entry->next;
-		entry->next = h->bucket[added];
-		h->bucket[added] = entry;
+		entry->next = *bucket;
+		*bucket = entry;
 	}
 }
 
@@ -104,7 +131,7 @@ hash_insert(struct hash *h, struct hash_entry *entry)
 {
 	if (h->count >= h->buckets)
 		hash_split(h);
-	struct hash_entry **bucket = &h->bucket[hash_index(h, entry->hash)];
+	struct hash_entry **bucket = hash_bucket(h, hash_index(h, entry->hash));
 	entry->next = *bucket;
 	*bucket = entry;
 	h->count++;
@@ -113,7 +140,7 @@ hash_insert(struct hash *h, struct hash_entry *entry)
 static struct hash_entry **
 hash_link(struct hash *h, uint32_t hash, const struct hash_entry *entry)
 {
-	struct hash_entry **at = &h->bucket[hash_index(h, hash)];
+	struct hash_entry **at = hash_bucket(h, hash_index(h, hash));
 
 	while (*at != NULL && *at != entry)
 		at = &(*at)->next;
@@ -143,8 +170,8 @@ hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
 		return previous->next;
 	while (*bucket < h->buckets) {
 		if (*bucket + AHEAD < h->buckets)
-			hash_fetch_entry(h->bucket[*bucket + AHEAD]);
-		struct hash_entry *head = h->bucket[(*bucket)++];
+			hash_fetch_entry(*hash_bucket(h, *bucket + AHEAD));
+		struct hash_entry *head = *hash_bucket(h, (*bucket)++);
 		if (head != NULL)
 			return head;
 	}
@@ -174,10 +201,10 @@ hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_e
 			return entry;
 		size_t ahead = walk->bucket + AHEAD * walk->stride;
 		if (ahead + AHEAD * walk->stride < h->buckets) {
-			__builtin_prefetch(&h->bucket[ahead + AHEAD * walk->stride]);
-			hash_fetch_entry(h->bucket[ahead]);
+			__builtin_prefetch(hash_bucket(h, ahead + AHEAD * walk->stride));
+			hash_fetch_entry(*hash_bucket(h, ahead));
 		}
-		entry = h->bucket[walk->bucket];
+		entry = *hash_bucket(h, walk->bucket);
 		walk->bucket += walk->stride;
 	}
 }

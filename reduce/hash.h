@@ -4,7 +4,8 @@
  * Knows only the 32-bit hash of its entries; the owner compares keys while it walks a chain:
  *     for (e = hash_chain(h, hash); e != NULL; e = e->next) if (e->hash == hash && ...)
  * Growing never stops the world (linear hashing), whatever the number of entries. The table owns
- * its buckets only, never the entries. It does not shrink.
+ * its buckets only, never the entries. It does not shrink. Buckets lie in segments that malloc(3) takes from
+ * its heap, which is of huge pages (supervisor/environment.c); what it maps by itself and then moves is not.
  */
 #ifndef HASH_H
 #define HASH_H
@@ -20,10 +21,10 @@ struct hash_entry { /* the first member of the owner's structure */
 };
 
 struct hash {
-	struct hash_entry **bucket;
+	struct hash_entry ***segments;
 	size_t count;   /* entries */
 	size_t buckets; /* in use */
-	size_t room;    /* allocated */
+	size_t room;    /* buckets allocated */
 	size_t mask;    /* of the level: at least buckets - 1, less than twice that */
 };
 
