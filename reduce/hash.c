@@ -6,11 +6,12 @@
 #include "common/log.h"
 #include "common/stage.h"
 
-#define BUCKETS_MIN 8
-#define SEGMENT_BITS                                                                               \
-	13 /* of 64 KiB, half of what malloc(3) would map by itself; the first begins smaller */
+#define BUCKETS_MIN  8
+#define SEGMENT_BITS 13
+#define AHEAD        8 /* buckets whose first entry is fetched into the cache before their turn */
+
+/* In buckets: 64 KiB, half of what malloc(3) would map by itself. The first one begins smaller. */
 #define SEGMENT ((size_t)1 << SEGMENT_BITS)
-#define AHEAD   8 /* buckets whose first entry is fetched into the cache before their turn */
 
 void
 hash_init(struct hash *h)
