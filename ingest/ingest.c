@@ -35,6 +35,7 @@
 #define INGEST_CHECK_FOR  5000
 #define INGEST_GAP_MS     1000 /* between two lines about losses */
 #define INGEST_CAUGHT_UP  256  /* messages: a backlog that is none */
+#define INGEST_SWELLS     4096 /* and one that comes in large fetches, if it is only a burst */
 
 struct ingest {
 	struct stage *stage;
@@ -49,7 +50,7 @@ struct ingest {
 	int64_t gap_ms;                          /* when the next may be told */
 	unsigned gaps_untold;
 	bool away;                     /* and that was said */
-	bool swollen;                  /* it was behind, and has kept what that took */
+	bool swollen;                  /* it had much to read, and has kept what that took */
 	struct board_durable *durable; /* room for a copy */
 	int64_t *offsets;
 };
@@ -585,7 +586,7 @@ ingest_look_at_backlog(struct ingest *in)
 {
 	struct source *s = &in->source;
 	s->backlog = kafka_is_away(s->kafka) ? 0 : kafka_backlog(s->kafka);
-	in->swollen = in->swollen || in->writer.behind;
+	in->swollen = in->swollen || in->writer.behind || s->backlog >= INGEST_SWELLS;
 }
 
 /* A turn takes at most INGEST_PROBE_MS, so a longer one means that we were stopped. */
