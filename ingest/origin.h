@@ -23,9 +23,9 @@ struct stage;
 void origin_await_turn(struct source *, struct stage *);
 
 /*
- * Fill in a source, which origin_await_turn() has seen: wait for broker, topics and partitions in any order (saying once for what, and
- * heeding a stop), decide where to begin, assign, tell the supervisor READY. token_len 0: none.
- * Ends the process when it cannot go on.
+ * Fill in a source, which origin_await_turn() has seen: wait for broker, topics and partitions in any order
+ * (saying once for what, and heeding a stop), decide where to begin, assign, tell the supervisor READY.
+ * token_len 0: none. Ends the process when it cannot go on.
  */
 void origin_open(struct source *, struct stage *, const uint8_t *token, size_t token_len);
 
