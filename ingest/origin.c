@@ -569,7 +569,8 @@ origin_free(struct origin *o)
 void
 origin_await_turn(struct source *s, struct stage *stage)
 {
-	if (stage->held && (s->kafka = kafka_new(stage, origin_guess(stage))) != NULL)
+	s->kafka = origin_connect(stage, origin_guess(stage));
+	if (stage->held)
 		(void)kafka_probe(s->kafka, ORIGIN_GLANCE_MS); /* it connects when it is asked */
 	stage_wait_turn(stage);
 }
@@ -582,8 +583,6 @@ origin_open(struct source *s, struct stage *stage, const uint8_t *token, size_t 
 			     .stage = stage,
 			     .server = &stage->pipeline->servers[stage->server],
 			     .transaction_check.offset = -1};
-	if (s->kafka == NULL)
-		s->kafka = origin_connect(stage, origin_guess(stage));
 	if (token_len > 0)
 		origin_resume(&o, token, token_len);
 	else

@@ -17,8 +17,8 @@ struct source;
 struct stage;
 
 /*
- * Return when the stage is not held, or not any more. While it is, librdkafka connects. The source, all zero
- * before, is for origin_open().
+ * Make the source's librdkafka, and return when the stage is not held, or not any more: while it is, librdkafka
+ * connects. Ends the process when the options are refused.
  */
 void origin_await_turn(struct source *, struct stage *);
 

@@ -201,10 +201,8 @@ running()
 # machine a boot takes longer than any rest.
 stop()
 {
-	local end=$((SECONDS + 10)) stopping=''
-	until running || ((SECONDS >= end)); do
-		sleep 0.1
-	done
+	local end stopping=''
+	await 4 running
 	end=$((SECONDS + 30 * PATIENCE)) stopping=1
 	kill -TERM "$tallyd" 2>/dev/null
 	while state && [[ $state != X ]]; do

@@ -221,7 +221,7 @@ await()
 	done
 }
 
-# asked ARGUMENT...: what tallyd says with these in $output, its code in $status. `check` and `reload` answer 69
+# asked ARGUMENT...: what tallyd says with these in $output, its code in $status. `check`, `reload` and `rebuild` answer 69
 # when a server has not answered within five seconds, as one that stalls; where the answer is to be
 # another they are asked again.
 asked()
@@ -254,6 +254,23 @@ topic_gone()
 {
 	local topics
 	topics=$(kcat -q -L -b "$BOOTSTRAP" 2>/dev/null) && [[ $topics != *"topic \"$1\" "* ]]
+}
+
+# topic_grow TOPIC COUNT: so many partitions, and the broker itself knows them.
+topic_grow()
+{
+	stack_java org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" --alter --topic "$1" --partitions "$2"
+	"${stack_command[@]}" >/dev/null || not_ok "topic $1 gets $2 partitions"
+	await 20 eval 'kcat -q -L -b "$BOOTSTRAP" -t "'"$1"'" 2>/dev/null | grep -q "with '"$2"' partitions"' ||
+	    not_ok "topic $1 has $2 partitions"
+}
+
+# group_next GROUP TOPIC: the offset that Kafka has of the group.
+group_next()
+{
+	stack_java org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$BOOTSTRAP" \
+	    --describe --group "$1" --timeout 30000
+	"${stack_command[@]}" 2>"$WORK/group.log" | tee -a "$WORK/group.log" | awk -v topic="$2" '$2 == topic { print $4 }'
 }
 
 # grown TOPIC COUNT: whether more messages than that have come since it ended at $start.

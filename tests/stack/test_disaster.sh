@@ -175,14 +175,7 @@ goes_on 10
 # ---- no position, but offsets ------------------------------------------------------------------
 
 fresh 'no position' ''
-# Kafka has the offset 5 of the group, which is named like its topic: in a record of key (version, group, topic,
-# partition) and value (version, offset, ...).
-offset_is_committed()
-{
-	kcat -q -C -e -b "$BOOTSTRAP" -t __consumer_offsets -o beginning -f '%k%s\n' 2>/dev/null | tr '\0\5' '.5' |
-	    LC_ALL=C grep -qE "$topic.{2}$topic\.{4}.{2}\.{7}5"
-}
-await 20 offset_is_committed || not_ok "$text: the offset is committed"
+await 20 eval '[[ $(group_next "$topic" "$topic") == 5 ]]' || not_ok "$text: the offset is committed"
 tallyd_stop
 sql "DELETE FROM tallyd.pipeline WHERE name = '$topic'"
 refused 'sums' # rows that no pipeline has written

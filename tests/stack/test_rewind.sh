@@ -194,15 +194,7 @@ await 20 log_has "$log" event=recovery.full && ok 'from a backup of an earlier r
 shown 1
 settled 'from a backup of an earlier run'
 
-# The offset of the clock's next record: by the group, and by the target.
-group_next()
-{
-	stack_java org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$BOOTSTRAP" \
-	    --describe --group "$NAME" --timeout 30000
-	"${stack_command[@]}" 2>"$WORK/group.log" | tee -a "$WORK/group.log" |
-	    awk -v topic="$NAME.public.clock" '$2 == topic { print $4 }'
-}
-
+# The offset of the clock's next record, by the target.
 target_next()
 {
 	at_target sql "SELECT p->>'next' FROM tallyd.pipeline, jsonb_array_elements(position->'kafka'->'partitions') p
@@ -215,7 +207,7 @@ shown 40
 # It is told of what is durable each second, and at the end; but a broker that stalls just then is not waited for.
 group_has_gone_on()
 {
-	group=$(group_next)
+	group=$(group_next "$NAME" "$NAME.public.clock")
 	((${group:-0} > next))
 }
 await 20 group_has_gone_on

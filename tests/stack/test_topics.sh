@@ -56,7 +56,7 @@ load() # FIRST LAST
 }
 load 1 100
 for view in "${views[@]}"; do
-	kafka_tool org.apache.kafka.tools.TopicCommand --alter --topic "$NAME.public.$view" --partitions 3
+	topic_grow "$NAME.public.$view" 3
 done
 ends() # PARTITION: of keyed
 {

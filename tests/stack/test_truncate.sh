@@ -120,18 +120,8 @@ tallyd_start default
 answers 'without the option it goes on'
 
 # Two partitions of a topic: noticed when it starts.
-grow() # TOPIC
-{
-	stack_java org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" --alter --topic "$1" --partitions 2
-	"${stack_command[@]}" >/dev/null || not_ok "topic $1 has two partitions"
-	await 20 has_grown "$1" || not_ok "the broker knows it" # which may be later than the controller does
-}
-has_grown()
-{
-	kcat -q -L -b "$BOOTSTRAP" -t "$1" 2>/dev/null | grep -q 'partition 1,'
-}
 tallyd_stop
-grow "$NAME.public.keyless"
+topic_grow "$NAME.public.keyless" 2
 asked check "$WORK/pipeline.sql"
 contains 'check says that one would stop it' "$output" "topic $NAME.public.keyless has 2 partitions: which of"
 asked check "$WORK/follow.sql"
