@@ -124,10 +124,10 @@ origin_wait_group(struct origin *o, int64_t *offsets, unsigned count)
 
 /* ---- partitions ---------------------------------------------------------------------------- */
 
+/* kafka_new()'s result; ends the process when it was none. */
 static struct kafka *
-origin_connect(struct stage *stage, unsigned partitions)
+origin_accepted(struct stage *stage, struct kafka *kafka)
 {
-	struct kafka *kafka = kafka_new(stage, partitions);
 	if (kafka == NULL)
 		stage_fail(stage, EXIT_CONFIG, "kafka.options",
 			   "the options of server \"%s\" are refused",
@@ -167,7 +167,7 @@ origin_add_queues(struct source *s)
 	bool transactions = s->mode == ORDER_METADATA;
 	if (s->count + transactions > origin_guess(s->stage)) {
 		kafka_free(s->kafka);
-		s->kafka = origin_connect(s->stage, s->count + transactions);
+		s->kafka = origin_accepted(s->stage, kafka_new(s->stage, s->count + transactions));
 	}
 	for (unsigned i = 0; i < s->count; i++)
 		kafka_add(s->kafka, source_topic(s, i), s->partitions[i].partition);
@@ -569,10 +569,12 @@ origin_free(struct origin *o)
 void
 origin_await_turn(struct source *s, struct stage *stage)
 {
-	s->kafka = origin_connect(stage, origin_guess(stage));
-	if (stage->held)
+	s->kafka = kafka_new(stage, origin_guess(stage));
+	if (stage->held && s->kafka != NULL)
 		(void)kafka_probe(s->kafka, ORIGIN_GLANCE_MS); /* it connects when it is asked */
+	/* The supervisor starts another for one that ends before its turn, and that would say it again. */
 	stage_wait_turn(stage);
+	(void)origin_accepted(stage, s->kafka);
 }
 
 void
@@ -623,7 +625,7 @@ origin_check(struct stage *stage, const char *position, const char *checkpoint, 
 			   .server = &stage->pipeline->servers[stage->server],
 			   .transaction_check.offset = -1};
 	struct origin o = {.source = &s, .stage = stage, .deadline_ms = deadline_ms};
-	s.kafka = origin_connect(stage, origin_guess(stage));
+	s.kafka = origin_accepted(stage, kafka_new(stage, origin_guess(stage)));
 	origin_discover(&o, (struct slice){position, strlen(position)},
 			(struct slice){checkpoint, strlen(checkpoint)});
 	for (unsigned p = 0; p < s.count; p++) {
