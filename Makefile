@@ -128,6 +128,7 @@ REDUCE := \
 	reduce/core_check.c \
 	reduce/core_emit.c \
 	reduce/core_load.c \
+	reduce/counts.c \
 	reduce/group.c \
 	reduce/group_store.c \
 	reduce/hash.c \

@@ -125,7 +125,7 @@ aggregate_add_rank(struct aggregate *a, unsigned needs, enum type type, int scal
 		add_ranked_decimal(a, scale, rank, diff);
 	else if ((needs & AGGREGATE_SUM) != 0)
 		a->integer += (aggregate_integer)rank * diff;
-	multiset_count(&a->order, rank, diff);
+	counts_add(&a->counts, rank, diff);
 }
 
 int
@@ -138,11 +138,13 @@ aggregate_set(struct aggregate *a, const struct value *v, int64_t count)
 }
 
 bool
-aggregate_is_empty(const struct aggregate *a, unsigned needs, enum type type)
+aggregate_is_empty(struct aggregate *a, unsigned needs, enum type type)
 {
 	int64_t rest;
 
-	if (a->count != 0 || a->order.root != NULL)
+	if (a->count != 0)
+		return false;
+	if ((needs & AGGREGATE_RANKS) != 0 ? !counts_are_none(&a->counts) : a->order.root != NULL)
 		return false;
 	if ((needs & AGGREGATE_SUM) == 0)
 		return true;
@@ -155,7 +157,7 @@ void
 aggregate_clear(struct aggregate *a, unsigned needs, enum type type)
 {
 	if ((needs & AGGREGATE_RANKS) != 0)
-		multiset_clear_counts(&a->order);
+		counts_clear(&a->counts);
 	else
 		multiset_clear(&a->order);
 	if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
@@ -297,12 +299,12 @@ aggregate_result(const struct aggregate *a, enum output_kind kind, enum type typ
 }
 
 struct value
-aggregate_extreme_rank(const struct aggregate *a, enum output_kind kind,
-		       const struct column *column, char *text)
+aggregate_extreme_rank(struct aggregate *a, enum output_kind kind, const struct column *column,
+		       char *text)
 {
 	int64_t rank;
 
-	if (!multiset_extreme(&a->order, kind == OUTPUT_MAX, &rank))
+	if (!counts_extreme(&a->counts, kind == OUTPUT_MAX, &rank))
 		return (struct value){.kind = VALUE_NULL};
 	return column_of_rank(column, rank, text);
 }

@@ -18,6 +18,7 @@
 #include "common/decimal.h"
 #include "common/pipeline.h"
 #include "common/value.h"
+#include "reduce/counts.h"
 #include "reduce/multiset.h"
 
 enum {
@@ -43,8 +44,11 @@ struct aggregate { /* all zero: empty */
 		aggregate_integer integer;   /* integers, money */
 		struct decimal_sum *decimal; /* numeric and floats; NULL until the first value */
 	};
-	int64_t count;         /* of values that are not NULL */
-	struct multiset order; /* of them */
+	int64_t count; /* of values that are not NULL */
+	union {        /* them */
+		struct multiset order;
+		struct counts counts; /* AGGREGATE_RANKS */
+	};
 };
 
 /*
@@ -71,13 +75,13 @@ static inline void
 aggregate_fetch(const struct aggregate *a)
 {
 	for (size_t bytes = 0; bytes <= 128; bytes += 64)
-		fetch_behind(a->order.root, bytes);
+		fetch_behind(a->counts.set.root, bytes);
 	/* Of another type it is a number: then nothing comes. */
 	for (size_t bytes = 0; bytes <= 64; bytes += 64)
 		fetch_behind(a->decimal, bytes);
 }
 
-bool aggregate_is_empty(const struct aggregate *, unsigned needs, enum type);
+bool aggregate_is_empty(struct aggregate *, unsigned needs, enum type);
 void aggregate_clear(struct aggregate *, unsigned needs, enum type);
 
 /* For a checkpoint: two msgpack values, the count and the sum; false when they are malformed. */
@@ -107,7 +111,7 @@ const char *aggregate_result(const struct aggregate *, enum output_kind, enum ty
 			     struct value *result);
 
 /* The same of min and max with AGGREGATE_RANKS, which are never out of range. */
-struct value aggregate_extreme_rank(const struct aggregate *, enum output_kind,
-				    const struct column *, char *text);
+struct value aggregate_extreme_rank(struct aggregate *, enum output_kind, const struct column *,
+				    char *text);
 
 #endif

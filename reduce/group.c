@@ -484,13 +484,13 @@ output_key(const struct groups *groups, const struct group *group, unsigned i, c
 }
 
 static const char *
-output_result(const struct groups *groups, const struct group *group, unsigned i, char *text,
+output_result(const struct groups *groups, struct group *group, unsigned i, char *text,
 	      struct value *value)
 {
 	enum output_kind kind = groups->view->outputs[i].kind;
 	unsigned place = groups->output_argument[i];
 	const struct argument *argument = &groups->arguments[place];
-	const struct aggregate *aggregate = &group->aggregate[place];
+	struct aggregate *aggregate = &group->aggregate[place];
 
 	if ((kind != OUTPUT_MIN && kind != OUTPUT_MAX) || (argument->needs & AGGREGATE_RANKS) == 0)
 		return aggregate_result(aggregate, kind, argument->type, text, value);
@@ -501,7 +501,7 @@ output_result(const struct groups *groups, const struct group *group, unsigned i
 
 /* Pack one output. Returns NULL or a static sentence. */
 static const char *
-output_pack(const struct groups *groups, const struct group *group, unsigned i, struct pack *pack)
+output_pack(const struct groups *groups, struct group *group, unsigned i, struct pack *pack)
 {
 	const struct output *output = &groups->view->outputs[i];
 	char text[AGGREGATE_TEXT_MAX];
@@ -531,7 +531,7 @@ key_unpack(struct groups *groups, const struct group *group)
 }
 
 char *
-groups_render(struct groups *groups, const struct group *group, const uint8_t **row, size_t *len)
+groups_render(struct groups *groups, struct group *group, const uint8_t **row, size_t *len)
 {
 	const struct view *view = groups->view;
 	struct pack pack;
@@ -570,7 +570,7 @@ group_shown(const struct group *group, size_t *len)
 /* Counts of rows and values that cancel out are not enough: one partition may be ahead of another,
  * and then what is left of a sum must wait for the rest. */
 static bool
-group_is_empty(const struct groups *groups, const struct group *group)
+group_is_empty(const struct groups *groups, struct group *group)
 {
 	for (unsigned i = 0; i < groups->argument_count; i++)
 		if (!aggregate_is_empty(&group->aggregate[i], groups->arguments[i].needs,

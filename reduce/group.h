@@ -59,7 +59,7 @@ struct group *groups_touched(struct groups *);
  * or an empty slice when it has no rows.
  * Returns NULL, or a heap sentence that the caller frees when a result is out of range.
  */
-char *groups_render(struct groups *, const struct group *, const uint8_t **row, size_t *len);
+char *groups_render(struct groups *, struct group *, const uint8_t **row, size_t *len);
 
 /* The row as shown last; empty when none is. */
 const uint8_t *group_shown(const struct group *, size_t *len);

@@ -16,7 +16,14 @@
 #define SLOTS_JOIN 24
 #define SLOTS_STEP 4
 
-#define PAGES_AT_ONCE 8 /* so few leaves are fetched all, whatever is looked for in them */
+/* So few leaves are fetched all, whatever is looked for in them. */
+#ifdef TALLYD_FAULTS /* tests are small */
+#define LEAVES_FEW 1
+#else
+#define LEAVES_FEW 8
+#endif
+
+#define AHEAD 32 /* changes whose leaves are fetched together: at most 12 KiB of them */
 
 struct slot {
 	int64_t rank; /* of the value; of a page that of its first one */
@@ -104,6 +111,15 @@ page_search(const struct multiset_page *page, int64_t rank, const struct value *
 	return low;
 }
 
+/* The same; above the leaves v lies in the last page that does not begin behind it. */
+static inline unsigned
+page_toward(const struct multiset_page *page, int64_t rank, const struct value *v, bool *equal)
+{
+	unsigned at = page_search(page, rank, v, equal);
+
+	return page->height > 0 && !*equal && at > 0 ? at - 1 : at;
+}
+
 /* A search looks at several lines of a page, one after the other: let them come together. */
 static inline void
 page_fetch(const struct multiset_page *page)
@@ -125,10 +141,7 @@ set_search(const struct multiset *set, int64_t rank, const struct value *v,
 	path->depth = 0;
 	while (page != NULL) {
 		page_fetch(page);
-		unsigned at = page_search(page, rank, v, &equal);
-		/* Below, v lies in the last page that does not begin behind it. */
-		if (page->height > 0 && !equal && at > 0)
-			at--;
+		unsigned at = page_toward(page, rank, v, &equal);
 		INVARIANT(path->depth < MULTISET_DEPTH_MAX);
 		path->step[path->depth].page = page;
 		path->step[path->depth++].at = at;
@@ -365,45 +378,126 @@ multiset_remove(struct multiset *set, struct multiset_node *node)
 
 static const struct value whole_rank = {.kind = VALUE_INT}; /* equal ranks are equal values */
 
-const struct multiset_page *
-multiset_top(const struct multiset *set)
+static unsigned
+page_leaves(const struct multiset_page *page)
 {
-	const struct multiset_page *top = set->root;
+	unsigned leaves = 0;
 
-	if (top == NULL || top->height == 0)
-		return NULL;
-	if (top->height > 1 || top->count > PAGES_AT_ONCE)
-		return top;
-	for (unsigned i = 0; i < top->count; i++)
-		page_fetch(top->slot[i].page);
-	return NULL;
+	if (page->height == 1)
+		return page->count;
+	for (unsigned i = 0; i < page->count; i++)
+		leaves += page_leaves(page->slot[i].page);
+	return leaves;
 }
 
-const struct multiset_page *
-multiset_below(const struct multiset_page *page, int64_t rank)
+unsigned
+multiset_leaves(const struct multiset *set)
 {
-	bool equal;
-	unsigned at = page_search(page, rank, &whole_rank, &equal);
-	const struct multiset_page *below = page->slot[at > 0 && !equal ? at - 1 : at].page;
+	const struct multiset_page *root = set->root;
 
-	page_fetch(below);
-	return page->height > 1 ? below : NULL;
+	if (root == NULL || root->height == 0 || (root->height == 1 && root->count <= LEAVES_FEW))
+		return 0;
+	return page_leaves(root);
+}
+
+void
+multiset_fetch(const struct multiset *set)
+{
+	const struct multiset_page *root = set->root;
+
+	if (root != NULL && root->height == 1 && root->count <= LEAVES_FEW)
+		for (unsigned i = 0; i < root->count; i++)
+			page_fetch(root->slot[i].page);
+}
+
+/* Add to the count where a search has led. False: the path's last page is not what it was. */
+static bool
+path_count(struct multiset *set, struct multiset_path *path, bool found,
+	   const struct multiset_change *change)
+{
+	if (!found) {
+		bool room = path->depth > 0 && path->step[path->depth - 1].page->count < SLOTS;
+		if (change->diff == 0)
+			return true;
+		set_insert(set, path, (struct slot){.rank = change->rank, .count = change->diff});
+		return room;
+	}
+	struct slot *slot = path_slot(path);
+	slot->count += change->diff;
+	if (slot->count != 0)
+		return true;
+	bool enough = path->step[path->depth - 1].page->count > SLOTS_FEW;
+	set_take(set, path);
+	return enough;
 }
 
 void
 multiset_count(struct multiset *set, int64_t rank, int64_t diff)
 {
+	const struct multiset_change change = {.rank = rank, .diff = diff};
 	struct multiset_path path;
+	bool found = set_search(set, rank, &whole_rank, &path);
 
-	if (!set_search(set, rank, &whole_rank, &path)) {
-		if (diff != 0)
-			set_insert(set, &path, (struct slot){.rank = rank, .count = diff});
-		return;
+	(void)path_count(set, &path, found, &change);
+}
+
+/* The way to the leaf of a rank, where it is not looked for; *upto: the greatest one that belongs to that leaf. */
+static void
+path_lead(const struct multiset *set, int64_t rank, struct multiset_path *path, int64_t *upto)
+{
+	struct multiset_page *page = set->root;
+	bool equal;
+
+	*upto = INT64_MAX;
+	path->depth = 0;
+	while (page != NULL) {
+		unsigned at = 0;
+		if (page->height > 0)
+			at = page_toward(page, rank, &whole_rank, &equal);
+		if (page->height > 0 && at + 1 < page->count)
+			*upto = page->slot[at + 1].rank - 1;
+		INVARIANT(path->depth < MULTISET_DEPTH_MAX);
+		path->step[path->depth].page = page;
+		path->step[path->depth++].at = at;
+		page = page->height > 0 ? page->slot[at].page : NULL;
 	}
-	struct slot *slot = path_slot(&path);
-	slot->count += diff;
-	if (slot->count == 0)
-		set_take(set, &path);
+}
+
+/* The leaves of some changes in ascending order. */
+static void
+set_fetch(const struct multiset *set, const struct multiset_change *changes, unsigned count)
+{
+	struct multiset_path path;
+	int64_t upto = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (i > 0 && changes[i].rank <= upto)
+			continue;
+		path_lead(set, changes[i].rank, &path, &upto);
+		if (path.depth > 0)
+			page_fetch(path.step[path.depth - 1].page);
+	}
+}
+
+void
+multiset_count_sorted(struct multiset *set, const struct multiset_change *changes, unsigned count)
+{
+	struct multiset_path path;
+	int64_t upto = 0;
+	bool led = false, found = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (i % AHEAD == 0)
+			set_fetch(set, &changes[i], count - i < AHEAD ? count - i : AHEAD);
+		if (!led || changes[i].rank > upto)
+			path_lead(set, changes[i].rank, &path, &upto);
+		if (path.depth > 0) {
+			unsigned last = path.depth - 1;
+			path.step[last].at =
+			    page_search(path.step[last].page, changes[i].rank, &whole_rank, &found);
+		}
+		led = path_count(set, &path, path.depth > 0 && found, &changes[i]);
+	}
 }
 
 /* ---- in order ------------------------------------------------------------------------------ */
@@ -476,17 +570,19 @@ multiset_previous(struct multiset_path *path)
 	return slot_node_or_null(path_step(path, true));
 }
 
-bool
-multiset_extreme(const struct multiset *set, bool last, int64_t *rank)
+struct multiset_extreme
+multiset_extreme(const struct multiset *set, bool last)
 {
+	struct multiset_extreme extreme = {.found = false};
 	struct multiset_path path;
 	const struct slot *slot = path_begin(&path, set, last);
 
-	while (slot != NULL && slot->count <= 0)
-		slot = path_step(&path, last);
+	for (; slot != NULL && slot->count <= 0; slot = path_step(&path, last))
+		extreme.passed = true;
+	extreme.found = slot != NULL;
 	if (slot != NULL)
-		*rank = slot->rank;
-	return slot != NULL;
+		extreme.rank = slot->rank;
+	return extreme;
 }
 
 static void

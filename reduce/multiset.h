@@ -48,21 +48,33 @@ void multiset_clear(struct multiset *);
 
 /*
  * The other kind, of values that value_rank() tells whole: there are no nodes, the counts stand beside the ranks.
- * A multiset is of one kind all its life, and no other function here is for this one.
+ * A multiset is of one kind all its life, and no other function here is for this one (counts.h is).
  *
- * multiset_count() adds to the count of a rank. *rank: the least with a positive count, or the greatest; false:
- * there is none.
+ * multiset_count() adds to the count of a rank. multiset_count_sorted() does so for many, in ascending order: a page
+ * is looked for once for all that it holds, and comes into the processor's cache before its turn.
  */
+struct multiset_change {
+	int64_t rank, diff;
+};
+
 void multiset_count(struct multiset *, int64_t rank, int64_t diff);
-bool multiset_extreme(const struct multiset *, bool last, int64_t *rank);
+void multiset_count_sorted(struct multiset *, const struct multiset_change *, unsigned count);
 void multiset_clear_counts(struct multiset *);
 
-/*
- * The way that multiset_count() will take, a page at a time, for many counts at once: each step lets the page below
- * come into the processor's cache, and gives it if there is another step. NULL: the way is known.
- */
-const struct multiset_page *multiset_top(const struct multiset *);
-const struct multiset_page *multiset_below(const struct multiset_page *, int64_t rank);
+/* The least rank with a positive count, or the greatest. */
+struct multiset_extreme {
+	bool found;
+	bool passed; /* counts that are not positive lie before it, or there are no others */
+	int64_t rank;
+};
+
+struct multiset_extreme multiset_extreme(const struct multiset *, bool last);
+
+/* Pages that hold counts; 0: there are too few to count them. */
+unsigned multiset_leaves(const struct multiset *);
+
+/* Let what multiset_count() will look at come into the processor's cache: of a multiset with too few pages to count. */
+void multiset_fetch(const struct multiset *);
 
 /* Deeper than any: two neighbours hold a dozen each, on average, at least. */
 #define MULTISET_DEPTH_MAX 24

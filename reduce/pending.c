@@ -57,29 +57,18 @@ struct window {
 	unsigned count;
 };
 
-/* All that they will look at comes at the same time, level by level. */
+/* All that they will look at comes at the same time. */
 static void
 window_fetch(const struct window *w)
 {
-	const struct multiset_page *page[WINDOW], *top = NULL;
-	bool more = false;
+	const struct counts *before = NULL;
 
 	for (unsigned i = 0; i < w->count; i++) {
-		const struct group *group = w->group[i];
-		unsigned argument = w->change[i]->argument;
-		bool again =
-		    i > 0 && group == w->group[i - 1] && argument == w->change[i - 1]->argument;
-		page[i] = again ? top : multiset_top(&group->aggregate[argument].order);
-		top = page[i];
-		more = more || top != NULL;
-	}
-	while (more) {
-		more = false;
-		for (unsigned i = 0; i < w->count; i++) {
-			if (page[i] != NULL)
-				page[i] = multiset_below(page[i], w->change[i]->rank);
-			more = more || page[i] != NULL;
-		}
+		const struct counts *counts =
+		    &w->group[i]->aggregate[w->change[i]->argument].counts;
+		if (counts != before)
+			counts_fetch(counts);
+		before = counts;
 	}
 }
 

@@ -265,8 +265,7 @@ add_to_both(struct aggregate *nodes, struct aggregate *ranks, const struct colum
 	int64_t rank = value_rank(v);
 
 	(void)aggregate_add(nodes, DRAWN_NEEDS, column->type, v, diff, NULL, 0);
-	for (const struct multiset_page *p = multiset_top(&ranks->order); p != NULL;)
-		p = multiset_below(p, rank);
+	counts_fetch(&ranks->counts);
 	aggregate_add_rank(ranks, DRAWN_NEEDS | AGGREGATE_RANKS, column->type, column->scale, rank,
 			   diff);
 }
@@ -283,8 +282,7 @@ same_value(const struct value *a, const struct value *b)
 }
 
 static void
-same_results(const struct aggregate *nodes, const struct aggregate *ranks,
-	     const struct column *column)
+same_results(const struct aggregate *nodes, struct aggregate *ranks, const struct column *column)
 {
 	char text[AGGREGATE_TEXT_MAX], ranked[AGGREGATE_TEXT_MAX];
 	struct value a, b;

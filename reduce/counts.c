@@ -1,0 +1,244 @@
+#include "reduce/counts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+#define FOR_A_LEAF  10 /* changes that wait, at most: less than half of what a leaf has in memory */
+#define WAITING_MAX 4096 /* to make so many takes about half a millisecond */
+#define TURNS       8 /* rooms differ: groups that grow alike are not all to be full at the same time */
+
+#define DIGIT_BITS  8
+#define DIGITS      (1u << DIGIT_BITS)
+#define SORTED_HERE 32 /* so few are sorted by insertion */
+
+struct span { /* of ranks; least > greatest: none */
+	int64_t least, greatest;
+};
+
+static const struct span no_span = {.least = INT64_MAX, .greatest = INT64_MIN};
+
+struct counts_waiting {
+	unsigned count, room;
+	bool known; /* what is next */
+	struct multiset_extreme
+	    extreme[2]; /* of the multiset without these changes: least, greatest */
+	struct span added, taken;
+	struct multiset_change change[];
+};
+
+static void
+span_take(struct span *span, int64_t rank)
+{
+	if (rank < span->least)
+		span->least = rank;
+	if (rank > span->greatest)
+		span->greatest = rank;
+}
+
+/* ---- in order ------------------------------------------------------------------------------ */
+
+static void
+sort_by_insertion(struct multiset_change *changes, unsigned count)
+{
+	for (unsigned i = 1; i < count; i++) {
+		struct multiset_change change = changes[i];
+		unsigned at = i;
+		for (; at > 0 && changes[at - 1].rank > change.rank; at--)
+			changes[at] = changes[at - 1];
+		changes[at] = change;
+	}
+}
+
+static inline unsigned
+digit_of(int64_t rank, int64_t least, unsigned shift)
+{
+	return (unsigned)(((uint64_t)rank - (uint64_t)least) >> shift) & (DIGITS - 1);
+}
+
+/* By one digit of what a rank is above the least; equal ones stay as they are. */
+static void
+sort_by_digit(const struct multiset_change *from, struct multiset_change *to, unsigned count,
+	      int64_t least, unsigned shift)
+{
+	unsigned place[DIGITS] = {0}, next = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		place[digit_of(from[i].rank, least, shift)]++;
+	for (unsigned i = 0; i < DIGITS; i++) {
+		unsigned here = place[i];
+		place[i] = next;
+		next += here;
+	}
+	for (unsigned i = 0; i < count; i++)
+		to[place[digit_of(from[i].rank, least, shift)]++] = from[i];
+}
+
+/*
+ * A radix sort from the last digit on (Knuth, "The Art of Computer Programming", 5.2.5), as wide as the ranks lie
+ * apart. Returns where they are then: there, or in the other room of the same size.
+ */
+static struct multiset_change *
+sort_changes(struct multiset_change *changes, struct multiset_change *other, unsigned count,
+	     struct span span)
+{
+	uint64_t width = (uint64_t)span.greatest - (uint64_t)span.least;
+
+	if (count <= SORTED_HERE) {
+		sort_by_insertion(changes, count);
+		return changes;
+	}
+	for (unsigned shift = 0; shift < 64 && width >> shift > 0; shift += DIGIT_BITS) {
+		struct multiset_change *sorted = other;
+		sort_by_digit(changes, sorted, count, span.least, shift);
+		other = changes;
+		changes = sorted;
+	}
+	return changes;
+}
+
+/* Changes of one rank become one, and what cancels out is none. Returns how many are left. */
+static unsigned
+join_equal(struct multiset_change *changes, unsigned count)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (left > 0 && changes[left - 1].rank == changes[i].rank)
+			changes[left - 1].diff += changes[i].diff;
+		else
+			changes[left++] = changes[i];
+		if (changes[left - 1].diff == 0)
+			left--;
+	}
+	return left;
+}
+
+/* ---- changes that wait --------------------------------------------------------------------- */
+
+static void
+waiting_empty(struct counts_waiting *w)
+{
+	w->count = 0;
+	w->known = false;
+	w->added = w->taken = no_span;
+}
+
+/* Room that fits the multiset; none waits. A small one needs no more than it has. */
+static void
+counts_make_room(struct counts *c)
+{
+	static unsigned turn;
+	unsigned leaves = multiset_leaves(&c->set), room = leaves * FOR_A_LEAF;
+
+	if (leaves == 0) {
+		free(c->waiting);
+		c->waiting = NULL;
+		return;
+	}
+	if (room > WAITING_MAX)
+		room = WAITING_MAX;
+	if (c->waiting == NULL || room / 2 > c->waiting->room || room < c->waiting->room) {
+		room -= room / 2 / TURNS * (turn++ % TURNS);
+		c->waiting = xreallocarray(
+		    c->waiting, 1, sizeof(*c->waiting) + room * sizeof(c->waiting->change[0]));
+		c->waiting->room = room;
+	}
+	waiting_empty(c->waiting);
+}
+
+static void
+counts_settle(struct counts *c)
+{
+	static struct multiset_change other[WAITING_MAX]; /* reduce has one thread */
+	struct counts_waiting *w = c->waiting;
+	struct span all = w->added;
+
+	if (w->count == 0)
+		return;
+	span_take(&all, w->taken.least);
+	span_take(&all, w->taken.greatest);
+	struct multiset_change *changes = sort_changes(w->change, other, w->count, all);
+	multiset_count_sorted(&c->set, changes, join_equal(changes, w->count));
+	counts_make_room(c);
+}
+
+void
+counts_add(struct counts *c, int64_t rank, int64_t diff)
+{
+	struct counts_waiting *w = c->waiting;
+
+	if (w == NULL) {
+		multiset_count(&c->set, rank, diff);
+		if (multiset_leaves(&c->set) > 0)
+			counts_make_room(c);
+		return;
+	}
+	span_take(diff > 0 ? &w->added : &w->taken, rank);
+	w->change[w->count++] = (struct multiset_change){.rank = rank, .diff = diff};
+	if (w->count == w->room)
+		counts_settle(c);
+}
+
+/*
+ * Before the first of what the multiset has and what was added lies nothing positive. There itself something does,
+ * unless a change takes it away, or the multiset has a negative count there.
+ */
+static bool
+waiting_tell(struct counts *c, bool last, struct multiset_extreme *extreme)
+{
+	struct counts_waiting *w = c->waiting;
+	int64_t added = last ? w->added.greatest : w->added.least;
+	bool any = w->added.least <= w->added.greatest;
+
+	if (!w->known)
+		for (unsigned i = 0; i < 2; i++)
+			w->extreme[i] = multiset_extreme(&c->set, i == 1);
+	w->known = true;
+	*extreme = w->extreme[last];
+	if (extreme->passed)
+		return w->count == 0;
+	if (any && (!extreme->found || (last ? added > extreme->rank : added < extreme->rank)))
+		*extreme = (struct multiset_extreme){.found = true, .rank = added};
+	return last ? w->taken.greatest < extreme->rank : w->taken.least > extreme->rank;
+}
+
+bool
+counts_extreme(struct counts *c, bool last, int64_t *rank)
+{
+	struct multiset_extreme extreme;
+
+	if (c->waiting == NULL || !waiting_tell(c, last, &extreme)) {
+		if (c->waiting != NULL)
+			counts_settle(c);
+		extreme = multiset_extreme(&c->set, last);
+	}
+	*rank = extreme.rank;
+	return extreme.found;
+}
+
+bool
+counts_are_none(struct counts *c)
+{
+	if (c->waiting != NULL)
+		counts_settle(c);
+	return c->set.root == NULL;
+}
+
+void
+counts_clear(struct counts *c)
+{
+	multiset_clear_counts(&c->set);
+	free(c->waiting);
+	c->waiting = NULL;
+}
+
+void
+counts_fetch(const struct counts *c)
+{
+	if (c->waiting == NULL)
+		multiset_fetch(&c->set);
+	else
+		__builtin_prefetch(&c->waiting->change[c->waiting->count], 1);
+}

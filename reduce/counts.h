@@ -1,0 +1,39 @@
+/*
+ * counts.h - the values of one column in one group, where value_rank() tells them whole: a multiset of ranks, and
+ * changes of it that wait.
+ *
+ * A large multiset lies anywhere in memory, and to change one count of it takes more time than all else that is done
+ * for a row. So its changes are written in a row, and made together, in ascending order, when there are some for each of its
+ * pages: a page is then read once for several (the idea of Arge's buffer tree, 1995). The least and the greatest rank are
+ * known without them, as long as none of those that wait takes away as much as that rank.
+ */
+#ifndef COUNTS_H
+#define COUNTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "reduce/multiset.h"
+
+struct counts_waiting;
+
+struct counts { /* all zero: empty */
+	struct multiset set;
+	struct counts_waiting *waiting; /* NULL: none, the multiset is small */
+};
+
+/* Add to the count of a rank, which may be negative meanwhile. */
+void counts_add(struct counts *, int64_t rank, int64_t diff);
+
+/* The least rank with a positive count, or the greatest; false: there is none. */
+bool counts_extreme(struct counts *, bool last, int64_t *rank);
+
+/* Whether all counts are 0. */
+bool counts_are_none(struct counts *);
+
+void counts_clear(struct counts *);
+
+/* Let what counts_add() will look at come into the processor's cache. */
+void counts_fetch(const struct counts *);
+
+#endif
