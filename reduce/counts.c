@@ -20,6 +20,7 @@ struct span { /* of ranks; least > greatest: none */
 static const struct span no_span = {.least = INT64_MAX, .greatest = INT64_MIN};
 
 struct counts_waiting {
+	struct multiset set;
 	unsigned count, room;
 	bool known; /* what is next */
 	struct multiset_extreme
@@ -117,42 +118,46 @@ join_equal(struct multiset_change *changes, unsigned count)
 
 /* ---- changes that wait --------------------------------------------------------------------- */
 
-static void
-waiting_empty(struct counts_waiting *w)
+/* NULL: the multiset is small. */
+static struct counts_waiting *
+counts_waiting(const struct counts *c)
 {
-	w->count = 0;
-	w->known = false;
-	w->added = w->taken = no_span;
+	return c->waiting % 2 != 0 ? (struct counts_waiting *)(c->waiting - 1) : NULL;
 }
 
-/* Room that fits the multiset; none waits. A small one needs no more than it has. */
+/* Room for changes that fits the multiset, when none waits; a small one has none. */
 static void
 counts_make_room(struct counts *c)
 {
 	static unsigned turn;
-	unsigned leaves = multiset_leaves(&c->set), room = leaves * FOR_A_LEAF;
+	struct counts_waiting *w = counts_waiting(c);
+	struct multiset set = w != NULL ? w->set : c->set;
+	unsigned leaves = multiset_leaves(&set), room = leaves * FOR_A_LEAF;
 
 	if (leaves == 0) {
-		free(c->waiting);
-		c->waiting = NULL;
+		free(w);
+		c->set = set;
 		return;
 	}
 	if (room > WAITING_MAX)
 		room = WAITING_MAX;
-	if (c->waiting == NULL || room / 2 > c->waiting->room || room < c->waiting->room) {
+	if (w == NULL || room / 2 > w->room || room < w->room) {
 		room -= room / 2 / TURNS * (turn++ % TURNS);
-		c->waiting = xreallocarray(
-		    c->waiting, 1, sizeof(*c->waiting) + room * sizeof(c->waiting->change[0]));
-		c->waiting->room = room;
+		w = xreallocarray(w, 1, sizeof(*w) + room * sizeof(w->change[0]));
+		w->room = room;
+		c->waiting = (uintptr_t)w + 1;
 	}
-	waiting_empty(c->waiting);
+	w->set = set;
+	w->count = 0;
+	w->known = false;
+	w->added = w->taken = no_span;
 }
 
 static void
 counts_settle(struct counts *c)
 {
 	static struct multiset_change other[WAITING_MAX]; /* reduce has one thread */
-	struct counts_waiting *w = c->waiting;
+	struct counts_waiting *w = counts_waiting(c);
 	struct span all = w->added;
 
 	if (w->count == 0)
@@ -160,14 +165,14 @@ counts_settle(struct counts *c)
 	span_take(&all, w->taken.least);
 	span_take(&all, w->taken.greatest);
 	struct multiset_change *changes = sort_changes(w->change, other, w->count, all);
-	multiset_count_sorted(&c->set, changes, join_equal(changes, w->count));
+	multiset_count_sorted(&w->set, changes, join_equal(changes, w->count));
 	counts_make_room(c);
 }
 
 void
 counts_add(struct counts *c, int64_t rank, int64_t diff)
 {
-	struct counts_waiting *w = c->waiting;
+	struct counts_waiting *w = counts_waiting(c);
 
 	if (w == NULL) {
 		multiset_count(&c->set, rank, diff);
@@ -183,37 +188,42 @@ counts_add(struct counts *c, int64_t rank, int64_t diff)
 
 /*
  * Before the first of what the multiset has and what was added lies nothing positive. There itself something does,
- * unless a change takes it away, or the multiset has a negative count there.
+ * unless a change takes it away, or the multiset has a negative count there. False: the changes are to be made first.
  */
 static bool
-waiting_tell(struct counts *c, bool last, struct multiset_extreme *extreme)
+waiting_tell(struct counts_waiting *w, bool last, struct multiset_extreme *extreme)
 {
-	struct counts_waiting *w = c->waiting;
 	int64_t added = last ? w->added.greatest : w->added.least;
 	bool any = w->added.least <= w->added.greatest;
 
 	if (!w->known)
 		for (unsigned i = 0; i < 2; i++)
-			w->extreme[i] = multiset_extreme(&c->set, i == 1);
+			w->extreme[i] = multiset_extreme(&w->set, i == 1);
 	w->known = true;
 	*extreme = w->extreme[last];
+	if (w->count == 0)
+		return true;
 	if (extreme->passed)
-		return w->count == 0;
-	if (any && (!extreme->found || (last ? added > extreme->rank : added < extreme->rank)))
-		*extreme = (struct multiset_extreme){.found = true, .rank = added};
+		return false;
+	if (any && (last ? added > extreme->rank : added < extreme->rank))
+		extreme->rank = added;
 	return last ? w->taken.greatest < extreme->rank : w->taken.least > extreme->rank;
 }
 
 bool
 counts_extreme(struct counts *c, bool last, int64_t *rank)
 {
+	struct counts_waiting *w = counts_waiting(c);
 	struct multiset_extreme extreme;
 
-	if (c->waiting == NULL || !waiting_tell(c, last, &extreme)) {
-		if (c->waiting != NULL)
-			counts_settle(c);
-		extreme = multiset_extreme(&c->set, last);
+	if (w != NULL && !waiting_tell(w, last, &extreme)) {
+		counts_settle(c);
+		w = counts_waiting(c);
+		if (w != NULL)
+			(void)waiting_tell(w, last, &extreme);
 	}
+	if (w == NULL)
+		extreme = multiset_extreme(&c->set, last);
 	*rank = extreme.rank;
 	return extreme.found;
 }
@@ -221,24 +231,29 @@ counts_extreme(struct counts *c, bool last, int64_t *rank)
 bool
 counts_are_none(struct counts *c)
 {
-	if (c->waiting != NULL)
+	if (counts_waiting(c) != NULL)
 		counts_settle(c);
-	return c->set.root == NULL;
+	return c->waiting == 0;
 }
 
 void
 counts_clear(struct counts *c)
 {
+	struct counts_waiting *w = counts_waiting(c);
+
+	if (w != NULL)
+		c->set = w->set;
+	free(w);
 	multiset_clear_counts(&c->set);
-	free(c->waiting);
-	c->waiting = NULL;
 }
 
 void
 counts_fetch(const struct counts *c)
 {
-	if (c->waiting == NULL)
+	const struct counts_waiting *w = counts_waiting(c);
+
+	if (w == NULL)
 		multiset_fetch(&c->set);
 	else
-		__builtin_prefetch(&c->waiting->change[c->waiting->count], 1);
+		__builtin_prefetch(&w->change[w->count], 1);
 }

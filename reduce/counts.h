@@ -15,11 +15,12 @@
 
 #include "reduce/multiset.h"
 
-struct counts_waiting;
-
 struct counts { /* all zero: empty */
-	struct multiset set;
-	struct counts_waiting *waiting; /* NULL: none, the multiset is small */
+	union {
+		struct multiset set; /* small: nothing waits */
+		uintptr_t
+		    waiting; /* odd: one more than the address of what waits, which has the multiset */
+	};
 };
 
 /* Add to the count of a rank, which may be negative meanwhile. */

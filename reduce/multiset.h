@@ -64,7 +64,7 @@ void multiset_clear_counts(struct multiset *);
 /* The least rank with a positive count, or the greatest. */
 struct multiset_extreme {
 	bool found;
-	bool passed; /* counts that are not positive lie before it, or there are no others */
+	bool passed; /* counts that are not positive lie before it; where all are, true as well */
 	int64_t rank;
 };
 

@@ -77,7 +77,6 @@ world_drain(struct world *w, bool last)
 			world_check(w);
 	}
 	cr_assert(counts_are_none(&w->counts));
-	cr_assert_null(w->counts.waiting);
 	counts_clear(&w->counts);
 	free(w);
 }
@@ -144,7 +143,7 @@ Test(counts, all_changes_cancel_out_while_they_wait)
 
 	for (unsigned i = 0; i < 1000; i++)
 		world_add(w, i, 1);
-	cr_assert_not_null(w->counts.waiting);
+	cr_assert_neq(w->counts.waiting % 2, 0, "they do not wait");
 	for (unsigned i = 0; i < 1000; i++)
 		world_add(w, i, -1);
 	cr_assert_not(counts_extreme(&w->counts, false, &rank));
