@@ -58,8 +58,12 @@ int64_t decimal_rank(const char *, size_t len);
 #define DECIMAL_RANK_MAX    24
 size_t decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX]);
 
-/* The same as digits * 10^-scale; false: it is a special value. */
-bool decimal_rank_digits(int64_t rank, int scale, int64_t *digits);
+bool decimal_rank_is_special(int64_t rank);
+
+/* The same of a sum of ranks of this scale, none of them special. */
+__extension__ typedef __int128 decimal_rank_sum;
+#define DECIMAL_RANK_SUM_MAX 48
+size_t decimal_of_rank_sum(decimal_rank_sum, int scale, char text[DECIMAL_RANK_SUM_MAX]);
 
 /* Order of two canonical decimals by value. */
 int decimal_compare(const char *a, size_t alen, const char *b, size_t blen);

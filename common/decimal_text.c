@@ -219,43 +219,63 @@ decimal_rank(const char *text, size_t len)
 	return negative ? -rank : rank;
 }
 
-static bool
-rank_is_special(int64_t rank)
+bool
+decimal_rank_is_special(int64_t rank)
 {
 	return rank == INT64_MAX || rank == INT64_MAX - 1 || rank == INT64_MIN;
-}
-
-bool
-decimal_rank_digits(int64_t rank, int scale, int64_t *digits)
-{
-	if (rank_is_special(rank))
-		return false;
-	*digits = rank / rank_units[scale];
-	return true;
 }
 
 size_t
 decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX])
 {
-	uint64_t rest = rank < 0 ? 0 - (uint64_t)rank : (uint64_t)rank;
-	char reversed[DECIMAL_RANK_MAX];
+	char number[DECIMAL_RANK_SUM_MAX];
+	size_t len;
+
+	if (decimal_rank_is_special(rank)) {
+		const char *word = rank == INT64_MAX ? "NaN" : rank < 0 ? "-Infinity" : "Infinity";
+		len = strlen(word);
+		memcpy(text, word, len);
+		return len;
+	}
+	len = decimal_of_rank_sum(rank, scale, number);
+	memcpy(text, number, len);
+	return len;
+}
+
+__extension__ typedef unsigned __int128 uint128;
+
+/* The last digit, taken off. Most sums fit 64 bits, whose division is much cheaper. */
+static char
+digit_off(uint128 *rest)
+{
+	uint64_t low = (uint64_t)*rest;
+
+	if (*rest == low) {
+		*rest = low / 10;
+		return (char)('0' + low % 10);
+	}
+	char digit = (char)('0' + (int)(*rest % 10));
+	*rest /= 10;
+	return digit;
+}
+
+size_t
+decimal_of_rank_sum(decimal_rank_sum sum, int scale, char text[DECIMAL_RANK_SUM_MAX])
+{
+	uint128 rest = sum < 0 ? 0 - (uint128)sum : (uint128)sum;
+	char reversed[DECIMAL_RANK_SUM_MAX];
 	size_t n = 0, len = 0;
 
-	if (rank_is_special(rank)) {
-		const char *word = rank == INT64_MAX ? "NaN" : rank < 0 ? "-Infinity" : "Infinity";
-		memcpy(text, word, strlen(word));
-		return strlen(word);
-	}
 	for (int i = DECIMAL_RANK_SCALE; i > scale; i--)
-		rest /= 10;
-	for (int i = scale; i > 0; i--, rest /= 10)
-		reversed[n++] = (char)('0' + rest % 10);
+		(void)digit_off(&rest);
+	for (int i = scale; i > 0; i--)
+		reversed[n++] = digit_off(&rest);
 	if (scale > 0)
 		reversed[n++] = '.';
 	do
-		reversed[n++] = (char)('0' + rest % 10);
-	while ((rest /= 10) > 0);
-	if (rank < 0)
+		reversed[n++] = digit_off(&rest);
+	while (rest > 0);
+	if (sum < 0)
 		text[len++] = '-';
 	while (n > 0)
 		text[len++] = reversed[--n];

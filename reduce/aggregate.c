@@ -101,29 +101,12 @@ aggregate_add(struct aggregate *a, unsigned needs, enum type type, const struct 
 	return aggregate_order(a, v, diff, changes, argument);
 }
 
-/* A number of this scale, or a special value. */
-static void
-add_ranked_decimal(struct aggregate *a, int scale, int64_t rank, int diff)
-{
-	char text[DECIMAL_RANK_MAX];
-	int64_t digits;
-
-	if (a->decimal == NULL)
-		a->decimal = decimal_sum_new();
-	if (decimal_rank_digits(rank, scale, &digits))
-		decimal_sum_add_digits(a->decimal, digits, scale, diff);
-	else
-		decimal_sum_add(a->decimal, text, decimal_of_rank(rank, scale, text), diff);
-}
-
 void
-aggregate_add_rank(struct aggregate *a, unsigned needs, enum type type, int scale, int64_t rank,
-		   int diff)
+aggregate_add_rank(struct aggregate *a, unsigned needs, enum type type, int64_t rank, int diff)
 {
 	a->count += diff;
-	if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
-		add_ranked_decimal(a, scale, rank, diff);
-	else if ((needs & AGGREGATE_SUM) != 0)
+	if ((needs & AGGREGATE_SUM) != 0 &&
+	    (type != TYPE_NUMERIC || !decimal_rank_is_special(rank)))
 		a->integer += (aggregate_integer)rank * diff;
 	counts_add(&a->counts, rank, diff);
 }
@@ -144,7 +127,9 @@ aggregate_is_empty(struct aggregate *a, unsigned needs, enum type type)
 
 	if (a->count != 0)
 		return false;
-	if ((needs & AGGREGATE_RANKS) != 0 ? !counts_are_none(&a->counts) : a->order.root != NULL)
+	if ((needs & AGGREGATE_RANKS) != 0)
+		return counts_are_none(&a->counts);
+	if (a->order.root != NULL)
 		return false;
 	if ((needs & AGGREGATE_SUM) == 0)
 		return true;
@@ -156,12 +141,13 @@ aggregate_is_empty(struct aggregate *a, unsigned needs, enum type type)
 void
 aggregate_clear(struct aggregate *a, unsigned needs, enum type type)
 {
-	if ((needs & AGGREGATE_RANKS) != 0)
+	if ((needs & AGGREGATE_RANKS) != 0) {
 		counts_clear(&a->counts);
-	else
+	} else {
 		multiset_clear(&a->order);
-	if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
-		decimal_sum_free(a->decimal);
+		if ((needs & AGGREGATE_SUM) != 0 && has_decimal(type))
+			decimal_sum_free(a->decimal);
+	}
 	*a = (struct aggregate){.count = 0};
 }
 
@@ -298,15 +284,58 @@ aggregate_result(const struct aggregate *a, enum output_kind kind, enum type typ
 	return NULL;
 }
 
-struct value
-aggregate_extreme_rank(struct aggregate *a, enum output_kind kind, const struct column *column,
-		       char *text)
+/*
+ * The sum of a numeric, from its ranks. Special values are no numbers: they are only in the multiset, and make the
+ * sum what decimal_sum_print() says.
+ */
+static size_t
+ranked_sum(struct aggregate *a, int scale, char *text)
 {
+	int64_t least, most;
+
+	if (counts_extreme(&a->counts, true, &most) && counts_extreme(&a->counts, false, &least)) {
+		bool below = least < 0 && decimal_rank_is_special(least);
+		bool above = most > 0 && decimal_rank_is_special(most);
+		if (below && above)
+			most = INT64_MAX;
+		if (below || above)
+			return decimal_of_rank(above ? most : least, scale, text);
+	}
+	return decimal_of_rank_sum(a->integer, scale, text);
+}
+
+static size_t
+ranked_average(struct aggregate *a, int scale, char *text)
+{
+	struct decimal_sum *sum = decimal_sum_new();
+	char whole[DECIMAL_RANK_SUM_MAX];
+
+	decimal_sum_add(sum, whole, ranked_sum(a, scale, whole), 1);
+	size_t len = decimal_sum_average(sum, a->count, text, AGGREGATE_TEXT_MAX);
+	decimal_sum_free(sum);
+	return len;
+}
+
+const char *
+aggregate_result_ranked(struct aggregate *a, enum output_kind kind, const struct column *column,
+			char *text, struct value *result)
+{
+	bool sum = kind == OUTPUT_SUM, extreme = kind == OUTPUT_MIN || kind == OUTPUT_MAX;
 	int64_t rank;
 
-	if (!counts_extreme(&a->counts, kind == OUTPUT_MAX, &rank))
-		return (struct value){.kind = VALUE_NULL};
-	return column_of_rank(column, rank, text);
+	*result = (struct value){.kind = VALUE_NULL};
+	if (extreme) {
+		if (counts_extreme(&a->counts, kind == OUTPUT_MAX, &rank))
+			*result = column_of_rank(column, rank, text);
+		return NULL;
+	}
+	if (column->type != TYPE_NUMERIC || (!sum && kind != OUTPUT_AVG))
+		return aggregate_result(a, kind, column->type, text, result);
+	if (a->count <= 0)
+		return NULL;
+	return result_decimal(
+	    text, sum ? ranked_sum(a, column->scale, text) : ranked_average(a, column->scale, text),
+	    result);
 }
 
 void

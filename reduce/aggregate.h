@@ -41,7 +41,8 @@ struct aggregate_changes {
 
 struct aggregate { /* all zero: empty */
 	union {
-		aggregate_integer integer;   /* integers, money */
+		aggregate_integer
+		    integer; /* integers, money; with AGGREGATE_RANKS the sum of the ranks, but special ones */
 		struct decimal_sum *decimal; /* numeric and floats; NULL until the first value */
 	};
 	int64_t count; /* of values that are not NULL */
@@ -59,9 +60,8 @@ struct aggregate { /* all zero: empty */
 int aggregate_add(struct aggregate *, unsigned needs, enum type, const struct value *, int diff,
 		  struct aggregate_changes *changes, unsigned argument);
 
-/* The same with AGGREGATE_RANKS, by the value's rank; of a numeric by its declared scale too. */
-void aggregate_add_rank(struct aggregate *, unsigned needs, enum type, int scale, int64_t rank,
-			int diff);
+/* The same with AGGREGATE_RANKS, by the value's rank. */
+void aggregate_add_rank(struct aggregate *, unsigned needs, enum type, int64_t rank, int diff);
 
 /* So many bytes behind an address that may be none. */
 static inline void
@@ -70,15 +70,12 @@ fetch_behind(const void *start, size_t bytes)
 	__builtin_prefetch((const void *)((uintptr_t)start + bytes), 1);
 }
 
-/* Let what aggregate_add_rank() of a numeric will look at first come into the processor's cache. */
+/* Let what aggregate_add_rank() will look at beside the aggregate come into the processor's cache. */
 static inline void
 aggregate_fetch(const struct aggregate *a)
 {
 	for (size_t bytes = 0; bytes <= 128; bytes += 64)
 		fetch_behind(a->counts.set.root, bytes);
-	/* Of another type it is a number: then nothing comes. */
-	for (size_t bytes = 0; bytes <= 64; bytes += 64)
-		fetch_behind(a->decimal, bytes);
 }
 
 bool aggregate_is_empty(struct aggregate *, unsigned needs, enum type);
@@ -110,8 +107,8 @@ void aggregate_forget(struct aggregate_changes *);
 const char *aggregate_result(const struct aggregate *, enum output_kind, enum type, char *text,
 			     struct value *result);
 
-/* The same of min and max with AGGREGATE_RANKS, which are never out of range. */
-struct value aggregate_extreme_rank(struct aggregate *, enum output_kind, const struct column *,
-				    char *text);
+/* The same with AGGREGATE_RANKS. */
+const char *aggregate_result_ranked(struct aggregate *, enum output_kind, const struct column *,
+				    char *text, struct value *result);
 
 #endif

@@ -24,7 +24,6 @@ argument_add(struct groups *groups, unsigned column, unsigned needs)
 		groups->arguments[i] = (struct argument){
 		    .column = column,
 		    .type = view_column(groups->view, groups->table, column)->type,
-		    .scale = view_column(groups->view, groups->table, column)->scale,
 		};
 		groups->argument_count++;
 	}
@@ -492,11 +491,11 @@ output_result(const struct groups *groups, struct group *group, unsigned i, char
 	const struct argument *argument = &groups->arguments[place];
 	struct aggregate *aggregate = &group->aggregate[place];
 
-	if ((kind != OUTPUT_MIN && kind != OUTPUT_MAX) || (argument->needs & AGGREGATE_RANKS) == 0)
+	if ((argument->needs & AGGREGATE_RANKS) == 0)
 		return aggregate_result(aggregate, kind, argument->type, text, value);
-	*value = aggregate_extreme_rank(
-	    aggregate, kind, view_column(groups->view, groups->table, argument->column), text);
-	return NULL;
+	return aggregate_result_ranked(aggregate, kind,
+				       view_column(groups->view, groups->table, argument->column),
+				       text, value);
 }
 
 /* Pack one output. Returns NULL or a static sentence. */

@@ -32,7 +32,6 @@ TAILQ_HEAD(group_list, group);
 struct argument { /* a column that aggregates need, once for each view */
 	unsigned column;
 	enum type type;
-	int scale; /* of a numeric with AGGREGATE_RANKS */
 	unsigned needs;
 };
 

@@ -48,14 +48,14 @@ hash_index(const struct hash *h, uint32_t hash)
 	return index < h->buckets ? index : hash & (h->mask >> 1);
 }
 
-/* An entry and what its owner keeps behind it: most are short. */
+/* An entry and what its owner keeps behind it: most end in the third line. */
 static inline void
 hash_fetch_entry(const struct hash_entry *entry)
 {
 	if (entry == NULL)
 		return;
-	__builtin_prefetch(entry);
-	__builtin_prefetch((const char *)entry + 64);
+	for (unsigned bytes = 0; bytes <= 128; bytes += 64)
+		__builtin_prefetch((const char *)entry + bytes);
 }
 
 void

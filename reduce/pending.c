@@ -80,7 +80,7 @@ window_apply(const struct groups *groups, struct window *w)
 		const struct pending_change *c = w->change[i];
 		const struct argument *argument = &groups->arguments[c->argument];
 		aggregate_add_rank(&w->group[i]->aggregate[c->argument], argument->needs,
-				   argument->type, argument->scale, c->rank, c->diff);
+				   argument->type, c->rank, c->diff);
 	}
 	w->count = 0;
 }
