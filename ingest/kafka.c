@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/fault.h"
+#include "common/fetch.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "common/stage.h"
@@ -548,13 +549,12 @@ static bool
 kafka_fetch_next(const struct queue *q)
 {
 	if (q->at + 2 < q->count)
-		__builtin_prefetch(q->batch[q->at + 2]);
+		fetch_line(q->batch[q->at + 2]);
 	if (q->at + 1 >= q->count) /* one may be the log's end */
 		return rd_kafka_queue_length(q->queue) > 1;
 	const rd_kafka_message_t *next = q->batch[q->at + 1];
 	size_t len = next->len < KAFKA_AHEAD ? next->len : KAFKA_AHEAD;
-	for (size_t at = 0; at < len; at += 64)
-		__builtin_prefetch((const char *)next->payload + at);
+	fetch_lines(next->payload, (unsigned)((len + FETCH_LINE - 1) / FETCH_LINE));
 	return next->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "common/decimal.h"
+#include "common/fetch.h"
 #include "common/pipeline.h"
 #include "common/value.h"
 #include "reduce/counts.h"
@@ -63,19 +64,11 @@ int aggregate_add(struct aggregate *, unsigned needs, enum type, const struct va
 /* The same with AGGREGATE_RANKS, by the value's rank. */
 void aggregate_add_rank(struct aggregate *, unsigned needs, enum type, int64_t rank, int diff);
 
-/* So many bytes behind an address that may be none. */
-static inline void
-fetch_behind(const void *start, size_t bytes)
-{
-	__builtin_prefetch((const void *)((uintptr_t)start + bytes), 1);
-}
-
 /* Let what aggregate_add_rank() will look at beside the aggregate come into the processor's cache. */
 static inline void
 aggregate_fetch(const struct aggregate *a)
 {
-	for (size_t bytes = 0; bytes <= 128; bytes += 64)
-		fetch_behind(a->counts.set.root, bytes);
+	fetch_lines(a->counts.set.root, 3);
 }
 
 bool aggregate_is_empty(struct aggregate *, unsigned needs, enum type);

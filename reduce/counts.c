@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fetch.h"
 #include "common/log.h"
 
 #define FOR_A_LEAF  10 /* changes that wait, at most: less than half of what a leaf has in memory */
@@ -255,5 +256,5 @@ counts_fetch(const struct counts *c)
 	if (w == NULL)
 		multiset_fetch(&c->set);
 	else
-		__builtin_prefetch(&w->change[w->count], 1);
+		fetch_line(&w->change[w->count]);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fetch.h"
 #include "common/log.h"
 #include "common/stage.h"
 
@@ -52,16 +53,14 @@ hash_index(const struct hash *h, uint32_t hash)
 static inline void
 hash_fetch_entry(const struct hash_entry *entry)
 {
-	if (entry == NULL)
-		return;
-	for (unsigned bytes = 0; bytes <= 128; bytes += 64)
-		__builtin_prefetch((const char *)entry + bytes);
+	if (entry != NULL)
+		fetch_lines(entry, 3);
 }
 
 void
 hash_fetch(const struct hash *h, uint32_t hash)
 {
-	__builtin_prefetch(hash_bucket(h, hash_index(h, hash)));
+	fetch_line(hash_bucket(h, hash_index(h, hash)));
 }
 
 struct hash_entry *
@@ -202,7 +201,7 @@ hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_e
 			return entry;
 		size_t ahead = walk->bucket + AHEAD * walk->stride;
 		if (ahead + AHEAD * walk->stride < h->buckets) {
-			__builtin_prefetch(hash_bucket(h, ahead + AHEAD * walk->stride));
+			fetch_line(hash_bucket(h, ahead + AHEAD * walk->stride));
 			hash_fetch_entry(*hash_bucket(h, ahead));
 		}
 		entry = *hash_bucket(h, walk->bucket);

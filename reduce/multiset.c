@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fetch.h"
 #include "common/log.h"
 #include "common/stage.h"
 
@@ -124,10 +125,7 @@ page_toward(const struct multiset_page *page, int64_t rank, const struct value *
 static inline void
 page_fetch(const struct multiset_page *page)
 {
-	const char *line = (const char *)page;
-
-	for (unsigned i = 0; i < 6; i++)
-		__builtin_prefetch(line + i * 64);
+	fetch_lines(page, 6);
 }
 
 /* The way to v, or to the place where it belongs. True: it is there. */

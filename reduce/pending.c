@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fetch.h"
 #include "common/log.h"
 #include "common/stage.h"
 #include "reduce/group_state.h"
@@ -108,8 +109,8 @@ pending_fetch(const struct pending *p, uint32_t turn)
 
 	if (turn + GROUPS_FAR < p->group_count) {
 		group = p->groups[turn + GROUPS_FAR];
-		__builtin_prefetch(group, 1);
-		__builtin_prefetch(group->aggregate, 1);
+		fetch_line(group);
+		fetch_line(group->aggregate);
 	}
 	if (turn + GROUPS_NEAR < p->group_count) {
 		group = p->groups[turn + GROUPS_NEAR];

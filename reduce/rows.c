@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/batch.h"
+#include "common/fetch.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/stage.h"
@@ -80,10 +81,8 @@ rows_take_dirty(struct rows *rows, struct part_sink *sink)
 {
 	for (size_t i = 0; i < rows->slots; i++) {
 		struct row *row = rows->dirty[i];
-		if (i + AHEAD < rows->slots && rows->dirty[i + AHEAD] != NULL) {
-			__builtin_prefetch(rows->dirty[i + AHEAD], 1);
-			__builtin_prefetch((const char *)rows->dirty[i + AHEAD] + 64);
-		}
+		if (i + AHEAD < rows->slots && rows->dirty[i + AHEAD] != NULL)
+			fetch_lines(rows->dirty[i + AHEAD], 2);
 		if (row == NULL)
 			continue;
 		if (sink != NULL)
