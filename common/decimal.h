@@ -58,12 +58,16 @@ int64_t decimal_rank(const char *, size_t len);
 #define DECIMAL_RANK_MAX    24
 size_t decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX]);
 
+/* The same of a sum of ranks, none of them special. */
+__extension__ typedef __int128 decimal_integer;
+#define DECIMAL_INTEGER_MAX 48
+size_t decimal_of_rank_sum(decimal_integer, int scale, char text[DECIMAL_INTEGER_MAX]);
+
+/* Whether it is the rank of NaN or of an infinity. */
 bool decimal_rank_is_special(int64_t rank);
 
-/* The same of a sum of ranks of this scale, none of them special. */
-__extension__ typedef __int128 decimal_rank_sum;
-#define DECIMAL_RANK_SUM_MAX 48
-size_t decimal_of_rank_sum(decimal_rank_sum, int scale, char text[DECIMAL_RANK_SUM_MAX]);
+/* The canonical text of digits * 10^-scale, with that scale >= 0; its length. */
+size_t decimal_of_integer(decimal_integer digits, int scale, char text[DECIMAL_INTEGER_MAX]);
 
 /* Order of two canonical decimals by value. */
 int decimal_compare(const char *a, size_t alen, const char *b, size_t blen);

@@ -228,7 +228,7 @@ decimal_rank_is_special(int64_t rank)
 size_t
 decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX])
 {
-	char number[DECIMAL_RANK_SUM_MAX];
+	char number[DECIMAL_INTEGER_MAX];
 	size_t len;
 
 	if (decimal_rank_is_special(rank)) {
@@ -260,14 +260,12 @@ digit_off(uint128 *rest)
 }
 
 size_t
-decimal_of_rank_sum(decimal_rank_sum sum, int scale, char text[DECIMAL_RANK_SUM_MAX])
+decimal_of_integer(decimal_integer digits, int scale, char text[DECIMAL_INTEGER_MAX])
 {
-	uint128 rest = sum < 0 ? 0 - (uint128)sum : (uint128)sum;
-	char reversed[DECIMAL_RANK_SUM_MAX];
+	uint128 rest = digits < 0 ? 0 - (uint128)digits : (uint128)digits;
+	char reversed[DECIMAL_INTEGER_MAX];
 	size_t n = 0, len = 0;
 
-	for (int i = DECIMAL_RANK_SCALE; i > scale; i--)
-		(void)digit_off(&rest);
 	for (int i = scale; i > 0; i--)
 		reversed[n++] = digit_off(&rest);
 	if (scale > 0)
@@ -275,11 +273,17 @@ decimal_of_rank_sum(decimal_rank_sum sum, int scale, char text[DECIMAL_RANK_SUM_
 	do
 		reversed[n++] = digit_off(&rest);
 	while (rest > 0);
-	if (sum < 0)
+	if (digits < 0)
 		text[len++] = '-';
 	while (n > 0)
 		text[len++] = reversed[--n];
 	return len;
+}
+
+size_t
+decimal_of_rank_sum(decimal_integer sum, int scale, char text[DECIMAL_INTEGER_MAX])
+{
+	return decimal_of_integer(sum / rank_units[scale], scale, text);
 }
 
 bool

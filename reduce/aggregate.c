@@ -6,9 +6,8 @@
 
 #include "common/log.h"
 #include "common/pack.h"
+#include "common/stage.h"
 #include "reduce/mark.h"
-
-__extension__ typedef unsigned __int128 magnitude;
 
 static bool
 has_decimal(enum type type)
@@ -92,7 +91,7 @@ aggregate_add(struct aggregate *a, unsigned needs, enum type type, const struct 
 	a->count += diff;
 	if ((needs & AGGREGATE_SUM) != 0) {
 		if (v->kind == VALUE_INT)
-			a->integer += (aggregate_integer)v->i * diff;
+			a->integer += (decimal_integer)v->i * diff;
 		else
 			add_decimal(a, v, diff, type);
 	}
@@ -107,7 +106,7 @@ aggregate_add_rank(struct aggregate *a, unsigned needs, enum type type, int64_t 
 	a->count += diff;
 	if ((needs & AGGREGATE_SUM) != 0 &&
 	    (type != TYPE_NUMERIC || !decimal_rank_is_special(rank)))
-		a->integer += (aggregate_integer)rank * diff;
+		a->integer += (decimal_integer)rank * diff;
 	counts_add(&a->counts, rank, diff);
 }
 
@@ -165,34 +164,14 @@ aggregate_extreme(const struct aggregate *a, bool last, struct value *extreme)
 	return node != NULL;
 }
 
-static size_t
-integer_print(aggregate_integer sum, char *text)
-{
-	char reversed[48];
-	size_t n = 0, len = 0;
-	magnitude rest = sum < 0 ? -(magnitude)sum : (magnitude)sum;
-
-	do
-		reversed[n++] = (char)('0' + (int)(rest % 10));
-	while ((rest /= 10) > 0);
-	if (sum < 0)
-		text[len++] = '-';
-	while (n > 0)
-		text[len++] = reversed[--n];
-	text[len] = '\0';
-	return len;
-}
-
 /* Through a decimal sum, for the digits are PostgreSQL's numeric division. */
 static size_t
-integer_average(aggregate_integer sum, int64_t count, char *text)
+average_print(const char *sum, size_t sum_len, int64_t count, char *text)
 {
 	struct decimal_sum *decimal = decimal_sum_new();
-	char whole[48];
-	size_t len = integer_print(sum, whole);
 
-	decimal_sum_add(decimal, whole, len, 1);
-	len = decimal_sum_average(decimal, count, text, AGGREGATE_TEXT_MAX);
+	decimal_sum_add(decimal, sum, sum_len, 1);
+	size_t len = decimal_sum_average(decimal, count, text, AGGREGATE_TEXT_MAX);
 	decimal_sum_free(decimal);
 	return len;
 }
@@ -239,7 +218,7 @@ aggregate_sum(const struct aggregate *a, enum type type, char *text, struct valu
 			   : result_decimal(text, len, result);
 	}
 	if (type == TYPE_BIGINT)
-		return result_decimal(text, integer_print(a->integer, text), result);
+		return result_decimal(text, decimal_of_integer(a->integer, 0, text), result);
 	if (a->integer > INT64_MAX || a->integer < INT64_MIN)
 		return type == TYPE_MONEY
 			   ? "is out of the range of money, as it would be in PostgreSQL"
@@ -251,9 +230,11 @@ aggregate_sum(const struct aggregate *a, enum type type, char *text, struct valu
 static const char *
 aggregate_average(const struct aggregate *a, enum type type, char *text, struct value *result)
 {
-	size_t len = has_decimal(type)
-			 ? decimal_sum_average(a->decimal, a->count, text, AGGREGATE_TEXT_MAX)
-			 : integer_average(a->integer, a->count, text);
+	char sum[DECIMAL_INTEGER_MAX];
+	size_t len =
+	    has_decimal(type)
+		? decimal_sum_average(a->decimal, a->count, text, AGGREGATE_TEXT_MAX)
+		: average_print(sum, decimal_of_integer(a->integer, 0, sum), a->count, text);
 
 	return type_is_float(type) && len < AGGREGATE_TEXT_MAX
 		   ? result_float(text, len, TYPE_DOUBLE, result)
@@ -304,24 +285,14 @@ ranked_sum(struct aggregate *a, int scale, char *text)
 	return decimal_of_rank_sum(a->integer, scale, text);
 }
 
-static size_t
-ranked_average(struct aggregate *a, int scale, char *text)
-{
-	struct decimal_sum *sum = decimal_sum_new();
-	char whole[DECIMAL_RANK_SUM_MAX];
-
-	decimal_sum_add(sum, whole, ranked_sum(a, scale, whole), 1);
-	size_t len = decimal_sum_average(sum, a->count, text, AGGREGATE_TEXT_MAX);
-	decimal_sum_free(sum);
-	return len;
-}
-
 const char *
 aggregate_result_ranked(struct aggregate *a, enum output_kind kind, const struct column *column,
 			char *text, struct value *result)
 {
-	bool sum = kind == OUTPUT_SUM, extreme = kind == OUTPUT_MIN || kind == OUTPUT_MAX;
+	bool extreme = kind == OUTPUT_MIN || kind == OUTPUT_MAX;
+	char sum[DECIMAL_INTEGER_MAX];
 	int64_t rank;
+	size_t len;
 
 	*result = (struct value){.kind = VALUE_NULL};
 	if (extreme) {
@@ -329,18 +300,20 @@ aggregate_result_ranked(struct aggregate *a, enum output_kind kind, const struct
 			*result = column_of_rank(column, rank, text);
 		return NULL;
 	}
-	if (column->type != TYPE_NUMERIC || (!sum && kind != OUTPUT_AVG))
+	if (column->type != TYPE_NUMERIC || (kind != OUTPUT_SUM && kind != OUTPUT_AVG))
 		return aggregate_result(a, kind, column->type, text, result);
 	if (a->count <= 0)
 		return NULL;
-	return result_decimal(
-	    text, sum ? ranked_sum(a, column->scale, text) : ranked_average(a, column->scale, text),
-	    result);
+	if (kind == OUTPUT_SUM)
+		return result_decimal(text, ranked_sum(a, column->scale, text), result);
+	len = ranked_sum(a, column->scale, sum);
+	return result_decimal(text, average_print(sum, len, a->count, text), result);
 }
 
 void
 aggregate_pack(const struct aggregate *a, unsigned needs, enum type type, struct pack *pack)
 {
+	INVARIANT((needs & AGGREGATE_RANKS) == 0); /* such groups are in no checkpoint */
 	pack_int(pack, a->count);
 	if ((needs & AGGREGATE_SUM) == 0) {
 		pack_nil(pack);

@@ -16,7 +16,6 @@
 #include <stdint.h>
 
 #include "common/decimal.h"
-#include "common/fetch.h"
 #include "common/pipeline.h"
 #include "common/value.h"
 #include "reduce/counts.h"
@@ -27,8 +26,6 @@ enum {
 	AGGREGATE_ORDER = 2, /* min, max */
 	AGGREGATE_RANKS = 4, /* the multiset has no nodes: its ranks are the values */
 };
-
-__extension__ typedef __int128 aggregate_integer;
 
 struct pack;
 struct unpack;
@@ -42,8 +39,8 @@ struct aggregate_changes {
 
 struct aggregate { /* all zero: empty */
 	union {
-		aggregate_integer
-		    integer; /* integers, money; with AGGREGATE_RANKS the sum of the ranks, but special ones */
+		/* Of integers and money. With AGGREGATE_RANKS of the ranks, but not of what is no number in a numeric. */
+		decimal_integer integer;
 		struct decimal_sum *decimal; /* numeric and floats; NULL until the first value */
 	};
 	int64_t count; /* of values that are not NULL */
@@ -63,13 +60,6 @@ int aggregate_add(struct aggregate *, unsigned needs, enum type, const struct va
 
 /* The same with AGGREGATE_RANKS, by the value's rank. */
 void aggregate_add_rank(struct aggregate *, unsigned needs, enum type, int64_t rank, int diff);
-
-/* Let what aggregate_add_rank() will look at beside the aggregate come into the processor's cache. */
-static inline void
-aggregate_fetch(const struct aggregate *a)
-{
-	fetch_lines(a->counts.set.root, 3);
-}
 
 bool aggregate_is_empty(struct aggregate *, unsigned needs, enum type);
 void aggregate_clear(struct aggregate *, unsigned needs, enum type);

@@ -5,7 +5,7 @@
  * A large multiset lies anywhere in memory, and to change one count of it takes more time than all else that is done
  * for a row. So its changes are written in a row, and made together, in ascending order, when there are some for each of its
  * pages: a page is then read once for several (the idea of Arge's buffer tree, 1995). The least and the greatest rank are
- * known without them, as long as none of those that wait takes away as much as that rank.
+ * known without that, as long as nothing that waits takes away at that rank or beyond it.
  */
 #ifndef COUNTS_H
 #define COUNTS_H
@@ -34,7 +34,11 @@ bool counts_are_none(struct counts *);
 
 void counts_clear(struct counts *);
 
-/* Let what counts_add() will look at come into the processor's cache. */
+/*
+ * Let what counts_add() will look at come into the processor's cache: first what counts_fetch() looks at itself, and that
+ * when it has come.
+ */
+void counts_fetch_first(const struct counts *);
 void counts_fetch(const struct counts *);
 
 #endif

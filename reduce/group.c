@@ -571,11 +571,13 @@ group_shown(const struct group *group, size_t *len)
 static bool
 group_is_empty(const struct groups *groups, struct group *group)
 {
+	if (group->rows != 0)
+		return false;
 	for (unsigned i = 0; i < groups->argument_count; i++)
 		if (!aggregate_is_empty(&group->aggregate[i], groups->arguments[i].needs,
 					groups->arguments[i].type))
 			return false;
-	return group->rows == 0;
+	return true;
 }
 
 /* Nothing is left in it. If a checkpoint knows it, a tombstone is. */

@@ -17,7 +17,7 @@
 #define SLOTS_JOIN 24
 #define SLOTS_STEP 4
 
-/* So few leaves are fetched all, whatever is looked for in them. */
+/* So few leaves are fetched all, whatever is looked for in them; with more, changes wait (counts.h). */
 #ifdef TALLYD_FAULTS /* tests are small */
 #define LEAVES_FEW 1
 #else
@@ -377,25 +377,25 @@ multiset_remove(struct multiset *set, struct multiset_node *node)
 static const struct value whole_rank = {.kind = VALUE_INT}; /* equal ranks are equal values */
 
 static unsigned
-page_leaves(const struct multiset_page *page)
+page_leaves(const struct multiset_page *page, unsigned most)
 {
 	unsigned leaves = 0;
 
 	if (page->height == 1)
 		return page->count;
-	for (unsigned i = 0; i < page->count; i++)
-		leaves += page_leaves(page->slot[i].page);
+	for (unsigned i = 0; i < page->count && leaves < most; i++)
+		leaves += page_leaves(page->slot[i].page, most - leaves);
 	return leaves;
 }
 
 unsigned
-multiset_leaves(const struct multiset *set)
+multiset_leaves(const struct multiset *set, unsigned most)
 {
 	const struct multiset_page *root = set->root;
 
 	if (root == NULL || root->height == 0 || (root->height == 1 && root->count <= LEAVES_FEW))
 		return 0;
-	return page_leaves(root);
+	return page_leaves(root, most);
 }
 
 void
@@ -444,21 +444,23 @@ static void
 path_lead(const struct multiset *set, int64_t rank, struct multiset_path *path, int64_t *upto)
 {
 	struct multiset_page *page = set->root;
+	unsigned depth = 0, last = page != NULL ? page->height : 0;
 	bool equal;
 
+	INVARIANT(last < MULTISET_DEPTH_MAX);
 	*upto = INT64_MAX;
-	path->depth = 0;
-	while (page != NULL) {
-		unsigned at = 0;
-		if (page->height > 0)
-			at = page_toward(page, rank, &whole_rank, &equal);
-		if (page->height > 0 && at + 1 < page->count)
+	for (; depth < last; depth++) {
+		unsigned at = page_toward(page, rank, &whole_rank, &equal);
+		if (at + 1 < page->count)
 			*upto = page->slot[at + 1].rank - 1;
-		INVARIANT(path->depth < MULTISET_DEPTH_MAX);
-		path->step[path->depth].page = page;
-		path->step[path->depth++].at = at;
-		page = page->height > 0 ? page->slot[at].page : NULL;
+		path->step[depth].page = page;
+		path->step[depth].at = at;
+		page = page->slot[at].page;
 	}
+	/* The leaf itself is not looked at: it may not have been fetched. */
+	path->step[last].page = page;
+	path->step[last].at = 0;
+	path->depth = page != NULL ? last + 1 : 0;
 }
 
 /* The leaves of some changes in ascending order. */

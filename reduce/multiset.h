@@ -48,7 +48,7 @@ void multiset_clear(struct multiset *);
 
 /*
  * The other kind, of values that value_rank() tells whole: there are no nodes, the counts stand beside the ranks.
- * A multiset is of one kind all its life, and no other function here is for this one (counts.h is).
+ * A multiset is of one kind all its life: what speaks of nodes is not for this one. counts.h uses it.
  *
  * multiset_count() adds to the count of a rank. multiset_count_sorted() does so for many, in ascending order: a page
  * is looked for once for all that it holds, and comes into the processor's cache before its turn.
@@ -64,14 +64,14 @@ void multiset_clear_counts(struct multiset *);
 /* The least rank with a positive count, or the greatest. */
 struct multiset_extreme {
 	bool found;
-	bool passed; /* counts that are not positive lie before it; where all are, true as well */
+	bool passed; /* counts that are not positive lie before it, or there are only such */
 	int64_t rank;
 };
 
 struct multiset_extreme multiset_extreme(const struct multiset *, bool last);
 
-/* Pages that hold counts; 0: there are too few to count them. */
-unsigned multiset_leaves(const struct multiset *);
+/* Pages that hold counts, counted up to about `most`; 0: there are too few to count them. */
+unsigned multiset_leaves(const struct multiset *, unsigned most);
 
 /* Let what multiset_count() will look at come into the processor's cache: of a multiset with too few pages to count. */
 void multiset_fetch(const struct multiset *);

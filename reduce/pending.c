@@ -58,7 +58,7 @@ struct window {
 	unsigned count;
 };
 
-/* All that they will look at comes at the same time. */
+/* What they will look at comes at the same time. */
 static void
 window_fetch(const struct window *w)
 {
@@ -114,7 +114,8 @@ pending_fetch(const struct pending *p, uint32_t turn)
 	}
 	if (turn + GROUPS_NEAR < p->group_count) {
 		group = p->groups[turn + GROUPS_NEAR];
-		aggregate_fetch(&group->aggregate[p->changes[group->pending - 1].argument]);
+		counts_fetch_first(
+		    &group->aggregate[p->changes[group->pending - 1].argument].counts);
 	}
 }
 
