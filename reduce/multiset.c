@@ -21,7 +21,7 @@
 #ifdef TALLYD_FAULTS /* tests are small */
 #define LEAVES_FEW 1
 #else
-#define LEAVES_FEW 3
+#define LEAVES_FEW 8
 #endif
 
 #define AHEAD 32 /* changes whose leaves are fetched together: at most 12 KiB of them */

@@ -11,6 +11,7 @@
 
 #define ROWS_AHEAD  16 /* a power of two: rows that wait for their group */
 #define ROWS_NEAR   8  /* and how many behind it one's group begins to come */
+#define ROWS_NEXT   12 /* and one that shares a bucket with another, which comes first */
 #define WINDOW      24 /* changes that are made together */
 #define GROUPS_FAR  12 /* groups that are fetched before their turn, and then what they point to */
 #define GROUPS_NEAR 6
@@ -213,6 +214,13 @@ view_may_wait(const struct groups *groups, size_t key_len)
 	return true;
 }
 
+/* Of the row that came so many before the next one. */
+static uint32_t
+row_hash_before(const struct pending *p, unsigned before)
+{
+	return p->rows[(p->row_first + p->row_count - before) % ROWS_AHEAD].hash;
+}
+
 bool
 pending_take_row(struct groups *groups, const struct value *values, int diff, size_t key_len)
 {
@@ -237,8 +245,8 @@ pending_take_row(struct groups *groups, const struct value *values, int diff, si
 	hash_fetch(&groups->hash, row->hash);
 	p->row_count++;
 	if (p->row_count > ROWS_NEAR)
-		hash_fetch_first(
-		    &groups->hash,
-		    p->rows[(p->row_first + p->row_count - ROWS_NEAR) % ROWS_AHEAD].hash);
+		hash_fetch_first(&groups->hash, row_hash_before(p, ROWS_NEAR));
+	if (p->row_count > ROWS_NEXT)
+		hash_fetch_second(&groups->hash, row_hash_before(p, ROWS_NEXT));
 	return true;
 }
