@@ -15,7 +15,7 @@
 #define BASE_DIGITS     4    /* DEC_DIGITS: PostgreSQL's numeric has base 10000 */
 #define SCALE_MAX       1000 /* NUMERIC_MAX_DISPLAY_SCALE */
 
-__extension__ typedef __int128 int128;
+typedef decimal_integer int128;
 __extension__ typedef unsigned __int128 uint128;
 
 static const uint64_t powers[20] = {
@@ -96,6 +96,16 @@ static uint128
 magnitude_of(int128 value)
 {
 	return value < 0 ? -(uint128)value : (uint128)value;
+}
+
+size_t
+decimal_of_integer(decimal_integer digits, int scale, char text[DECIMAL_INTEGER_MAX])
+{
+	char local[DECIMAL_INTEGER_MAX];
+	size_t n = digits_print(magnitude_of(digits), local);
+
+	return decimal_place(digits < 0, local, n, (size_t)scale, (size_t)scale, text,
+			     DECIMAL_INTEGER_MAX);
 }
 
 /* Digits of a big integer, without its sign: heap (or buf when they fit); *n is 0 for zero. */

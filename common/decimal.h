@@ -66,7 +66,7 @@ size_t decimal_of_rank_sum(decimal_integer, int scale, char text[DECIMAL_INTEGER
 /* Whether it is the rank of NaN or of an infinity. */
 bool decimal_rank_is_special(int64_t rank);
 
-/* The canonical text of digits * 10^-scale, with that scale >= 0; its length. */
+/* The canonical text of digits * 10^-scale, with that scale (0 to 4), and a NUL; its length. */
 size_t decimal_of_integer(decimal_integer digits, int scale, char text[DECIMAL_INTEGER_MAX]);
 
 /* Order of two canonical decimals by value. */

@@ -242,44 +242,6 @@ decimal_of_rank(int64_t rank, int scale, char text[DECIMAL_RANK_MAX])
 	return len;
 }
 
-__extension__ typedef unsigned __int128 uint128;
-
-/* The last digit, taken off. Most sums fit 64 bits, whose division is much cheaper. */
-static char
-digit_off(uint128 *rest)
-{
-	uint64_t low = (uint64_t)*rest;
-
-	if (*rest == low) {
-		*rest = low / 10;
-		return (char)('0' + low % 10);
-	}
-	char digit = (char)('0' + (int)(*rest % 10));
-	*rest /= 10;
-	return digit;
-}
-
-size_t
-decimal_of_integer(decimal_integer digits, int scale, char text[DECIMAL_INTEGER_MAX])
-{
-	uint128 rest = digits < 0 ? 0 - (uint128)digits : (uint128)digits;
-	char reversed[DECIMAL_INTEGER_MAX];
-	size_t n = 0, len = 0;
-
-	for (int i = scale; i > 0; i--)
-		reversed[n++] = digit_off(&rest);
-	if (scale > 0)
-		reversed[n++] = '.';
-	do
-		reversed[n++] = digit_off(&rest);
-	while (rest > 0);
-	if (digits < 0)
-		text[len++] = '-';
-	while (n > 0)
-		text[len++] = reversed[--n];
-	return len;
-}
-
 size_t
 decimal_of_rank_sum(decimal_integer sum, int scale, char text[DECIMAL_INTEGER_MAX])
 {

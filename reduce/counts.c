@@ -27,9 +27,9 @@ static const struct span no_span = {.least = INT64_MAX, .greatest = INT64_MIN};
 struct counts_waiting {
 	struct multiset set;
 	unsigned count, room;
-	bool known; /* what is next */
-	struct multiset_extreme
-	    extreme[2]; /* of the multiset without these changes: least, greatest */
+	/* Of the multiset without these changes, once it was asked for: the least and the greatest. */
+	bool known;
+	struct multiset_extreme extreme[2];
 	struct span added, taken;
 	struct multiset_change change[];
 };

@@ -15,11 +15,11 @@
 
 #include "reduce/multiset.h"
 
-struct counts { /* all zero: empty */
+/* All zero: empty. Where changes wait, an odd number: one more than the address of what has them and the multiset. */
+struct counts {
 	union {
 		struct multiset set; /* small: nothing waits */
-		uintptr_t
-		    waiting; /* odd: one more than the address of what waits, which has the multiset */
+		uintptr_t waiting;
 	};
 };
 

@@ -403,7 +403,7 @@ multiset_fetch(const struct multiset *set)
 {
 	const struct multiset_page *root = set->root;
 
-	if (root != NULL && root->height == 1 && root->count <= LEAVES_FEW)
+	if (root != NULL && root->height == 1)
 		for (unsigned i = 0; i < root->count; i++)
 			page_fetch(root->slot[i].page);
 }
