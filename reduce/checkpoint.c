@@ -12,9 +12,9 @@
 #include "reduce/rows.h"
 
 #define PART_BYTES_MAX  (256u << 10)
-#define PARTS_A_RING    8   /* a part is at most this fraction of the ring */
-#define PARTS_A_SEGMENT 4   /* a segment is to have about so many parts */
-#define ROUND           256 /* checkpoints after which each segment was copied, whatever changes */
+#define PARTS_A_RING    8    /* a part is at most this fraction of the ring */
+#define PARTS_A_SEGMENT 4    /* a segment is to have about so many parts */
+#define ROUND           1024 /* checkpoints after which each segment was copied, whatever changes */
 
 void
 checkpoints_init(struct checkpoints *c, size_t ring_bytes, void (*beat)(void *), void *arg)
@@ -389,8 +389,7 @@ checkpoints_begin(struct checkpoints *c, uint64_t batch, const char *position, s
 	free(c->position);
 	c->position = xstrndup(position, len);
 	c->position_len = len;
-	sink_fini(&c->sink);
-	sink_init(&c->sink, c->part_max);
+	sink_clear(&c->sink);
 	c->handed = 0;
 	c->manifest_written = false;
 	if (c->manifest.parts > 0)
@@ -483,8 +482,7 @@ part_put(struct checkpoints *c)
 	if (c->order_at < c->order_count && index >= c->order[c->order_at]->first)
 		c->order[c->order_at]->digest += part_digest(c->number, index, part_seal(part));
 	c->bytes += part->len;
-	STAILQ_REMOVE_HEAD(&c->sink.parts, next);
-	free(part);
+	sink_drop(&c->sink);
 	if (c->manifest_written && STAILQ_EMPTY(&c->sink.parts))
 		c->phase = CHECKPOINTS_FLIP;
 }

@@ -3,7 +3,7 @@
  *
  * Sources are the rows of keyed tables and the groups of views over keyless ones; groups over keyed
  * tables are built from the rows. checkpoints_begin() copies what is due into a private buffer: of
- * each source its changes, and as many segments in full as those bytes (and 1/256 of the state) pay
+ * each source its changes, and as many segments in full as those bytes (and 1/1024 of the state) pay
  * for, the oldest copies first; or all of it, when the changes are half of it. So no more than twice
  * the changes and the state once in each round of the segments is written, and about twice the state
  * is stored. The buffer is then handed on part by part, and a FLIP when all are out; the next one

@@ -9,7 +9,10 @@
 
 #define BUCKETS_MIN  8
 #define SEGMENT_BITS 13
-#define AHEAD        8 /* buckets whose first entry is fetched into the cache before their turn */
+#define AHEAD        8 /* buckets that are fetched into the cache before their turn */
+#define DEPTH        3 /* and so many entries of each */
+#define LINES        3 /* of an entry with what its owner keeps behind it; most rows end in the second */
+#define LINES_WALK   2
 
 /* In buckets: 64 KiB, half of what malloc(3) would map by itself. The first one begins smaller. */
 #define SEGMENT ((size_t)1 << SEGMENT_BITS)
@@ -49,12 +52,11 @@ hash_index(const struct hash *h, uint32_t hash)
 	return index < h->buckets ? index : hash & (h->mask >> 1);
 }
 
-/* An entry and what its owner keeps behind it: most end in the third line. */
 static inline void
-hash_fetch_entry(const struct hash_entry *entry)
+hash_fetch_entry(const struct hash_entry *entry, unsigned lines)
 {
 	if (entry != NULL)
-		fetch_lines(entry, 3);
+		fetch_lines(entry, lines);
 }
 
 void
@@ -72,7 +74,7 @@ hash_chain(const struct hash *h, uint32_t hash)
 void
 hash_fetch_first(const struct hash *h, uint32_t hash)
 {
-	hash_fetch_entry(hash_chain(h, hash));
+	hash_fetch_entry(hash_chain(h, hash), LINES);
 }
 
 void
@@ -81,7 +83,7 @@ hash_fetch_second(const struct hash *h, uint32_t hash)
 	const struct hash_entry *entry = hash_chain(h, hash);
 
 	if (entry != NULL && entry->hash != hash)
-		hash_fetch_entry(entry->next);
+		hash_fetch_entry(entry->next, LINES);
 }
 
 static void
@@ -170,12 +172,36 @@ hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
 		return previous->next;
 	while (*bucket < h->buckets) {
 		if (*bucket + AHEAD < h->buckets)
-			hash_fetch_entry(*hash_bucket(h, *bucket + AHEAD));
+			hash_fetch_entry(*hash_bucket(h, *bucket + AHEAD), LINES_WALK);
 		struct hash_entry *head = *hash_bucket(h, (*bucket)++);
 		if (head != NULL)
 			return head;
 	}
 	return NULL;
+}
+
+/* The n-th of a bucket's entries, or NULL: those before it are looked at, so they are in the cache by now. */
+static const struct hash_entry *
+hash_nth(const struct hash *h, size_t bucket, unsigned n)
+{
+	const struct hash_entry *entry = *hash_bucket(h, bucket);
+
+	while (n-- > 0 && entry != NULL)
+		entry = entry->next;
+	return entry;
+}
+
+/* What comes before long, from the far to the near: a bucket, the first entry of one, the second, the third. */
+static void
+hash_fetch_ahead(const struct hash *h, const struct hash_segment *walk)
+{
+	const size_t step = AHEAD * walk->stride;
+
+	if (walk->bucket + (DEPTH + 1) * step >= h->buckets)
+		return;
+	fetch_line(hash_bucket(h, walk->bucket + (DEPTH + 1) * step));
+	for (unsigned n = 0; n < DEPTH; n++)
+		hash_fetch_entry(hash_nth(h, walk->bucket + (DEPTH - n) * step, n), LINES_WALK);
 }
 
 /*
@@ -199,11 +225,7 @@ hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_e
 			entry = entry->next;
 		if (entry != NULL || walk->bucket >= h->buckets)
 			return entry;
-		size_t ahead = walk->bucket + AHEAD * walk->stride;
-		if (ahead + AHEAD * walk->stride < h->buckets) {
-			fetch_line(hash_bucket(h, ahead + AHEAD * walk->stride));
-			hash_fetch_entry(*hash_bucket(h, ahead));
-		}
+		hash_fetch_ahead(h, walk);
 		entry = *hash_bucket(h, walk->bucket);
 		walk->bucket += walk->stride;
 	}

@@ -19,11 +19,62 @@ struct part_head {
 
 _Static_assert(sizeof(struct part_head) == 40, "stored as it is");
 
+#define SPARES_MAX 8 /* 2 MiB: as much as most checkpoints are */
+
 void
 sink_init(struct part_sink *sink, size_t part_max)
 {
 	*sink = (struct part_sink){.part_max = part_max};
 	STAILQ_INIT(&sink->parts);
+	STAILQ_INIT(&sink->spare);
+}
+
+/* For another one, if it is of full size. */
+static void
+part_recycle(struct part_sink *sink, struct part *part)
+{
+	if (part->room < sink->part_max || sink->spare_count == SPARES_MAX) {
+		free(part);
+		return;
+	}
+	STAILQ_INSERT_HEAD(&sink->spare, part, next);
+	sink->spare_count++;
+}
+
+static struct part *
+part_new(struct part_sink *sink)
+{
+	struct part *part = STAILQ_FIRST(&sink->spare);
+
+	if (part != NULL) {
+		STAILQ_REMOVE_HEAD(&sink->spare, next);
+		sink->spare_count--;
+		return part;
+	}
+	part = xreallocarray(NULL, 1, sizeof(*part) + sink->part_max);
+	part->room = sink->part_max;
+	return part;
+}
+
+void
+sink_drop(struct part_sink *sink)
+{
+	struct part *part = STAILQ_FIRST(&sink->parts);
+
+	STAILQ_REMOVE_HEAD(&sink->parts, next);
+	part_recycle(sink, part);
+}
+
+void
+sink_clear(struct part_sink *sink)
+{
+	while (!STAILQ_EMPTY(&sink->parts))
+		sink_drop(sink);
+	if (sink->open != NULL)
+		part_recycle(sink, sink->open);
+	sink->open = NULL;
+	sink->count = 0;
+	sink->bytes = 0;
 }
 
 void
@@ -31,19 +82,18 @@ sink_fini(struct part_sink *sink)
 {
 	struct part *part;
 
-	while ((part = STAILQ_FIRST(&sink->parts)) != NULL) {
-		STAILQ_REMOVE_HEAD(&sink->parts, next);
+	sink_clear(sink);
+	while ((part = STAILQ_FIRST(&sink->spare)) != NULL) {
+		STAILQ_REMOVE_HEAD(&sink->spare, next);
 		free(part);
 	}
-	free(sink->open);
-	sink->open = NULL;
+	sink->spare_count = 0;
 }
 
 static void
 part_open(struct part_sink *sink)
 {
 	const struct section_id *id = &sink->id;
-	size_t room = sink->part_max;
 	struct part_head head = {
 	    .layout = id->layout,
 	    .version = PART_VERSION,
@@ -55,8 +105,8 @@ part_open(struct part_sink *sink)
 	    .bits = (uint8_t)id->bits,
 	};
 
-	INVARIANT(sizeof(head) + id->name_len < room && id->name_len <= UINT16_MAX);
-	struct part *part = xreallocarray(NULL, 1, sizeof(*part) + room);
+	INVARIANT(sizeof(head) + id->name_len < sink->part_max && id->name_len <= UINT16_MAX);
+	struct part *part = part_new(sink);
 	memcpy(part->bytes, &head, sizeof(head));
 	memcpy(part->bytes + sizeof(head), id->name, id->name_len);
 	part->len = sizeof(head) + id->name_len;
@@ -72,7 +122,11 @@ part_close(struct part_sink *sink, uint32_t flags)
 	memcpy(&head, part->bytes, sizeof(head));
 	head.flags = flags;
 	memcpy(part->bytes, &head, sizeof(head));
-	part = xreallocarray(part, 1, sizeof(*part) + part->len);
+	/* Few are as well kept for the next checkpoint; but there may be many sections with little in each. */
+	if (sink->count >= SPARES_MAX && part->len < part->room / 2) {
+		part->room = part->len;
+		part = xreallocarray(part, 1, sizeof(*part) + part->room);
+	}
 	STAILQ_INSERT_TAIL(&sink->parts, part, next);
 	sink->count++;
 	sink->bytes += part->len;

@@ -44,7 +44,7 @@ struct section_id {
 
 struct part { /* one that is not handed on yet */
 	STAILQ_ENTRY(part) next;
-	size_t len;
+	size_t len, room;
 	uint8_t bytes[];
 };
 
@@ -52,10 +52,13 @@ STAILQ_HEAD(part_list, part);
 
 /* Where sections are written to. */
 struct part_sink {
-	struct part_list parts; /* closed ones; the consumer takes them off and frees them */
-	uint32_t count;         /* parts closed since sink_init() */
+	struct part_list parts; /* closed ones; the consumer drops them one by one */
+	uint32_t count;         /* parts closed since sink_init() or sink_clear() */
 	uint64_t bytes;         /* of all parts, heads included */
 	size_t part_max;
+	struct part_list
+	    spare; /* memory of dropped ones: new memory costs more than what is copied into it */
+	unsigned spare_count;
 	struct section_id id; /* of the open section */
 	uint32_t sequence;
 	struct part *open;
@@ -63,6 +66,12 @@ struct part_sink {
 
 void sink_init(struct part_sink *, size_t part_max);
 void sink_fini(struct part_sink *);
+
+/* As after sink_init(), but memory is kept. */
+void sink_clear(struct part_sink *);
+
+/* The first closed part is no longer needed. */
+void sink_drop(struct part_sink *);
 
 void sink_begin(struct part_sink *, const struct section_id *);
 void sink_put(struct part_sink *, const void *entry, size_t len);

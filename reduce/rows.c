@@ -22,7 +22,7 @@ struct row {
 	uint8_t bytes[];
 };
 
-#define AHEAD 8 /* rows that are fetched into the cache before their turn: they lie anywhere */
+#define AHEAD 16 /* rows that are fetched into the cache before their turn: they lie anywhere */
 
 struct rows {
 	const struct table *table;

@@ -154,7 +154,7 @@ plots
 	cat <<-END
 		An event is an update of the orders workload, bare JSON, keys at random: its CPU time goes from the message in
 		memory to the group, and has no Kafka and no PostgreSQL in it. The range of a goal is its dearest point by its
-		cheapest. A checkpoint also writes 1/256 of the state in full each time.
+		cheapest. A checkpoint also writes 1/1024 of the state in full each time.
 
 	END
 	table groups rows groups 'ingest, ns an event' 'reduce, ns an event' 'both, ns an event' \
