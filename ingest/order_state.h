@@ -81,11 +81,12 @@ enum shortage { /* why an END closes without what it counted */
 		SHORTAGE_GAP,
 };
 
+/* Two words: it is returned in registers, and is asked for several times an event. */
 struct todo {
-	enum deed deed;
-	int partition;
+	enum deed deed : 8;
+	enum shortage shortage : 8;
 	uint16_t table;
-	enum shortage shortage;
+	int partition;
 	int64_t deadline_ms;
 };
 

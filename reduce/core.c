@@ -274,7 +274,8 @@ core_unchanged(struct core *core, const struct core_table *t, const struct chang
 }
 
 static enum core_result
-core_upsert(struct core *core, unsigned input, struct core_table *t, const struct change *change)
+core_upsert(struct core *core, unsigned input, struct core_table *t, const struct change *change,
+	    const struct core_hint *hint)
 {
 	const struct table *table = t->table;
 	const uint8_t *bytes = change->row, *old_bytes = NULL;
@@ -285,7 +286,7 @@ core_upsert(struct core *core, unsigned input, struct core_table *t, const struc
 		return core_corrupt(core, input, "a row that does not fit its table");
 	for (unsigned i = 0; i < table->key_count; i++)
 		t->key[i] = t->after[table->key[i]];
-	uint32_t hash = rows_hash(t->rows, t->key);
+	uint32_t hash = hint != NULL ? hint->hash : rows_hash(t->rows, t->key);
 	struct row *row = rows_find(t->rows, t->key, hash);
 	if (row != NULL) {
 		old_bytes = row_bytes(row, &old_len);
@@ -322,11 +323,13 @@ core_remove(struct core *core, struct core_table *t, struct row *row)
 }
 
 static enum core_result
-core_delete(struct core *core, unsigned input, struct core_table *t, const struct change *change)
+core_delete(struct core *core, unsigned input, struct core_table *t, const struct change *change,
+	    const struct core_hint *hint)
 {
 	if (!row_unpack(change->row, change->row_len, t->key_types, t->table->key_count, t->key))
 		return core_corrupt(core, input, "a key that does not fit its table");
-	struct row *row = rows_find(t->rows, t->key, rows_hash(t->rows, t->key));
+	uint32_t hash = hint != NULL ? hint->hash : rows_hash(t->rows, t->key);
+	struct row *row = rows_find(t->rows, t->key, hash);
 	if (row != NULL)
 		core_remove(core, t, row);
 	else
@@ -402,22 +405,21 @@ core_keeps_rows(const struct core *core)
 	return false;
 }
 
-struct core_hint
-core_look_ahead(struct core *core, unsigned input, const struct ring_record *record)
+void
+core_look_ahead(struct core *core, unsigned input, const struct ring_record *record,
+		struct core_hint *hint)
 {
-	struct core_hint hint = {.rows = NULL};
+	const struct change *change = &hint->change;
 	struct core_table *t;
-	struct change change;
 
-	if (record->kind != RECORD_CHANGE || !batch_get_change(record, &change) ||
-	    (t = core_table(core, input, change.table)) == NULL || t->rows == NULL)
-		return hint;
-	if (!rows_hash_packed(t->rows, change.row, change.row_len, change.kind == CHANGE_UPSERT,
-			      &hint.hash))
-		return hint;
-	hint.rows = t->rows;
-	rows_fetch_bucket(hint.rows, hint.hash);
-	return hint;
+	hint->rows = NULL;
+	if (record->kind != RECORD_CHANGE || !batch_get_change(record, &hint->change) ||
+	    (t = core_table(core, input, change->table)) == NULL || t->rows == NULL ||
+	    !rows_hash_packed(t->rows, change->row, change->row_len, change->kind == CHANGE_UPSERT,
+			      &hint->hash))
+		return;
+	hint->rows = t->rows;
+	rows_fetch_bucket(hint->rows, hint->hash);
 }
 
 void
@@ -430,30 +432,32 @@ core_fetch(const struct core_hint *hint, bool next)
 }
 
 static enum core_result
-core_change(struct core *core, unsigned input, const struct ring_record *record)
+core_change(struct core *core, unsigned input, const struct ring_record *record,
+	    const struct core_hint *hint)
 {
-	struct change change;
+	struct change read;
+	const struct change *change = hint != NULL ? &hint->change : &read;
 	struct core_table *t;
 
-	if (!batch_get_change(record, &change) ||
-	    (t = core_table(core, input, change.table)) == NULL)
+	if ((hint == NULL && !batch_get_change(record, &read)) ||
+	    (t = core_table(core, input, change->table)) == NULL)
 		return core_corrupt(core, input, "a change that is not well formed");
-	bool keyed = change.kind == CHANGE_UPSERT || change.kind == CHANGE_DELETE;
-	if (keyed != (t->rows != NULL) && change.kind != CHANGE_TRUNCATE)
+	bool keyed = change->kind == CHANGE_UPSERT || change->kind == CHANGE_DELETE;
+	if (keyed != (t->rows != NULL) && change->kind != CHANGE_TRUNCATE)
 		return core_corrupt(core, input, "a change of a kind that its table cannot have");
 	core->counters.changes++;
 	core->checkpoint_changes++;
 	if (FAULT("reduce.change"))
 		return core_fail(core, EXIT_TEMPORARY, "reduce.fault", "fault at a change");
-	switch (change.kind) {
+	switch (change->kind) {
 	case CHANGE_UPSERT:
-		return core_upsert(core, input, t, &change);
+		return core_upsert(core, input, t, change, hint);
 	case CHANGE_DELETE:
-		return core_delete(core, input, t, &change);
+		return core_delete(core, input, t, change, hint);
 	case CHANGE_ADD:
-		return core_add(core, input, t, &change, 1);
+		return core_add(core, input, t, change, 1);
 	case CHANGE_SUBTRACT:
-		return core_add(core, input, t, &change, -1);
+		return core_add(core, input, t, change, -1);
 	case CHANGE_TRUNCATE:
 		core_truncate(core, t);
 		return CORE_OK;
@@ -555,13 +559,15 @@ core_end(struct core *core, unsigned input, const struct ring_record *record, in
 }
 
 enum core_result
-core_take(struct core *core, unsigned input, const struct ring_record *record, int64_t now_ms)
+core_take(struct core *core, unsigned input, const struct ring_record *record,
+	  const struct core_hint *hint, int64_t now_ms)
 {
 	INVARIANT(core_wants(core, input));
 	switch (record->kind) {
 	case RECORD_CHANGE:
 		core->open = input;
-		return core_change(core, input, record);
+		return core_change(core, input, record,
+				   hint != NULL && hint->rows != NULL ? hint : NULL);
 	case RECORD_SNAPSHOT:
 		core->open = input;
 		return core_snapshot(core, input, record);

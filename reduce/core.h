@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/batch.h"
 #include "common/pipeline.h"
 #include "common/ring.h"
 
@@ -83,20 +84,21 @@ const char *core_refusal(const struct core *);
 bool core_wants(const struct core *, unsigned input);
 
 /*
- * A record that will be taken soon, and later twice what core_look_ahead() has returned of it, when it is nearer (`next`:
- * the second time): what it needs is fetched into the cache. Nothing depends on it.
+ * A record that will be taken soon, and later twice what core_look_ahead() has said of it, when it is nearer (`next`:
+ * the second time): what it needs is fetched into the cache. What was read of it then, core_take() need not read again.
  */
 struct core_hint {
 	const struct rows *rows; /* NULL: none */
-	uint32_t hash;
+	uint32_t hash;           /* of its key in them */
+	struct change change;
 };
 bool core_keeps_rows(const struct core *);
-struct core_hint core_look_ahead(struct core *, unsigned input, const struct ring_record *);
+void core_look_ahead(struct core *, unsigned input, const struct ring_record *, struct core_hint *);
 void core_fetch(const struct core_hint *, bool next);
 
-/* Take one record, which is not kept. */
+/* Take one record, which is not kept. The hint is of the same record, or NULL. */
 enum core_result core_take(struct core *, unsigned input, const struct ring_record *,
-			   int64_t now_ms);
+			   const struct core_hint *, int64_t now_ms);
 
 /*
  * After CORE_CUT: memory is the state of batch `durable`, so nothing needs to be shown of the views

@@ -19,7 +19,8 @@ struct group {
 	int64_t rows;
 	uint8_t *shown; /* heap; NULL: nothing is shown */
 	uint32_t shown_len;
-	uint16_t pending; /* its newest change (pending.h); 0: none waits */
+	uint16_t
+	    pending; /* from 1: its place among those whose changes wait (pending.h); 0: none waits */
 	bool touched;
 	uint8_t mark; /* enum mark */
 	TAILQ_ENTRY(group) dirty_link;

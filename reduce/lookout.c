@@ -16,20 +16,22 @@ lookout_hint(const struct lookout *l, unsigned before)
 	return &l->hint[(l->seen + before) % LOOKOUT_FAR];
 }
 
-void
+const struct core_hint *
 lookout_advance(struct lookout *l)
 {
 	struct ring_record record;
 
 	if (l->core == NULL)
-		return;
+		return NULL;
 	while (l->seen < l->taken + LOOKOUT_FAR && ring_next(&l->ring, &record) > 0) {
-		l->hint[l->seen % LOOKOUT_FAR] = core_look_ahead(l->core, l->input, &record);
+		core_look_ahead(l->core, l->input, &record, &l->hint[l->seen % LOOKOUT_FAR]);
 		l->seen++;
 		if (l->seen >= LOOKOUT_FAR - LOOKOUT_NEAR)
 			core_fetch(lookout_hint(l, LOOKOUT_NEAR), false);
 		if (l->seen >= LOOKOUT_FAR - LOOKOUT_NEXT)
 			core_fetch(lookout_hint(l, LOOKOUT_NEXT), true);
 	}
-	l->taken++;
+	unsigned now = l->taken++;
+	/* One that came only now will be passed over the next time. */
+	return now < l->seen ? &l->hint[now % LOOKOUT_FAR] : NULL;
 }

@@ -23,7 +23,7 @@ struct lookout {
 /* From here on, of this consumer's end of a ring. Good until its next ring_commit() or ring_rewind(). */
 void lookout_begin(struct lookout *, struct core *, unsigned input, const struct ring *);
 
-/* The next record of the ring is about to be taken. */
-void lookout_advance(struct lookout *);
+/* The next record of the ring is about to be taken: what is known of it, for core_take(), or NULL. */
+const struct core_hint *lookout_advance(struct lookout *);
 
 #endif

@@ -84,20 +84,33 @@ slot_compare(const struct slot *slot, unsigned height, int64_t rank, const struc
 {
 	if (slot->rank != rank)
 		return slot->rank < rank ? -1 : 1;
-	if (v->kind == VALUE_INT)
-		return 0;
 	struct value other = multiset_value(slot_node(slot, height));
 	return value_compare_exact(&other, v);
+}
+
+/* The first slot whose rank is not less. No branch hangs on a comparison: none of them could be foreseen. */
+static inline unsigned
+page_search_rank(const struct multiset_page *page, int64_t rank)
+{
+	const struct slot *at = page->slot;
+	unsigned count = page->count;
+
+	while (count > 1) {
+		unsigned half = count / 2;
+		at += (size_t)(at[half - 1].rank < rank) * half;
+		count -= half;
+	}
+	return (unsigned)(at - page->slot) + (count > 0 && at->rank < rank);
 }
 
 /* The first slot that is not before v; *equal: it is v. */
 static unsigned
 page_search(const struct multiset_page *page, int64_t rank, const struct value *v, bool *equal)
 {
-	unsigned low = 0, high = page->count;
+	unsigned low = page_search_rank(page, rank), high = page->count;
 
-	*equal = false;
-	while (low < high) {
+	*equal = v->kind == VALUE_INT && low < high && page->slot[low].rank == rank;
+	while (v->kind != VALUE_INT && low < high) {
 		unsigned middle = (low + high) / 2;
 		int order = slot_compare(&page->slot[middle], page->height, rank, v);
 		if (order == 0) {

@@ -26,30 +26,17 @@
 #define PENDING_FIRST 1024u
 #define PENDING_MAX   (32u * 1024)
 #endif
-_Static_assert(PENDING_MAX <= UINT16_MAX, "a group knows its newest change by number");
+_Static_assert(PENDING_MAX <= UINT16_MAX,
+	       "a change knows its group by number, and is known by number");
 
 void
 pending_free(struct pending *p)
 {
 	free(p->changes);
+	free(p->order);
 	free(p->groups);
 	free(p->rows);
 	*p = (struct pending){.count = 0};
-}
-
-/* The chain in the order in which its changes came. */
-static uint32_t
-chain_turn(struct pending_change *changes, uint32_t at)
-{
-	uint32_t before = 0;
-
-	while (at != 0) {
-		uint32_t next = changes[at - 1].next;
-		changes[at - 1].next = before;
-		before = at;
-		at = next;
-	}
-	return before;
 }
 
 /* Changes of one group or of several that are made together. */
@@ -87,36 +74,35 @@ window_apply(const struct groups *groups, struct window *w)
 	w->count = 0;
 }
 
+/* The changes sorted by their groups, those of each in the order in which they came: places counted off. */
 static void
-window_take(struct groups *groups, struct window *w, struct group *group)
+pending_sort(struct pending *p)
 {
-	struct pending *p = &groups->pending;
-	uint32_t at = chain_turn(p->changes, group->pending), next;
+	uint32_t start = 0;
 
-	group->pending = 0;
-	for (; at != 0; at = next) {
-		next = p->changes[at - 1].next;
-		w->group[w->count] = group;
-		w->change[w->count++] = &p->changes[at - 1];
-		if (w->count == WINDOW)
-			window_apply(groups, w);
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		p->groups[i].end = start;
+		start += p->groups[i].count;
 	}
+	for (uint32_t i = 0; i < p->count; i++)
+		p->order[p->groups[p->changes[i].place].end++] = (uint16_t)i;
 }
 
+/* Of a group whose changes come before long. */
 static void
 pending_fetch(const struct pending *p, uint32_t turn)
 {
 	const struct group *group;
 
 	if (turn + GROUPS_FAR < p->group_count) {
-		group = p->groups[turn + GROUPS_FAR];
+		group = p->groups[turn + GROUPS_FAR].group;
 		fetch_line(group);
 		fetch_line(group->aggregate);
 	}
 	if (turn + GROUPS_NEAR < p->group_count) {
-		group = p->groups[turn + GROUPS_NEAR];
-		counts_fetch_first(
-		    &group->aggregate[p->changes[group->pending - 1].argument].counts);
+		const struct pending_group *near = &p->groups[turn + GROUPS_NEAR];
+		const struct pending_change *last = &p->changes[p->order[near->end - 1]];
+		counts_fetch_first(&near->group->aggregate[last->argument].counts);
 	}
 }
 
@@ -124,14 +110,22 @@ static void
 pending_apply_all(struct groups *groups)
 {
 	struct pending *p = &groups->pending;
-	struct window window;
+	struct window window = {.count = 0};
+	uint32_t at = 0;
 
 	if (p->count == 0)
 		return;
-	window.count = 0;
+	pending_sort(p);
 	for (uint32_t i = 0; i < p->group_count; i++) {
+		struct group *group = p->groups[i].group;
 		pending_fetch(p, i);
-		window_take(groups, &window, p->groups[i]);
+		group->pending = 0;
+		for (; at < p->groups[i].end; at++) {
+			window.group[window.count] = group;
+			window.change[window.count++] = &p->changes[p->order[at]];
+			if (window.count == WINDOW)
+				window_apply(groups, &window);
+		}
 	}
 	window_apply(groups, &window);
 	p->count = p->group_count = 0;
@@ -153,7 +147,8 @@ pending_make_room(struct groups *groups)
 	if (p->room < PENDING_MAX) {
 		p->room = p->room > 0 ? 2 * p->room : PENDING_FIRST;
 		p->changes = xreallocarray(p->changes, p->room, sizeof(*p->changes));
-		p->groups = xreallocarray(p->groups, p->room, sizeof(struct group *));
+		p->order = xreallocarray(p->order, p->room, sizeof(*p->order));
+		p->groups = xreallocarray(p->groups, p->room, sizeof(*p->groups));
 		return;
 	}
 	pending_apply_all(groups);
@@ -166,15 +161,18 @@ pending_add(struct groups *groups, struct group *group, unsigned argument, int64
 
 	if (p->count == p->room)
 		pending_make_room(groups);
-	if (group->pending == 0)
-		p->groups[p->group_count++] = group;
+	if (group->pending == 0) {
+		p->groups[p->group_count++] = (struct pending_group){.group = group};
+		group->pending = (uint16_t)p->group_count;
+	}
+	const unsigned place = group->pending - 1u;
+	p->groups[place].count++;
 	p->changes[p->count++] = (struct pending_change){
 	    .rank = rank,
-	    .next = group->pending,
+	    .place = (uint16_t)place,
 	    .argument = (uint16_t)argument,
 	    .diff = (int16_t)diff,
 	};
-	group->pending = (uint16_t)p->count;
 }
 
 /* The row that has waited longest has its group by now. */

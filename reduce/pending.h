@@ -20,9 +20,15 @@ struct value;
 
 struct pending_change {
 	int64_t rank;
-	uint32_t next; /* the one before it of the same group: its number, from 1; 0: none */
+	uint16_t place; /* of its group among those that have some */
 	uint16_t argument;
 	int16_t diff;
+};
+
+struct pending_group {
+	struct group *group;
+	uint32_t count; /* of its changes */
+	uint32_t end;   /* in `order`, when they are made */
 };
 
 /*
@@ -44,7 +50,8 @@ struct pending_row {
 struct pending { /* all zero: none */
 	struct pending_change *changes;
 	uint32_t count, room;
-	struct group **groups; /* that have some */
+	uint16_t *order;              /* the changes group by group, when they are made */
+	struct pending_group *groups; /* that have some */
 	uint32_t group_count;
 	struct pending_row *rows; /* a ring */
 	unsigned row_first, row_count;

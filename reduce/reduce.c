@@ -203,14 +203,14 @@ reduce_absorb_input(struct reduce *r, unsigned input, int64_t now_ms)
 
 	lookout_begin(&lookout, r->core, input, ring);
 	while (taken < SLICE_RECORDS && reduce_wants(r, input)) {
-		lookout_advance(&lookout);
+		const struct core_hint *hint = lookout_advance(&lookout);
 		int n = ring_next(ring, &record);
 		if (n < 0)
 			reduce_corrupt(r, input);
 		if (n == 0)
 			break;
 		taken++;
-		enum core_result result = core_take(r->core, input, &record, now_ms);
+		enum core_result result = core_take(r->core, input, &record, hint, now_ms);
 		if (result == CORE_FAILED)
 			reduce_fail(r);
 		if (result == CORE_OK)

@@ -103,11 +103,12 @@ reduce_absorb(struct chain *c)
 {
 	struct ring_record record;
 	struct lookout lookout;
+	const struct core_hint *hint;
 
 	lookout_begin(&lookout, c->core, 0, &c->reader);
-	for (lookout_advance(&lookout); ring_next(&c->reader, &record) > 0;
-	     lookout_advance(&lookout)) {
-		enum core_result result = core_take(c->core, 0, &record, 0);
+	for (hint = lookout_advance(&lookout); ring_next(&c->reader, &record) > 0;
+	     hint = lookout_advance(&lookout)) {
+		enum core_result result = core_take(c->core, 0, &record, hint, 0);
 		if (result == CORE_CUT)
 			result = core_live(c->core, 0);
 		if (result == CORE_FAILED)

@@ -129,13 +129,14 @@ absorb(enum record_kind end)
 {
 	struct ring_record record;
 
+	const struct core_hint *hint;
 	struct lookout lookout;
 
 	reduce_bench_put_end(&bench, end);
 	lookout_begin(&lookout, bench.core, 0, &bench.reader);
-	for (lookout_advance(&lookout); ring_next(&bench.reader, &record) > 0;
-	     lookout_advance(&lookout)) {
-		enum core_result result = core_take(bench.core, 0, &record, now_ms);
+	for (hint = lookout_advance(&lookout); ring_next(&bench.reader, &record) > 0;
+	     hint = lookout_advance(&lookout)) {
+		enum core_result result = core_take(bench.core, 0, &record, hint, now_ms);
 		if (result == CORE_FAILED ||
 		    (result == CORE_CUT && core_live(bench.core, 0) == CORE_FAILED))
 			die("reduce has failed");

@@ -160,7 +160,7 @@ absorb(void *arg)
 
 	(void)arg;
 	while (ring_next(&reduce.reader, &record) > 0)
-		if (core_take(reduce.core, 0, &record, 0) == CORE_CUT)
+		if (core_take(reduce.core, 0, &record, NULL, 0) == CORE_CUT)
 			(void)core_live(reduce.core, 0);
 	ring_commit(&reduce.reader, NULL, 0);
 }

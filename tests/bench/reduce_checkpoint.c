@@ -148,7 +148,7 @@ bench_absorb(struct bench *b, enum record_kind end)
 
 	reduce_bench_put_end(r, end);
 	while (ring_next(&r->reader, &record) > 0) {
-		enum core_result result = core_take(r->core, 0, &record, b->now_ms);
+		enum core_result result = core_take(r->core, 0, &record, NULL, b->now_ms);
 		if (result == CORE_FAILED ||
 		    (result == CORE_CUT && core_live(r->core, r->batch) == CORE_FAILED))
 			exit(EXIT_INTERNAL);

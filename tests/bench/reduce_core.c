@@ -56,7 +56,7 @@ bench_absorb(struct bench *b, enum record_kind end)
 	reduce_bench_put_end(r, end);
 	int64_t start = bench_cpu_ns();
 	while (ring_next(&r->reader, &record) > 0)
-		if (core_take(r->core, 0, &record, 0) == CORE_CUT)
+		if (core_take(r->core, 0, &record, NULL, 0) == CORE_CUT)
 			(void)core_live(r->core, 0);
 	b->spent_ns += bench_cpu_ns() - start;
 	ring_commit(&r->reader, NULL, 0);

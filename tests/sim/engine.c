@@ -333,8 +333,9 @@ engine_reduce(struct world *w, struct engine *e, unsigned records, uint64_t dura
 		lookout_begin(&lookout, e->core, input, &e->ingest[input].in);
 		while (taken < records && core_wants(e->core, input) &&
 		       ring_next(&e->ingest[input].in, &record) > 0) {
-			lookout_advance(&lookout);
-			enum core_result result = core_take(e->core, input, &record, w->now_ms);
+			const struct core_hint *hint = lookout_advance(&lookout);
+			enum core_result result =
+			    core_take(e->core, input, &record, hint, w->now_ms);
 			taken++;
 			core_check_result(e, result);
 			if (result == CORE_CUT)

@@ -353,7 +353,7 @@ reduce_sim_absorb(struct sim *s, unsigned input)
 
 	if (!core_wants(s->core, input) || ring_next(&s->in[input], &record) <= 0)
 		return;
-	enum core_result result = core_take(s->core, input, &record, s->now_ms);
+	enum core_result result = core_take(s->core, input, &record, NULL, s->now_ms);
 	cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
 	ring_commit(&s->in[input], NULL, 0);
 	if (result == CORE_OK) {
@@ -378,8 +378,8 @@ reduce_sim_take(struct sim *s, unsigned input)
 	ring_commit(&s->source[input].ring, NULL, 0);
 	lookout_begin(&lookout, s->core, input, &s->in[input]);
 	while (core_wants(s->core, input) && ring_next(&s->in[input], &record) > 0) {
-		lookout_advance(&lookout);
-		enum core_result result = core_take(s->core, input, &record, s->now_ms);
+		const struct core_hint *hint = lookout_advance(&lookout);
+		enum core_result result = core_take(s->core, input, &record, hint, s->now_ms);
 		cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
 		if (result == CORE_CUT)
 			cr_assert_eq(core_live(s->core, s->durable), CORE_OK);

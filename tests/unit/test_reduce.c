@@ -421,7 +421,7 @@ refused(struct sim *s, unsigned input, int code, const char *words)
 
 	ring_commit(&s->source[input].ring, NULL, 0);
 	while (result != CORE_FAILED && ring_next(&s->in[input], &record) > 0)
-		result = core_take(s->core, input, &record, s->now_ms);
+		result = core_take(s->core, input, &record, NULL, s->now_ms);
 	cr_assert_eq(result, CORE_FAILED);
 	cr_assert_eq(core_error(s->core)->code, code, "code %d", core_error(s->core)->code);
 	cr_assert_not_null(strstr(core_error(s->core)->text, words), "%s",

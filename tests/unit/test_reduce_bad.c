@@ -238,7 +238,7 @@ take_unchanged(struct sim *s)
 	cr_assert_eq(batch_put_change(&s->source[0].ring, &change), 0);
 	ring_commit(&s->source[0].ring, NULL, 0);
 	cr_assert_eq(ring_next(&s->in[0], &record), 1);
-	enum core_result result = core_take(s->core, 0, &record, s->now_ms);
+	enum core_result result = core_take(s->core, 0, &record, NULL, s->now_ms);
 	ring_commit(&s->in[0], NULL, 0);
 	return result;
 }
@@ -395,7 +395,7 @@ Test(reduce_bad, a_row_that_cannot_be_computed_stops_at_its_place)
 	put_row(&s, CHANGE_ADD, 1, 4711);
 	ring_commit(&s.source[1].ring, NULL, 0);
 	cr_assert_eq(ring_next(&s.in[1], &record), 1);
-	cr_assert_eq(core_take(s.core, 1, &record, s.now_ms), CORE_FAILED);
+	cr_assert_eq(core_take(s.core, 1, &record, NULL, s.now_ms), CORE_FAILED);
 	cr_assert_eq(core_error(s.core)->code, EXIT_DATA);
 	cr_assert(strstr(core_error(s.core)->text, "topic1 [0] offset 0: view ") != NULL);
 	reduce_sim_fini(&s);
