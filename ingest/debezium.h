@@ -52,7 +52,7 @@ struct event_place {
 	int64_t order;     /* transaction.data_collection_order, 0: no transaction metadata */
 	int64_t source_ms; /* source.ts_ms */
 	int64_t offset;    /* filled by the caller */
-	uint64_t hash;     /* of the whole record, filled by the caller */
+	uint64_t hash;     /* of the whole record, filled by the caller; 0: order_say_hash() */
 };
 
 struct event {

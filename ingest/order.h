@@ -104,6 +104,9 @@ bool order_is_history(const struct order *, int partition, int64_t offset);
 /* Hand in a head. Offsets of a partition must only grow; others make the next step REFUSE. */
 void order_offer(struct order *, int partition, const struct event_place *);
 
+/* Of the record that was applied or dropped last, if it was offered without: before a position or a token is packed. */
+void order_say_hash(struct order *, int partition, uint64_t hash);
+
 /*
  * Nothing to fetch now: the log of this partition ends at offset `end` at this time. To be
  * reported again whenever it is looked at, for silence is measured from report to report; never

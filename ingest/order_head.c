@@ -433,6 +433,12 @@ order_head_remove(struct order *o, struct order_partition *p)
 }
 
 void
+order_say_hash(struct order *o, int partition, uint64_t hash)
+{
+	o->partitions[partition].at.hash = hash;
+}
+
+void
 order_idle(struct order *o, int partition, int64_t end, int64_t now_ms)
 {
 	struct order_partition *p = &o->partitions[partition];

@@ -21,6 +21,19 @@ struct record_check { /* the record at this offset must have this hash; -1: noth
 	uint64_t hash;
 };
 
+/*
+ * What a record's hash is made of, kept until the hash is asked for: most records are followed by another one
+ * before a position is told, and to hash costs more than to copy.
+ */
+#define SOURCE_HASHED 256 /* bytes, the last ones, of key and of value */
+
+struct record_tail {
+	bool due; /* order has not been told its hash */
+	int64_t timestamp_ms;
+	size_t key_len, value_len; /* of all of it */
+	char key[SOURCE_HASHED], value[SOURCE_HASHED];
+};
+
 struct partition { /* same numbers as in order and as queues of kafka */
 	uint16_t table;
 	int32_t partition;
@@ -30,6 +43,10 @@ struct partition { /* same numbers as in order and as queues of kafka */
 	bool seen_sequences;         /* an event with source.sequence was seen in this life */
 	struct record_check before;  /* the record before the first that is offered */
 	struct record_check durable; /* the record before the target's position */
+	struct record_tail tail[2];  /* of the record offered last, and of the one before */
+	unsigned newest;             /* which is which */
+	unsigned next_due;           /* the next in source->due; 0: none */
+	bool listed;                 /* in source->due */
 	size_t message_bytes;        /* of the head */
 	int64_t timestamp_ms;        /* when it was written to Kafka, likewise; -1: not known */
 	/* A head that cannot be read, of a table whose on_error is not to stop. */
@@ -53,6 +70,7 @@ struct source {
 	enum order_mode mode;
 	struct partition *partitions;
 	unsigned count;
+	unsigned due; /* from 1: the first partition whose last record may want its hash; 0: none */
 	/* The transaction topic is queue `count`. It may not exist yet: nobody waits for it. */
 	bool transaction_exists;
 	struct record_check transaction_check; /* the record before the first that is offered */
@@ -103,6 +121,9 @@ const char *source_topic(const struct source *, unsigned p);
  */
 bool source_offer(struct source *, unsigned p, const struct kafka_message *);
 bool source_offer_transaction(struct source *, const struct kafka_message *);
+
+/* Order learns the hashes of the records that were taken last: before its position or its token is packed. */
+void source_settle(struct source *);
 
 /* Of a whole record; never 0. It is kept in the target: never change how it is made. */
 uint64_t source_hash(const struct kafka_message *);

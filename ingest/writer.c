@@ -106,6 +106,7 @@ writer_commit(struct writer *w)
 	if (w->records == 0)
 		return;
 	pack_init(&token, w->token, RING_TOKEN_MAX);
+	source_settle(w->source);
 	order_save(w->source->order, &token);
 	if (token.overflow)
 		stage_fail(w->stage, EXIT_CONFIG, "ingest.token",
@@ -424,6 +425,7 @@ writer_end(struct writer *w, const struct order_action *a)
 		return;
 	}
 	pack_init(&entries, w->entries, RING_TOKEN_MAX);
+	source_settle(w->source);
 	order_pack_position(w->source->order, cut || !w->told_all, &entries);
 	if (entries.overflow)
 		stage_fail(w->stage, EXIT_CONFIG, "ingest.position",

@@ -110,10 +110,10 @@ world_run(struct world *w)
 	}
 }
 
-bool
-world_take(struct world *w, int64_t offset)
+static struct kafka_message
+world_message(const struct world *w, int64_t offset)
 {
-	struct kafka_message m = {
+	return (struct kafka_message){
 	    .key = w->key,
 	    .key_len = w->key != NULL ? strlen(w->key) : 0,
 	    .value = w->tombstone ? NULL : w->message,
@@ -122,6 +122,19 @@ world_take(struct world *w, int64_t offset)
 	    .timestamp_ms = 1700000000000 + w->later_ms,
 	    .followed = w->source.followed,
 	};
+}
+
+uint64_t
+world_hash(const struct world *w)
+{
+	struct kafka_message m = world_message(w, 0);
+	return source_hash(&m);
+}
+
+bool
+world_take(struct world *w, int64_t offset)
+{
+	struct kafka_message m = world_message(w, offset);
 	world_run(w);
 	cr_assert(order_wants(w->source.order, 0));
 	if (!source_offer(&w->source, 0, &m))

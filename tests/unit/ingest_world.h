@@ -45,6 +45,9 @@ void world_write(struct world *, uint64_t sequence, char op, const char *before,
 bool world_take(struct world *, int64_t offset);
 bool world_take_text(struct world *, int64_t offset, const char *text);
 
+/* Of the record that world->message is. */
+uint64_t world_hash(const struct world *);
+
 /* Nothing more in the log, for longer than autocommit_duration_ms. */
 void world_silence(struct world *, int64_t end);
 

@@ -10,6 +10,8 @@
 #include "common/batch.h"
 #include "common/board.h"
 #include "common/log.h"
+#include "common/pack.h"
+#include "common/position.h"
 #include "tests/unit/ingest_world.h"
 
 #define KEYLESS "id:integer note:text"
@@ -143,6 +145,50 @@ Test(ingest_writer, a_rest_hides_no_end)
 	world_close(&w);
 }
 
+/* The position that the next END or CUT in the ring tells. */
+static struct partition_position
+next_position(struct world *w)
+{
+	struct ring_record record;
+	struct partition_position at;
+	struct unpack u;
+	struct stamps stamps;
+	const uint8_t *entries;
+	int64_t source_ms;
+	size_t len;
+	do
+		cr_assert_eq(ring_next(&w->in, &record), 1);
+	while (record.kind != RECORD_END && record.kind != RECORD_CUT);
+	cr_assert(batch_get_end(&record, &source_ms, &stamps, &entries, &len));
+	unpack_init(&u, entries, len);
+	cr_assert(position_unpack_partition(&u, &at));
+	return at;
+}
+
+/* Long after it was offered, and with the next one at hand: that is when its transaction ends. */
+Test(ingest_writer, a_position_names_the_record_before_it)
+{
+	static struct world w;
+	uint64_t hash[9];
+	world_open(&w, KEYED, 1024 * 1024, 0);
+	for (int i = 0; i < 9; i++) {
+		w.key = i % 3 == 0 ? "{\"id\":1}" : "{\"id\":2}";
+		world_write(&w, 10 + (uint64_t)i / 2 * 10, 'c', "null",
+			    i % 3 == 0 ? "{\"id\":1,\"note\":\"a\"}" : "{\"id\":2,\"note\":\"b\"}");
+		hash[i] = world_hash(&w);
+		cr_assert(world_take(&w, i));
+	}
+	world_silence(&w, 9);
+	writer_commit(&w.writer);
+	cr_assert_eq(next_position(&w).next, 0, "the CUT");
+	for (int i = 1; i <= 8; i += i == 7 ? 1 : 2) {
+		struct partition_position at = next_position(&w);
+		cr_assert_eq(at.next, i + 1);
+		cr_assert_eq(at.hash, hash[i], "at offset %d", i + 1);
+	}
+	world_close(&w);
+}
+
 /* The stamps of the next END or CUT in the ring. */
 static struct stamps
 next_stamps(struct world *w)
@@ -256,6 +302,7 @@ struct reader { /* a slow reduce, which looks at each token that it meets */
 	_Atomic bool done;
 	_Atomic uint64_t absorbed;   /* the position that it came to */
 	unsigned before[EVENTS + 1]; /* CHANGE records of the events before this offset */
+	uint64_t hash[EVENTS + 1];   /* of the record before this offset */
 	unsigned seen, looks, inside;
 	bool ended; /* the last record was an END or CUT */
 	uint8_t token[RING_TOKEN_MAX];
@@ -298,6 +345,9 @@ reader_check(struct reader *r, size_t len)
 		snprintf(r->error, sizeof(r->error), "a token of %zu bytes cannot be read", len);
 	} else {
 		int64_t next = order_partition(o, 0)->next;
+		if (order_partition(o, 0)->hash != r->hash[next])
+			snprintf(r->error, sizeof(r->error), "token: the hash at offset %lld",
+				 (long long)next);
 		if (r->seen != r->before[next] || order_whole(o) != r->ended)
 			snprintf(r->error, sizeof(r->error),
 				 "token: offset %lld, whole %d; records: %u of %u, ended %d",
@@ -340,6 +390,7 @@ write_random_event(struct world *w, struct reader *r, unsigned i, uint64_t *rand
 	world_write(w, 10 + i / 5, op, op == 'c' ? "null" : row, op == 'd' ? "null" : row);
 	free(row);
 	r->before[i + 1] = r->before[i] + (op == 'u' ? 2 : 1);
+	r->hash[i + 1] = world_hash(w);
 }
 
 Test(ingest_writer, a_token_stands_for_just_the_records_before_it)
