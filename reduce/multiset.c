@@ -84,33 +84,23 @@ slot_compare(const struct slot *slot, unsigned height, int64_t rank, const struc
 {
 	if (slot->rank != rank)
 		return slot->rank < rank ? -1 : 1;
+	if (v->kind == VALUE_INT)
+		return 0;
 	struct value other = multiset_value(slot_node(slot, height));
 	return value_compare_exact(&other, v);
 }
 
-/* The first slot whose rank is not less. No branch hangs on a comparison: none of them could be foreseen. */
-static inline unsigned
-page_search_rank(const struct multiset_page *page, int64_t rank)
-{
-	const struct slot *at = page->slot;
-	unsigned count = page->count;
-
-	while (count > 1) {
-		unsigned half = count / 2;
-		at += (size_t)(at[half - 1].rank < rank) * half;
-		count -= half;
-	}
-	return (unsigned)(at - page->slot) + (count > 0 && at->rank < rank);
-}
-
-/* The first slot that is not before v; *equal: it is v. */
+/*
+ * The first slot that is not before v; *equal: it is v. With branches on purpose: a wrong guess fetches lines on its
+ * way, and without guesses a page that is in no cache took a tenth longer.
+ */
 static unsigned
 page_search(const struct multiset_page *page, int64_t rank, const struct value *v, bool *equal)
 {
-	unsigned low = page_search_rank(page, rank), high = page->count;
+	unsigned low = 0, high = page->count;
 
-	*equal = v->kind == VALUE_INT && low < high && page->slot[low].rank == rank;
-	while (v->kind != VALUE_INT && low < high) {
+	*equal = false;
+	while (low < high) {
 		unsigned middle = (low + high) / 2;
 		int order = slot_compare(&page->slot[middle], page->height, rank, v);
 		if (order == 0) {
@@ -416,7 +406,11 @@ multiset_fetch(const struct multiset *set)
 {
 	const struct multiset_page *root = set->root;
 
-	if (root != NULL && root->height == 1)
+	if (root == NULL)
+		return;
+	if (root->height == 0)
+		page_fetch(root);
+	else if (root->height == 1)
 		for (unsigned i = 0; i < root->count; i++)
 			page_fetch(root->slot[i].page);
 }
