@@ -89,6 +89,7 @@ struct todo {
 	int partition;
 	int64_t deadline_ms;
 };
+_Static_assert(sizeof(struct todo) == 2 * sizeof(uint64_t), "returned in registers");
 
 struct order {
 	enum order_mode mode;

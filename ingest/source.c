@@ -156,41 +156,39 @@ source_hash(const struct kafka_message *m)
 	return tail_hash(&tail);
 }
 
-/* Head or not, the record that is offered now is the newest. */
+/* The head is the newest; what was taken last is the other one. */
 static void
-source_keep_tail(struct source *s, unsigned p, const struct kafka_message *m, bool due)
+source_keep_tail(struct partition *part, const struct kafka_message *m, bool due)
 {
-	struct partition *part = &s->partitions[p];
 	part->newest ^= 1;
 	struct record_tail *tail = &part->tail[part->newest];
 	tail->due = due;
-	if (!due)
+	if (due)
+		tail_keep(tail, m);
+}
+
+void
+source_passed(struct source *s, unsigned p)
+{
+	struct partition *part = &s->partitions[p];
+	part->offered = false;
+	if (part->listed || !part->tail[part->newest].due)
 		return;
-	tail_keep(tail, m);
-	if (!part->listed) {
-		part->listed = true;
-		part->next_due = s->due;
-		s->due = p + 1;
-	}
+	part->listed = true;
+	part->next_due = s->due;
+	s->due = p + 1;
 }
 
 void
 source_settle(struct source *s)
 {
-	unsigned *at = &s->due;
-	while (*at != 0) {
-		unsigned p = *at - 1;
+	for (; s->due != 0; s->due = s->partitions[s->due - 1].next_due) {
+		unsigned p = s->due - 1;
 		struct partition *part = &s->partitions[p];
 		struct record_tail *taken = &part->tail[part->newest ^ part->offered];
 		if (taken->due)
 			order_say_hash(s->order, (int)p, tail_hash(taken));
-		taken->due = false;
-		if (part->offered) {
-			at = &part->next_due;
-			continue;
-		}
-		*at = part->next_due;
-		part->listed = false;
+		taken->due = part->listed = false;
 	}
 }
 
@@ -356,7 +354,7 @@ source_offer(struct source *s, unsigned p, const struct kafka_message *m)
 	if (!source_decode(s, p, m, hash))
 		return false;
 	source_check_sequences(s, part);
-	source_keep_tail(s, p, m, !checked);
+	source_keep_tail(part, m, !checked);
 	order_offer(s->order, (int)p, &part->event.place);
 	(void)FAULT("ingest.offered");
 	part->offered = true;
@@ -431,7 +429,7 @@ source_taken(struct source *s, unsigned p)
 	struct partition *part = &s->partitions[p];
 	s->events++;
 	s->bytes += part->message_bytes;
-	part->offered = false;
+	source_passed(s, p);
 	kafka_take(s->kafka, p);
 	(void)FAULT("ingest.taken");
 }

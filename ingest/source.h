@@ -70,7 +70,8 @@ struct source {
 	enum order_mode mode;
 	struct partition *partitions;
 	unsigned count;
-	unsigned due; /* from 1: the first partition whose last record may want its hash; 0: none */
+	unsigned
+	    due; /* from 1: the first partition of whose last record order wants the hash; 0: none */
 	/* The transaction topic is queue `count`. It may not exist yet: nobody waits for it. */
 	bool transaction_exists;
 	struct record_check transaction_check; /* the record before the first that is offered */
@@ -111,6 +112,9 @@ unsigned source_fetch_all(struct source *, int64_t now_ms);
 
 /* The head of p was applied or dropped: its bytes are gone after this. */
 void source_taken(struct source *, unsigned p);
+
+/* The part of that which has to do with order alone, for who has no Kafka. */
+void source_passed(struct source *, unsigned p);
 
 /* The topic of queue p. */
 const char *source_topic(const struct source *, unsigned p);

@@ -273,6 +273,13 @@ core_unchanged(struct core *core, const struct core_table *t, const struct chang
 	return core_bad_row(core, t, change, t->after, "", reason, false);
 }
 
+/* Of t->key. */
+static uint32_t
+key_hash(const struct core_table *t, const struct core_hint *hint)
+{
+	return hint != NULL ? hint->hash : rows_hash(t->rows, t->key);
+}
+
 static enum core_result
 core_upsert(struct core *core, unsigned input, struct core_table *t, const struct change *change,
 	    const struct core_hint *hint)
@@ -286,7 +293,7 @@ core_upsert(struct core *core, unsigned input, struct core_table *t, const struc
 		return core_corrupt(core, input, "a row that does not fit its table");
 	for (unsigned i = 0; i < table->key_count; i++)
 		t->key[i] = t->after[table->key[i]];
-	uint32_t hash = hint != NULL ? hint->hash : rows_hash(t->rows, t->key);
+	uint32_t hash = key_hash(t, hint);
 	struct row *row = rows_find(t->rows, t->key, hash);
 	if (row != NULL) {
 		old_bytes = row_bytes(row, &old_len);
@@ -328,7 +335,7 @@ core_delete(struct core *core, unsigned input, struct core_table *t, const struc
 {
 	if (!row_unpack(change->row, change->row_len, t->key_types, t->table->key_count, t->key))
 		return core_corrupt(core, input, "a key that does not fit its table");
-	uint32_t hash = hint != NULL ? hint->hash : rows_hash(t->rows, t->key);
+	uint32_t hash = key_hash(t, hint);
 	struct row *row = rows_find(t->rows, t->key, hash);
 	if (row != NULL)
 		core_remove(core, t, row);
@@ -438,6 +445,10 @@ core_change(struct core *core, unsigned input, const struct ring_record *record,
 	struct change read;
 	const struct change *change = hint != NULL ? &hint->change : &read;
 	struct core_table *t;
+
+	/* A row ends where its record ends. */
+	INVARIANT(hint == NULL ||
+		  change->row + change->row_len == (const uint8_t *)record->data + record->len);
 
 	if ((hint == NULL && !batch_get_change(record, &read)) ||
 	    (t = core_table(core, input, change->table)) == NULL)
@@ -566,8 +577,7 @@ core_take(struct core *core, unsigned input, const struct ring_record *record,
 	switch (record->kind) {
 	case RECORD_CHANGE:
 		core->open = input;
-		return core_change(core, input, record,
-				   hint != NULL && hint->rows != NULL ? hint : NULL);
+		return core_change(core, input, record, hint);
 	case RECORD_SNAPSHOT:
 		core->open = input;
 		return core_snapshot(core, input, record);

@@ -96,7 +96,7 @@ bool core_keeps_rows(const struct core *);
 void core_look_ahead(struct core *, unsigned input, const struct ring_record *, struct core_hint *);
 void core_fetch(const struct core_hint *, bool next);
 
-/* Take one record, which is not kept. The hint is of the same record, or NULL. */
+/* Take one record, which is not kept. The hint is of the same record and has rows, or is NULL. */
 enum core_result core_take(struct core *, unsigned input, const struct ring_record *,
 			   const struct core_hint *, int64_t now_ms);
 

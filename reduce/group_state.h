@@ -20,7 +20,7 @@ struct group {
 	uint8_t *shown; /* heap; NULL: nothing is shown */
 	uint32_t shown_len;
 	uint16_t
-	    pending; /* from 1: its place among those whose changes wait (pending.h); 0: none waits */
+	    pending; /* its place among those that wait, from 1 (pending.h); 0: no change waits */
 	bool touched;
 	uint8_t mark; /* enum mark */
 	TAILQ_ENTRY(group) dirty_link;

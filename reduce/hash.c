@@ -11,8 +11,8 @@
 #define SEGMENT_BITS 13
 #define AHEAD        8 /* buckets that are fetched into the cache before their turn */
 #define DEPTH        3 /* and so many entries of each */
-#define LINES        3 /* of an entry with what its owner keeps behind it; most rows end in the second */
-#define LINES_WALK   2
+#define LINES        3 /* of an entry that is looked for, with what its owner keeps behind it */
+#define LINES_WALK   2 /* of one among all: most rows end in the second */
 
 /* In buckets: 64 KiB, half of what malloc(3) would map by itself. The first one begins smaller. */
 #define SEGMENT ((size_t)1 << SEGMENT_BITS)

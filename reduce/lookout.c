@@ -33,5 +33,7 @@ lookout_advance(struct lookout *l)
 	}
 	unsigned now = l->taken++;
 	/* One that came only now will be passed over the next time. */
-	return now < l->seen ? &l->hint[now % LOOKOUT_FAR] : NULL;
+	if (now >= l->seen || l->hint[now % LOOKOUT_FAR].rows == NULL)
+		return NULL;
+	return &l->hint[now % LOOKOUT_FAR];
 }

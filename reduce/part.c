@@ -122,8 +122,8 @@ part_close(struct part_sink *sink, uint32_t flags)
 	memcpy(&head, part->bytes, sizeof(head));
 	head.flags = flags;
 	memcpy(part->bytes, &head, sizeof(head));
-	/* Few are as well kept for the next checkpoint; but there may be many sections with little in each. */
-	if (sink->count >= SPARES_MAX && part->len < part->room / 2) {
+	/* Few are as well kept whole for the next checkpoint; but of many, all that are not full would be too much. */
+	if (sink->count >= SPARES_MAX && part->len < part->room) {
 		part->room = part->len;
 		part = xreallocarray(part, 1, sizeof(*part) + part->room);
 	}

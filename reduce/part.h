@@ -56,8 +56,7 @@ struct part_sink {
 	uint32_t count;         /* parts closed since sink_init() or sink_clear() */
 	uint64_t bytes;         /* of all parts, heads included */
 	size_t part_max;
-	struct part_list
-	    spare; /* memory of dropped ones: new memory costs more than what is copied into it */
+	struct part_list spare; /* dropped ones: new memory costs more than the copying */
 	unsigned spare_count;
 	struct section_id id; /* of the open section */
 	uint32_t sequence;

@@ -16,7 +16,7 @@
 #define GROUPS_FAR  12 /* groups that are fetched before their turn, and then what they point to */
 #define GROUPS_NEAR 6
 
-/* Fewer groups lie in the cache anyway; and the changes are to be in it still: half a megabyte. */
+/* Fewer groups lie in the cache anyway; and the changes are to be in it still: half a megabyte, and what sorts them. */
 #ifdef TALLYD_FAULTS /* tests are small */
 #define MANY_GROUPS   4u
 #define PENDING_FIRST 16u

@@ -66,7 +66,7 @@ ingest_run(struct chain *c)
 		writer_act(&c->writer, &action);
 		order_done(c->source.order);
 		if (action.step == ORDER_APPLY || action.step == ORDER_DROP)
-			c->source.partitions[0].offered = false;
+			source_passed(&c->source, 0);
 		writer_done(&c->writer);
 	}
 }

@@ -272,7 +272,7 @@ ingest_act(struct world *w, struct ingest_fake *in, const struct order_action *a
 		trace_action(w, in, a);
 	order_done(in->source.order);
 	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
-		in->partitions[a->partition].offered = false;
+		source_passed(&in->source, (unsigned)a->partition);
 	writer_done(&in->writer);
 	return true;
 }

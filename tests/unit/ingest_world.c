@@ -95,7 +95,7 @@ world_act(struct world *w, const struct order_action *a)
 	writer_act(&w->writer, a);
 	order_done(w->source.order);
 	if (a->step == ORDER_APPLY || a->step == ORDER_DROP)
-		w->source.partitions[0].offered = false;
+		source_passed(&w->source, 0);
 	writer_done(&w->writer);
 }
 

@@ -39,7 +39,7 @@ Test(lookout, what_it_says_is_of_the_record_that_is_taken)
 		for (int64_t ahead = key % 13; put < key + ahead; put++)
 			put_key(&s, put);
 		const struct core_hint *hint = lookout_advance(&lookout);
-		cr_assert_eq(hint != NULL && hint->rows != NULL, put > key);
+		cr_assert_eq(hint != NULL, put > key);
 		if (put == key)
 			put_key(&s, put++);
 		cr_assert_eq(ring_next(&s.in[0], &record), 1);

@@ -1,0 +1,115 @@
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "reduce/part.h"
+
+#define PART_MAX 1024
+#define SPARES   8
+
+static void
+section(struct part_sink *sink, uint8_t fill, unsigned entries, size_t len)
+{
+	const struct section_id id = {
+	    .kind = PART_DELTA, .source = SOURCE_TABLE, .name = "t", .name_len = 1, .layout = fill};
+	uint8_t entry[PART_MAX];
+
+	memset(entry, fill, len);
+	sink_begin(sink, &id);
+	for (unsigned i = 0; i < entries; i++)
+		sink_put(sink, entry, len);
+	sink_end(sink);
+}
+
+/* Takes all parts off; their entries are `fill` only. Returns how many bytes of these there were. */
+static size_t
+read_all(struct part_sink *sink, uint8_t fill)
+{
+	struct part_view view;
+	struct part *part;
+	size_t bytes = 0;
+
+	while ((part = STAILQ_FIRST(&sink->parts)) != NULL) {
+		(void)part_seal(part);
+		cr_assert(part_read(part->bytes, part->len, &view));
+		cr_assert_eq(view.id.layout, fill);
+		for (size_t i = 0; i < view.len; i++)
+			cr_assert_eq(view.entries[i], fill);
+		bytes += view.len;
+		sink_drop(sink);
+	}
+	return bytes;
+}
+
+static unsigned
+spares(const struct part_sink *sink)
+{
+	const struct part *part;
+	unsigned n = 0;
+
+	STAILQ_FOREACH(part, &sink->spare, next)
+	{
+		cr_assert_eq(part->room, PART_MAX);
+		n++;
+	}
+	cr_assert_eq(n, sink->spare_count);
+	return n;
+}
+
+Test(part, memory_is_used_again_and_nothing_of_what_was_in_it)
+{
+	struct part_sink sink;
+
+	sink_init(&sink, PART_MAX);
+	section(&sink, 'a', 20, PART_MAX - 100);
+	cr_assert_eq(sink.count, 20);
+	cr_assert_eq(read_all(&sink, 'a'), 20 * (PART_MAX - 100));
+	cr_assert_eq(spares(&sink), SPARES, "no more than these are kept");
+	sink_clear(&sink);
+	cr_assert_eq(sink.count, 0);
+	cr_assert_eq(sink.bytes, 0);
+	section(&sink, 'b', 3, 10);
+	cr_assert_eq(spares(&sink), SPARES - 1);
+	cr_assert_eq(read_all(&sink, 'b'), 30);
+	cr_assert_eq(spares(&sink), SPARES, "one with little in it is kept whole");
+	sink_fini(&sink);
+}
+
+/* Of many, none holds more memory than its bytes; such ones are not used again. */
+Test(part, many_parts_have_no_slack)
+{
+	struct part_sink sink;
+	const struct part *part;
+	unsigned whole = 0, n = 0;
+
+	sink_init(&sink, PART_MAX);
+	for (unsigned i = 0; i < 100; i++)
+		section(&sink, 'c', 1, 5);
+	STAILQ_FOREACH(part, &sink.parts, next)
+	{
+		whole += part->room == PART_MAX;
+		cr_assert(part->room == PART_MAX || part->room == part->len);
+		n++;
+	}
+	cr_assert_eq(n, 100);
+	cr_assert_eq(whole, SPARES);
+	cr_assert_eq(read_all(&sink, 'c'), 500);
+	cr_assert_eq(spares(&sink), SPARES);
+	sink_fini(&sink);
+}
+
+/* A checkpoint that is given up in the middle of a section. */
+Test(part, an_open_part_is_cleared)
+{
+	struct part_sink sink;
+	const struct section_id id = {.kind = PART_FULL, .source = SOURCE_VIEW, .name = "v"};
+
+	sink_init(&sink, PART_MAX);
+	sink_begin(&sink, &id);
+	sink_put(&sink, "half", 4);
+	sink_clear(&sink);
+	cr_assert_eq(spares(&sink), 1);
+	section(&sink, 'd', 2, 7);
+	cr_assert_eq(read_all(&sink, 'd'), 14);
+	sink_fini(&sink);
+}
