@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -342,6 +343,16 @@ xreallocarray(void *old, size_t count, size_t size)
 
 	if (p == NULL)
 		out_of_memory(count * size);
+	return p;
+}
+
+void *
+xmap(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		out_of_memory(size);
 	return p;
 }
 

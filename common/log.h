@@ -64,6 +64,9 @@ const char *clock_print(int64_t wall_ms, char buf[CLOCK_TEXT]);
 /* Heap that never fails: out of memory ends the process with exit code 75 and one line. */
 void *xcalloc(size_t count, size_t size);
 void *xreallocarray(void *, size_t count, size_t size);
+
+/* Likewise, but pages of zeros of their own beside the heap, given back by munmap() of the same size. */
+void *xmap(size_t size);
 char *xstrdup(const char *);
 char *xstrndup(const char *, size_t);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,7 +1,7 @@
 #include "reduce/part.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/log.h"
 #include "common/stage.h"
@@ -29,12 +29,28 @@ sink_init(struct part_sink *sink, size_t part_max)
 	STAILQ_INIT(&sink->spare);
 }
 
-/* For another one, if it is of full size. */
+/*
+ * Mapped, not from the heap: there parts would come and go between what stays, and the heap, which is of huge pages,
+ * would grow. Of one with little in it only the pages that were written are memory.
+ */
+static struct part *
+part_map(size_t part_max)
+{
+	return xmap(sizeof(struct part) + part_max);
+}
+
+static void
+part_unmap(const struct part_sink *sink, struct part *part)
+{
+	INVARIANT(munmap(part, sizeof(*part) + sink->part_max) == 0);
+}
+
+/* For another one. */
 static void
 part_recycle(struct part_sink *sink, struct part *part)
 {
-	if (part->room < sink->part_max || sink->spare_count == SPARES_MAX) {
-		free(part);
+	if (sink->spare_count == SPARES_MAX) {
+		part_unmap(sink, part);
 		return;
 	}
 	STAILQ_INSERT_HEAD(&sink->spare, part, next);
@@ -46,13 +62,10 @@ part_new(struct part_sink *sink)
 {
 	struct part *part = STAILQ_FIRST(&sink->spare);
 
-	if (part != NULL) {
-		STAILQ_REMOVE_HEAD(&sink->spare, next);
-		sink->spare_count--;
-		return part;
-	}
-	part = xreallocarray(NULL, 1, sizeof(*part) + sink->part_max);
-	part->room = sink->part_max;
+	if (part == NULL)
+		return part_map(sink->part_max);
+	STAILQ_REMOVE_HEAD(&sink->spare, next);
+	sink->spare_count--;
 	return part;
 }
 
@@ -85,7 +98,7 @@ sink_fini(struct part_sink *sink)
 	sink_clear(sink);
 	while ((part = STAILQ_FIRST(&sink->spare)) != NULL) {
 		STAILQ_REMOVE_HEAD(&sink->spare, next);
-		free(part);
+		part_unmap(sink, part);
 	}
 	sink->spare_count = 0;
 }
@@ -122,11 +135,6 @@ part_close(struct part_sink *sink, uint32_t flags)
 	memcpy(&head, part->bytes, sizeof(head));
 	head.flags = flags;
 	memcpy(part->bytes, &head, sizeof(head));
-	/* Few are as well kept whole for the next checkpoint; but of many, all that are not full would be too much. */
-	if (sink->count >= SPARES_MAX && part->len < part->room) {
-		part->room = part->len;
-		part = xreallocarray(part, 1, sizeof(*part) + part->room);
-	}
 	STAILQ_INSERT_TAIL(&sink->parts, part, next);
 	sink->count++;
 	sink->bytes += part->len;

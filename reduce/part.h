@@ -44,7 +44,7 @@ struct section_id {
 
 struct part { /* one that is not handed on yet */
 	STAILQ_ENTRY(part) next;
-	size_t len, room;
+	size_t len;
 	uint8_t bytes[];
 };
 

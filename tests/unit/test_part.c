@@ -49,7 +49,6 @@ spares(const struct part_sink *sink)
 
 	STAILQ_FOREACH(part, &sink->spare, next)
 	{
-		cr_assert_eq(part->room, PART_MAX);
 		n++;
 	}
 	cr_assert_eq(n, sink->spare_count);
@@ -71,29 +70,6 @@ Test(part, memory_is_used_again_and_nothing_of_what_was_in_it)
 	section(&sink, 'b', 3, 10);
 	cr_assert_eq(spares(&sink), SPARES - 1);
 	cr_assert_eq(read_all(&sink, 'b'), 30);
-	cr_assert_eq(spares(&sink), SPARES, "one with little in it is kept whole");
-	sink_fini(&sink);
-}
-
-/* Of many, none holds more memory than its bytes; such ones are not used again. */
-Test(part, many_parts_have_no_slack)
-{
-	struct part_sink sink;
-	const struct part *part;
-	unsigned whole = 0, n = 0;
-
-	sink_init(&sink, PART_MAX);
-	for (unsigned i = 0; i < 100; i++)
-		section(&sink, 'c', 1, 5);
-	STAILQ_FOREACH(part, &sink.parts, next)
-	{
-		whole += part->room == PART_MAX;
-		cr_assert(part->room == PART_MAX || part->room == part->len);
-		n++;
-	}
-	cr_assert_eq(n, 100);
-	cr_assert_eq(whole, SPARES);
-	cr_assert_eq(read_all(&sink, 'c'), 500);
 	cr_assert_eq(spares(&sink), SPARES);
 	sink_fini(&sink);
 }
