@@ -145,24 +145,39 @@ Test(ingest_writer, a_rest_hides_no_end)
 	world_close(&w);
 }
 
-/* The position that the next END or CUT in the ring tells. */
-static struct partition_position
-next_position(struct world *w)
+/* The next END or CUT in the ring: its stamps, and the position's entries. */
+static struct stamps
+next_end(struct world *w, const uint8_t **entries, size_t *len)
 {
 	struct ring_record record;
-	struct partition_position at;
-	struct unpack u;
 	struct stamps stamps;
-	const uint8_t *entries;
 	int64_t source_ms;
-	size_t len;
 	do
 		cr_assert_eq(ring_next(&w->in, &record), 1);
 	while (record.kind != RECORD_END && record.kind != RECORD_CUT);
-	cr_assert(batch_get_end(&record, &source_ms, &stamps, &entries, &len));
+	cr_assert(batch_get_end(&record, &source_ms, &stamps, entries, len));
+	return stamps;
+}
+
+static struct partition_position
+next_position(struct world *w)
+{
+	struct partition_position at;
+	const uint8_t *entries;
+	struct unpack u;
+	size_t len;
+	(void)next_end(w, &entries, &len);
 	unpack_init(&u, entries, len);
 	cr_assert(position_unpack_partition(&u, &at));
 	return at;
+}
+
+static struct stamps
+next_stamps(struct world *w)
+{
+	const uint8_t *entries;
+	size_t len;
+	return next_end(w, &entries, &len);
 }
 
 /* Long after it was offered, and with the next one at hand: that is when its transaction ends. */
@@ -187,22 +202,6 @@ Test(ingest_writer, a_position_names_the_record_before_it)
 		cr_assert_eq(at.hash, hash[i], "at offset %d", i + 1);
 	}
 	world_close(&w);
-}
-
-/* The stamps of the next END or CUT in the ring. */
-static struct stamps
-next_stamps(struct world *w)
-{
-	struct ring_record record;
-	struct stamps stamps;
-	const uint8_t *entries;
-	int64_t source_ms;
-	size_t len;
-	do
-		cr_assert_eq(ring_next(&w->in, &record), 1);
-	while (record.kind != RECORD_END && record.kind != RECORD_CUT);
-	cr_assert(batch_get_end(&record, &source_ms, &stamps, &entries, &len));
-	return stamps;
 }
 
 /* Not what a replay brings again, nor what was there before tallyd was started. */
