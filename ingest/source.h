@@ -70,8 +70,7 @@ struct source {
 	enum order_mode mode;
 	struct partition *partitions;
 	unsigned count;
-	unsigned
-	    due; /* from 1: the first partition of whose last record order wants the hash; 0: none */
+	unsigned due; /* from 1: the first partition whose hash order wants; 0: none */
 	/* The transaction topic is queue `count`. It may not exist yet: nobody waits for it. */
 	bool transaction_exists;
 	struct record_check transaction_check; /* the record before the first that is offered */

@@ -447,9 +447,7 @@ core_change(struct core *core, unsigned input, const struct ring_record *record,
 	struct core_table *t;
 
 	/* A row ends where its record ends. */
-	INVARIANT(hint == NULL ||
-		  change->row + change->row_len == (const uint8_t *)record->data + record->len);
-
+	INVARIANT(hint == NULL || change->row + change->row_len == record->data + record->len);
 	if ((hint == NULL && !batch_get_change(record, &read)) ||
 	    (t = core_table(core, input, change->table)) == NULL)
 		return core_corrupt(core, input, "a change that is not well formed");

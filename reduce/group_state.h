@@ -19,8 +19,7 @@ struct group {
 	int64_t rows;
 	uint8_t *shown; /* heap; NULL: nothing is shown */
 	uint32_t shown_len;
-	uint16_t
-	    pending; /* its place among those that wait, from 1 (pending.h); 0: no change waits */
+	uint16_t pending; /* from 1: its place in pending.groups; 0: no change waits */
 	bool touched;
 	uint8_t mark; /* enum mark */
 	TAILQ_ENTRY(group) dirty_link;

@@ -29,16 +29,6 @@ sink_init(struct part_sink *sink, size_t part_max)
 	STAILQ_INIT(&sink->spare);
 }
 
-/*
- * Mapped, not from the heap: there parts would come and go between what stays, and the heap, which is of huge pages,
- * would grow. Of one with little in it only the pages that were written are memory.
- */
-static struct part *
-part_map(size_t part_max)
-{
-	return xmap(sizeof(struct part) + part_max);
-}
-
 static void
 part_unmap(const struct part_sink *sink, struct part *part)
 {
@@ -57,13 +47,17 @@ part_recycle(struct part_sink *sink, struct part *part)
 	sink->spare_count++;
 }
 
+/*
+ * Mapped, not from the heap: there parts would come and go between what stays, and the heap, which is of huge pages,
+ * would grow. Of one with little in it only the pages that were written are memory.
+ */
 static struct part *
 part_new(struct part_sink *sink)
 {
 	struct part *part = STAILQ_FIRST(&sink->spare);
 
 	if (part == NULL)
-		return part_map(sink->part_max);
+		return xmap(sizeof(*part) + sink->part_max);
 	STAILQ_REMOVE_HEAD(&sink->spare, next);
 	sink->spare_count--;
 	return part;
