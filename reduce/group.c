@@ -198,13 +198,13 @@ void
 groups_free(struct groups *groups)
 {
 	struct hash_entry *entry, *next;
-	size_t bucket = 0;
+	struct hash_walk walk = {0};
 
 	if (groups == NULL)
 		return;
 	groups_clear_dirty(groups);
-	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL; entry = next) {
-		next = hash_walk(&groups->hash, &bucket, entry);
+	for (entry = hash_walk(&groups->hash, &walk, NULL); entry != NULL; entry = next) {
+		next = hash_walk(&groups->hash, &walk, entry);
 		group_free(groups, (struct group *)entry);
 	}
 	hash_fini(&groups->hash);
@@ -642,21 +642,21 @@ void
 groups_replace(struct groups *groups, struct groups *fresh)
 {
 	struct hash_entry *entry, *next;
-	size_t bucket = 0;
+	struct hash_walk walk = {0};
 
 	groups_apply_pending(groups);
 	groups_apply_pending(fresh);
-	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL;
-	     entry = hash_walk(&groups->hash, &bucket, entry)) {
+	for (entry = hash_walk(&groups->hash, &walk, NULL); entry != NULL;
+	     entry = hash_walk(&groups->hash, &walk, entry)) {
 		struct group *group = (struct group *)entry;
 		group_clear(groups, group);
 		group_mark(groups, group, group->mark == MARK_NEW ? MARK_NEW : MARK_RESET);
 		group_touch(groups, group);
 	}
 	groups->node_bytes = fresh->node_bytes;
-	bucket = 0;
-	for (entry = hash_walk(&fresh->hash, &bucket, NULL); entry != NULL; entry = next) {
-		next = hash_walk(&fresh->hash, &bucket, entry);
+	walk = (struct hash_walk){0};
+	for (entry = hash_walk(&fresh->hash, &walk, NULL); entry != NULL; entry = next) {
+		next = hash_walk(&fresh->hash, &walk, entry);
 		groups_adopt(groups, fresh, (struct group *)entry);
 		group_free(fresh, (struct group *)entry);
 	}

@@ -118,10 +118,10 @@ groups_write_delta(struct groups *groups, struct part_sink *sink)
 void
 groups_write_segment(struct groups *groups, unsigned bits, uint32_t segment, struct part_sink *sink)
 {
-	struct hash_segment walk = {.segment = segment, .bits = bits};
+	struct hash_walk walk = {.segment = segment, .bits = bits};
 	struct hash_entry *entry = NULL;
 
-	while ((entry = hash_walk_segment(&groups->hash, &walk, entry)) != NULL)
+	while ((entry = hash_walk(&groups->hash, &walk, entry)) != NULL)
 		group_write(groups, (struct group *)entry, sink);
 }
 
@@ -229,10 +229,10 @@ void
 groups_load_end(struct groups *groups)
 {
 	struct hash_entry *entry;
-	size_t bucket = 0;
+	struct hash_walk walk = {0};
 
 	groups->loading = NULL;
-	for (entry = hash_walk(&groups->hash, &bucket, NULL); entry != NULL;
-	     entry = hash_walk(&groups->hash, &bucket, entry))
+	for (entry = hash_walk(&groups->hash, &walk, NULL); entry != NULL;
+	     entry = hash_walk(&groups->hash, &walk, entry))
 		group_touch(groups, (struct group *)entry);
 }

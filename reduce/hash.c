@@ -165,21 +165,6 @@ hash_moved(struct hash *h, const struct hash_entry *old, struct hash_entry *now)
 		*hash_link(h, now->hash, old) = now;
 }
 
-struct hash_entry *
-hash_walk(const struct hash *h, size_t *bucket, struct hash_entry *previous)
-{
-	if (previous != NULL && previous->next != NULL)
-		return previous->next;
-	while (*bucket < h->buckets) {
-		if (*bucket + AHEAD < h->buckets)
-			hash_fetch_entry(*hash_bucket(h, *bucket + AHEAD), LINES_WALK);
-		struct hash_entry *head = *hash_bucket(h, (*bucket)++);
-		if (head != NULL)
-			return head;
-	}
-	return NULL;
-}
-
 /* The n-th of a bucket's entries, or NULL: those before it are looked at, so they are in the cache by now. */
 static const struct hash_entry *
 hash_nth(const struct hash *h, size_t bucket, unsigned n)
@@ -193,7 +178,7 @@ hash_nth(const struct hash *h, size_t bucket, unsigned n)
 
 /* What comes before long, from the far to the near: a bucket, the first entry of one, the second, the third. */
 static void
-hash_fetch_ahead(const struct hash *h, const struct hash_segment *walk)
+hash_fetch_ahead(const struct hash *h, const struct hash_walk *walk)
 {
 	const size_t step = AHEAD * walk->stride;
 
@@ -210,7 +195,7 @@ hash_fetch_ahead(const struct hash *h, const struct hash_segment *walk)
  * buckets, and entries are looked at one by one.
  */
 struct hash_entry *
-hash_walk_segment(const struct hash *h, struct hash_segment *walk, struct hash_entry *previous)
+hash_walk(const struct hash *h, struct hash_walk *walk, struct hash_entry *previous)
 {
 	struct hash_entry *entry = previous != NULL ? previous->next : NULL;
 

@@ -42,26 +42,20 @@ void hash_remove(struct hash *, struct hash_entry *);
 /* An entry was moved by realloc(): `old` is only compared, never read. */
 void hash_moved(struct hash *, const struct hash_entry *old, struct hash_entry *now);
 
-/*
- * Walk all entries: *bucket starts at 0 and `previous` at NULL. Nothing may be inserted meanwhile;
- * to remove what was given, fetch its successor first.
- */
-struct hash_entry *hash_walk(const struct hash *, size_t *bucket, struct hash_entry *previous);
-
-/*
- * Walk the entries of one segment: those whose hash ends in the `bits` bits of `segment`. Only the
- * buckets that may hold them are looked at. `walk` starts as {.segment = ...} and `previous` at
- * NULL; otherwise as hash_walk().
- */
-struct hash_segment {
+/* A walk through the entries of one segment: those whose hash ends in the `bits` bits of `segment`. All, if 0. */
+struct hash_walk {
 	uint32_t segment;
 	unsigned bits;
 	bool started;
-	size_t bucket, stride;
+	size_t bucket, stride; /* where it is; the buckets between may hold none */
 };
 
-struct hash_entry *hash_walk_segment(const struct hash *, struct hash_segment *walk,
-				     struct hash_entry *previous);
+/*
+ * The next entry, or NULL: `walk` starts as {.segment = ...} or {0} and `previous` at NULL. Nothing may be inserted
+ * meanwhile; to remove what was given, fetch its successor first.
+ */
+struct hash_entry *hash_walk(const struct hash *, struct hash_walk *walk,
+			     struct hash_entry *previous);
 
 static inline uint32_t
 hash_segment_of(uint32_t hash, unsigned bits)

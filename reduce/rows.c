@@ -9,7 +9,6 @@
 #include "common/pack.h"
 #include "common/stage.h"
 #include "reduce/book.h"
-#include "reduce/hash.h"
 #include "reduce/mark.h"
 #include "reduce/part.h"
 
@@ -111,13 +110,13 @@ void
 rows_free(struct rows *rows)
 {
 	struct hash_entry *entry, *next;
-	size_t bucket = 0;
+	struct hash_walk walk = {0};
 
 	if (rows == NULL)
 		return;
 	rows_clear_dirty(rows);
-	for (entry = hash_walk(&rows->hash, &bucket, NULL); entry != NULL; entry = next) {
-		next = hash_walk(&rows->hash, &bucket, entry);
+	for (entry = hash_walk(&rows->hash, &walk, NULL); entry != NULL; entry = next) {
+		next = hash_walk(&rows->hash, &walk, entry);
 		free(entry);
 	}
 	hash_fini(&rows->hash);
@@ -457,11 +456,11 @@ rows_next(const struct rows *rows, struct rows_cursor *cursor)
 	struct row *row;
 
 	if (!cursor->started)
-		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->bucket, NULL);
+		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->walk, NULL);
 	cursor->started = true;
 	row = cursor->next;
 	if (row != NULL)
-		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->bucket, &row->link);
+		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->walk, &row->link);
 	return row;
 }
 
@@ -479,10 +478,10 @@ rows_stale(const struct rows *rows, struct rows_cursor *cursor)
 void
 rows_write_segment(const struct rows *rows, unsigned bits, uint32_t segment, struct part_sink *sink)
 {
-	struct hash_segment walk = {.segment = segment, .bits = bits};
+	struct hash_walk walk = {.segment = segment, .bits = bits};
 	struct hash_entry *entry = NULL;
 
-	while ((entry = hash_walk_segment(&rows->hash, &walk, entry)) != NULL)
+	while ((entry = hash_walk(&rows->hash, &walk, entry)) != NULL)
 		sink_put(sink, ((struct row *)entry)->bytes, entry->len);
 }
 

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "common/pipeline.h"
+#include "reduce/hash.h"
 
 struct part_sink;
 struct row;
@@ -84,7 +85,7 @@ void rows_attempt_end(struct rows *);
  */
 struct rows_cursor {
 	struct row *next;
-	size_t bucket;
+	struct hash_walk walk;
 	bool started;
 };
 

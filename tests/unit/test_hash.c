@@ -77,13 +77,13 @@ Test(hash, a_walk_and_its_segments_meet_each_entry_once)
 {
 	struct item *items = fill();
 	struct hash_entry *e = NULL;
-	size_t bucket = 0;
+	struct hash_walk all = {0};
 
-	while ((e = hash_walk(&table, &bucket, e)) != NULL)
+	while ((e = hash_walk(&table, &all, e)) != NULL)
 		((struct item *)e)->seen++;
 	for (uint32_t s = 0; s < 256; s++) {
-		struct hash_segment walk = {.segment = s, .bits = 8};
-		for (e = NULL; (e = hash_walk_segment(&table, &walk, e)) != NULL;) {
+		struct hash_walk walk = {.segment = s, .bits = 8};
+		for (e = NULL; (e = hash_walk(&table, &walk, e)) != NULL;) {
 			cr_assert_eq(hash_segment_of(e->hash, 8), s);
 			((struct item *)e)->seen++;
 		}
