@@ -2,14 +2,14 @@
 #
 # growth.sh - whether costs grow with what is kept, or only with what is done; with plots.
 #
-#   ROUNDS=3 tests/bench/growth.sh
+#   ROUNDS=5 tests/bench/growth.sh
 #
 # CPU time in one process without servers (growth.c): of an event from its message to the group, against the number
 # of groups and of rows; of a commit, against all groups and against those touched; of a checkpoint,
 # against all rows and against those changed. Each point is the median of ROUNDS processes.
 . "$(dirname "$0")/lib.sh"
 
-ROUNDS=${ROUNDS:-$(by_size 3 1)}
+ROUNDS=${ROUNDS:-$(by_size 5 1)}
 EVENTS=$(by_size 400000 40000)
 # Groups with rows enough that nearly all of them are there; rows with few groups.
 groups=($(by_size '1000 10000 100000 1000000' '1000 10000 30000'))
@@ -27,30 +27,53 @@ dirty_rows=$(by_size 1000000 200000)
 points=$BENCH/points
 mkdir -p "$points"
 
-# point ARGUMENT...: of bench-growth; a line of medians, column by column.
-point()
-{
-	local round
-	for ((round = 0; round < ROUNDS; round++)); do
-		# As the supervisor starts reduce.
-		GLIBC_TUNABLES=glibc.malloc.hugetlb=1 "$BIN/bench-growth" "$@"
-	done | awk -F '\t' '{ for (i = 1; i <= NF; i++) v[i, NR] = $i } END {
-	    for (i = 1; i <= NF; i++) {
-	        for (a = 2; a <= NR; a++)
-	            for (b = a; b > 1 && v[i, b] < v[i, b - 1]; b--) { t = v[i, b]; v[i, b] = v[i, b - 1]; v[i, b - 1] = t }
-	        printf "%s%s", v[i, int((NR + 1) / 2)], i < NF ? "\t" : "\n"
-	    } }'
-}
-
-measure()
+# plan: a line for each point: what file it belongs to, and how bench-growth is called.
+plan()
 {
 	local n
-	for n in "${groups[@]}"; do point event "$groups_rows" "$n" "$EVENTS"; done >"$points/groups"
-	for n in "${rows[@]}"; do point event "$n" "$rows_groups" "$EVENTS"; done >"$points/rows"
-	for n in "${commit_groups[@]}"; do point commit "$n" "$commit_touched"; done >"$points/commit"
-	for n in "${touched[@]}"; do point commit "$touched_groups" "$n"; done >"$points/touched"
-	for n in "${checkpoint_rows[@]}"; do point checkpoint "$n" "$checkpoint_dirty"; done >"$points/checkpoint"
-	for n in "${dirty[@]}"; do point checkpoint "$dirty_rows" "$n"; done >"$points/dirty"
+	for n in "${groups[@]}"; do echo groups event "$groups_rows" "$n" "$EVENTS"; done
+	for n in "${rows[@]}"; do echo rows event "$n" "$rows_groups" "$EVENTS"; done
+	for n in "${commit_groups[@]}"; do echo commit commit "$n" "$commit_touched"; done
+	for n in "${touched[@]}"; do echo touched commit "$touched_groups" "$n"; done
+	for n in "${checkpoint_rows[@]}"; do echo checkpoint checkpoint "$n" "$checkpoint_dirty"; done
+	for n in "${dirty[@]}"; do echo dirty checkpoint "$dirty_rows" "$n"; done
+}
+
+# medians COUNT: of lines that come round and round for COUNT points, a line of medians for each point.
+medians()
+{
+	awk -F '\t' -v count="$1" '{
+		point = (NR - 1) % count
+		n = ++seen[point]
+		for (i = 1; i <= NF; i++) {
+			v[point, i, n] = $i
+			for (b = n; b > 1 && v[point, i, b] < v[point, i, b - 1]; b--) {
+				t = v[point, i, b]; v[point, i, b] = v[point, i, b - 1]; v[point, i, b - 1] = t
+			}
+		}
+		fields = NF
+	} END {
+		for (point = 0; point < count; point++)
+			for (i = 1; i <= fields; i++)
+				printf "%s%s", v[point, i, int((seen[point] + 1) / 2)], i < fields ? "\t" : "\n"
+	}'
+}
+
+# All points in each round, for a machine that is slower for a minute is so for all of them then.
+measure()
+{
+	local round file arguments
+	plan >"$points/plan"
+	rm -f "$points"/*.rounds
+	for ((round = 0; round < ROUNDS; round++)); do
+		while read -r file arguments; do
+			# As the supervisor starts reduce.
+			GLIBC_TUNABLES=glibc.malloc.hugetlb=1 "$BIN/bench-growth" $arguments >>"$points/$file.rounds"
+		done <"$points/plan"
+	done
+	for file in groups rows commit touched checkpoint dirty; do
+		medians "$(grep -c "^$file " "$points/plan")" <"$points/$file.rounds" >"$points/$file"
+	done
 }
 
 # column FILE NUMBER

@@ -3,17 +3,17 @@
 # latency.sh - from one event produced to its sum visible in PostgreSQL, by a poller and by tallyd's
 # own histogram, beside a bare COMMIT of one row on the same server. fsync is on.
 #
-#   ROUNDS=3 DURATION=10 WARM=45 tests/bench/latency.sh      QUICK=1: once, 3 s each
+#   ROUNDS=5 DURATION=10 WARM=60 tests/bench/latency.sh      QUICK=1: once, 3 s each
 #
 # Writes build/bench/latency.md. All windows of one mode are one tallyd's, so its histogram is
 # subtracted, not begun anew.
 . "$(dirname "$0")/lib.sh"
 
-ROUNDS=${ROUNDS:-$(by_size 3 1)}
+ROUNDS=${ROUNDS:-$(by_size 5 1)}
 DURATION=${DURATION:-$(by_size 10 3)}
 FILL=${FILL:-$(by_size 100000 20000)} # rows that the checkpoints are made of
-# Java compiles what is hot for about half a minute, on the processors that all share.
-WARM=${WARM:-$(by_size 45 1)}
+# Java compiles what is hot for half a minute and more, on the processors that all share.
+WARM=${WARM:-$(by_size 60 1)}
 WARM_RATE=$(by_size 5000 1000)
 
 latency_end()

@@ -4,8 +4,8 @@
  *   raw --brokers H:P --topic T... [--set NAME=VALUE]...
  *
  * Assigns all partitions at their beginning, takes batches until each has come to the end that
- * the log had at the start, and prints messages, MB, seconds since the first message, CPU seconds of
- * the whole process and its peak memory in kB.
+ * the log had at the start, and prints messages, MB, seconds since the first message, the longest
+ * pause between two batches, CPU seconds of the whole process and its peak memory in kB.
  *
  * What a consumer must do anyway is set as tallyd has it: checksums, read_committed, the size of a fetch. The rest are the
  * settings that were found the fastest: messages wait in one queue and are taken by the thousand. A --set may say otherwise.
@@ -29,7 +29,7 @@
 static struct {
 	uint64_t messages, bytes;
 	int open;
-	double seconds;
+	double seconds, pause; /* the longest between two batches */
 } result;
 
 static double
@@ -45,8 +45,9 @@ print_result(void)
 {
 	struct rusage u;
 	getrusage(RUSAGE_SELF, &u);
-	printf("messages=%llu mb=%.0f seconds=%.3f cpu=%.3f rss=%ld\n",
+	printf("messages=%llu mb=%.0f seconds=%.3f pause=%.3f cpu=%.3f rss=%ld\n",
 	       (unsigned long long)result.messages, (double)result.bytes / 1e6, result.seconds,
+	       result.pause,
 	       (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
 		   (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
 	       u.ru_maxrss);
@@ -103,8 +104,11 @@ consume(rd_kafka_t *rk)
 			}
 			rd_kafka_message_destroy(batch[i]);
 		}
-		if (result.messages > before)
-			result.seconds = monotonic() - begin;
+		if (result.messages > before) {
+			double now = monotonic() - begin, pause = now - result.seconds;
+			result.pause = pause > result.pause ? pause : result.pause;
+			result.seconds = now;
+		}
 	}
 	rd_kafka_queue_destroy(queue);
 }
