@@ -146,7 +146,7 @@ batch_get_change(const struct ring_record *record, struct change *c)
 size_t
 letter_value_most(size_t ring_bytes)
 {
-	return ring_bytes / 4 < LETTER_VALUE_MAX ? ring_bytes / 4 : LETTER_VALUE_MAX;
+	return ring_bytes / 8 < LETTER_VALUE_MAX ? ring_bytes / 8 : LETTER_VALUE_MAX;
 }
 
 size_t

@@ -197,7 +197,7 @@ struct pipeline {
 	int64_t autocommit_duration_ms; /* default 100 */
 	int64_t commit_interval_ms;     /* default 0 */
 	int64_t checkpoint_interval_ms; /* default 10000 */
-	size_t ring_bytes;              /* default 2 MiB */
+	size_t ring_bytes;              /* default 4 MiB */
 	bool replay;                    /* this once: no checkpoint is used; not from the file */
 	struct server *servers;
 	unsigned server_count;

@@ -356,7 +356,7 @@ parse_tree(const struct source *source, const PgQuery__ParseResult *tree, FILE *
 	p.pipeline->autocommit_duration_ms = 100;
 	p.pipeline->commit_interval_ms = 0;
 	p.pipeline->checkpoint_interval_ms = 10000;
-	p.pipeline->ring_bytes = 2u << 20;
+	p.pipeline->ring_bytes = 4u << 20;
 	if (parse_statements(&p, tree))
 		return p.pipeline;
 	pipeline_free(p.pipeline);

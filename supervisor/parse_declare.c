@@ -94,7 +94,7 @@ set_number(struct parse *p, enum setting setting, const char *text, int location
 	} else {
 		if ((v & (v - 1)) != 0)
 			return parse_error(p, location,
-					   "ring_bytes must be a power of two, such as 2097152");
+					   "ring_bytes must be a power of two, such as 4194304");
 		p->pipeline->ring_bytes = (size_t)v;
 	}
 	return true;

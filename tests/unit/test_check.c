@@ -200,7 +200,7 @@ Test(check, a_reload_says_what_it_refuses)
 	    {NAME SERVER TABLE TARGET VIEW "CREATE VIEW;", "p.sql:1:"},
 	    {"SET pipeline = 'other';" SERVER TABLE TARGET VIEW, "name was \"check\""},
 	    {NAME "SET ring_bytes = 65536;" SERVER TABLE TARGET VIEW,
-	     "ring_bytes was 2097152; stop tallyd"},
+	     "ring_bytes was 4194304; stop tallyd"},
 	    {NAME SERVER TABLE TARGET
 	     "CREATE MATERIALIZED VIEW v AS SELECT max(value) AS sum FROM t;",
 	     "view \"v\" has another SELECT: `tallyd rebuild "},

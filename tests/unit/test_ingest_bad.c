@@ -179,7 +179,7 @@ Test(ingest_bad, a_letter_holds_the_beginning_of_a_large_message)
 	memset(text, 'x', 60000);
 	open_world(&w, KEYED, ON_ERROR_DEAD_LETTER);
 	cr_assert(world_take_text(&w, 0, text));
-	expect(&w, "CUT\nBAD 0 0 0 8/8 16384/60000\nEND\n");
+	expect(&w, "CUT\nBAD 0 0 0 8/8 8192/60000\nEND\n");
 	free(text);
 	world_close(&w);
 }

@@ -79,7 +79,7 @@ Test(pipeline, parser_fills_in_settings_and_servers)
 	cr_assert_str_eq(p->name, "test");
 	cr_assert_eq(p->autocommit_duration_ms, 100);
 	cr_assert_eq(p->commit_interval_ms, 7);
-	cr_assert_eq(p->ring_bytes, 2u << 20);
+	cr_assert_eq(p->ring_bytes, 4u << 20);
 	cr_assert_eq(p->server_count, 2);
 	cr_assert_str_eq(p->servers[0].name, "one");
 	cr_assert_eq(p->servers[0].option_count, 2, "start and transaction_topic are ours");
