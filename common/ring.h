@@ -67,8 +67,8 @@ int ring_create(struct ring_fds *, size_t capacity);
 void ring_close_fds(struct ring_fds *);
 
 /*
- * Attach one end. The handle starts at the last committed position of that end.
- * Returns 0, or -1 with errno (EBADMSG: not a ring of this version).
+ * Attach one end, with the memory of the whole ring (of 4 MiB of a larger one). The handle starts at the last
+ * committed position of that end. Returns 0, or -1 with errno (EBADMSG: not a ring of this version).
  */
 int ring_attach(struct ring *, const struct ring_fds *, enum ring_end);
 void ring_detach(struct ring *);

@@ -366,7 +366,7 @@ core_add(struct core *core, unsigned input, struct core_table *t, const struct c
 static void
 remove_rows(struct core *core, struct core_table *t, bool stale)
 {
-	struct rows_cursor cursor = {.started = false};
+	struct rows_cursor cursor = {.next = NULL};
 	struct row *row;
 	uint64_t n = 0;
 

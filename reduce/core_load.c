@@ -51,7 +51,7 @@ core_build_view(struct core *core, unsigned view)
 {
 	struct core_table *t = &core->tables[core->pipeline->views[view].table];
 	struct groups *groups = core->views[view].groups;
-	struct rows_cursor cursor = {.started = false};
+	struct rows_cursor cursor = {.next = NULL};
 	struct row *row;
 	uint64_t n = 0, refused = 0;
 	char error[300];

@@ -9,8 +9,8 @@
 
 #define BUCKETS_MIN  8
 #define SEGMENT_BITS 13
-#define AHEAD        8 /* buckets that are fetched into the cache before their turn */
-#define DEPTH        3 /* and so many entries of each */
+#define DEPTH        3 /* entries of each chain that a walk fetches into the cache before their turn */
+#define AHEAD        8 /* buckets: so far ahead the last of them, and as much further each one before it */
 #define LINES        3 /* of an entry that is looked for, with what its owner keeps behind it */
 #define LINES_WALK   2 /* of one among all: most rows end in the second */
 

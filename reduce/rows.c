@@ -455,9 +455,8 @@ rows_next(const struct rows *rows, struct rows_cursor *cursor)
 {
 	struct row *row;
 
-	if (!cursor->started)
+	if (!cursor->walk.started)
 		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->walk, NULL);
-	cursor->started = true;
 	row = cursor->next;
 	if (row != NULL)
 		cursor->next = (struct row *)hash_walk(&rows->hash, &cursor->walk, &row->link);

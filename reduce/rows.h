@@ -86,7 +86,6 @@ void rows_attempt_end(struct rows *);
 struct rows_cursor {
 	struct row *next;
 	struct hash_walk walk;
-	bool started;
 };
 
 struct row *rows_stale(const struct rows *, struct rows_cursor *);

@@ -59,7 +59,7 @@ medians()
 	}'
 }
 
-# All points in each round, for a machine that is slower for a minute is so for all of them then.
+# All points in each round: a machine that is slower for a minute spoils one round of a few points, not all of one.
 measure()
 {
 	local round file arguments

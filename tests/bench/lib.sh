@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 QUICK=${QUICK-}
-# Kafka with all compilers of the JVM, and the heap, that its own script gives it: where that is small it is collected once
-# a second. The compilers take half a minute of a processor's time.
+# Kafka with all compilers of the JVM, and the heap, that its own script gives it (small, it is collected once
+# a second), but a collector that needs no processor of its own. The compilers take half a minute of a processor's time.
 if [[ -z $QUICK ]]; then
 	STACK_JAVA=${STACK_JAVA:--XX:+UseSerialGC -Xms1g -Xmx1g}
 fi

@@ -48,7 +48,7 @@ machine()
 		| libpq | $(version_of libpq5) |
 		| PostgreSQL | $(version_of postgresql-15), fsync on |
 		| Kafka | $(kafka_version), one broker |
-		| Java | $(java -version 2>&1 | head -1) |
+		| Java | $(java -version 2>&1 | head -1), heap of 1 GiB from the start, serial collector |
 		| tallyd | revision $(revision | paste -sd '') |
 		| date | $(date -u '+%Y-%m-%d %H:%M UTC') |
 	END

@@ -7,7 +7,7 @@
 # Workloads: values-schema, values-bare, orders-schema, orders-bare: in each round the raw consumer, tallyd, the raw
 # consumer again. The raw runs before and after are also the A/A control: what their ratio says of nothing. shop-schema,
 # shop-bare: orders and payments in four partitions each; in each round tallyd without the transaction
-# topic (each event is a transaction then) and with it, over the same messages of the same topics.
+# topic (each event is a transaction then), with it, and without it again, over the same messages of the same topics.
 #
 # Time goes from the exec of tallyd to PostgreSQL's commit of the last row. Of values and orders it is in mode sequence,
 # where a transaction's end is known by the next one: the topic holds one event more, whose own end takes 100 ms of
@@ -128,11 +128,11 @@ run_raw() # WORKLOAD a|b
 	note "$1.raw_cpu" "$(sed 's/.* cpu=\([0-9.]*\).*/\1/' <<<"$result")"
 }
 
-run_tallyd() # WORKLOAD [OPTION]: of server kafka
+run_tallyd() # WORKLOAD [a|b [OPTION]]: the control; of server kafka
 {
 	local number first last gap ready cpu view columns select source whole
 	runs=$((runs + 1))
-	pipeline "bench_$runs" "${2-}"
+	pipeline "bench_$runs" "${3-}"
 	bench_start
 	bench_until "$total"
 	cpu=$(bench_cpu)
@@ -145,6 +145,7 @@ run_tallyd() # WORKLOAD [OPTION]: of server kafka
 	ready=$(ready_at)
 	bench_stop
 	note "$1.tallyd" "$(calculate "$ROWS / ($last - $started)")"
+	[[ -z ${2-} ]] || note "$1.tallyd_$2" "$(calculate "$ROWS / ($last - $started)")"
 	note "$1.ready" "$(calculate "$ROWS / ($last - $ready)")"
 	note "$1.cpu" "$cpu"
 	note "$1.commits" "$number"
@@ -159,7 +160,7 @@ goal_gap() # WORKLOAD
 {
 	bench_goal '— longest time from ready or a commit to the next commit, ms (goal: the longest of all)' \
 	    "$(of "$1.gap" spread %.0f)" '≤ 100' "$(of "$1.gap" quantile 1) <= 100"
-	bench_goal '— longest time in which the broker had nothing for the raw consumer, ms' "$(of "$1.raw_pause" spread %.0f)" ''
+	bench_goal '— longest pause between two batches of the raw consumer, ms (its own wait for a full one: 5)' "$(of "$1.raw_pause" spread %.0f)" ''
 }
 
 report_raw() # WORKLOAD WORDS RATE CPU
@@ -184,6 +185,7 @@ report_shop() # WORKLOAD WORDS
 	bench_goal '— CPU, of the same without' "$(ratio "$w.cpu" "$w-without.cpu")" ''
 	bench_goal '— rate, of the raw consumer of all three topics' "$(ratio "$w.tallyd" "$w.raw")" ''
 	goal_gap "$w"
+	bench_goal '— control: without before, of without after' "$(ratio "$w-without.tallyd_a" "$w-without.tallyd_b")" ''
 	details+=$(detail "$w" "$w")$'\n'$(detail "$w-without" "$w")$'\n'
 }
 
@@ -212,8 +214,9 @@ measure() # WORKLOAD
 	for ((round = 0; round < ROUNDS; round++)); do
 		run_raw "$1" a
 		if [[ $kind == shop ]]; then
-			run_tallyd "$1-without"
-			run_tallyd "$1" "transaction_topic '$marks'"
+			run_tallyd "$1-without" a
+			run_tallyd "$1" '' "transaction_topic '$marks'"
+			run_tallyd "$1-without" b
 		else
 			run_tallyd "$1"
 			run_raw "$1" b

@@ -51,6 +51,16 @@ expect(size_t len, uint8_t fill, uint16_t kind)
 		cr_assert_eq(r.data[i], fill, "byte %zu of %zu", i, len);
 }
 
+/* Neither a first lap nor a day makes a process larger. */
+Test(ring, has_its_memory_from_the_start)
+{
+	unsigned char there[RING_BYTES_MIN / 4096];
+
+	cr_assert_eq(mincore(producer.data, RING_BYTES_MIN, there), 0);
+	for (unsigned i = 0; i < sizeof(there); i++)
+		cr_assert(there[i] & 1, "page %u", i);
+}
+
 Test(ring, nothing_is_visible_before_the_commit)
 {
 	struct ring_record r;

@@ -129,7 +129,7 @@ Test(rows, an_attempt_leaves_what_it_has_not_written)
 {
 	static struct model model[KEYS];
 	struct rows *rows = rows_new(&table);
-	struct rows_cursor cursor = {.started = false};
+	struct rows_cursor cursor = {.next = NULL};
 	struct row *row;
 	uint32_t hash;
 
