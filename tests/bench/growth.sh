@@ -71,7 +71,7 @@ measure()
 			GLIBC_TUNABLES=glibc.malloc.hugetlb=1 "$BIN/bench-growth" $arguments >>"$points/$file.rounds"
 		done <"$points/plan"
 	done
-	for file in groups rows commit touched checkpoint dirty; do
+	for file in $(cut -d' ' -f1 "$points/plan" | uniq); do
 		medians "$(grep -c "^$file " "$points/plan")" <"$points/$file.rounds" >"$points/$file"
 	done
 }

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 QUICK=${QUICK-}
-# Kafka with all compilers of the JVM, and the heap, that its own script gives it (small, it is collected once
+# Kafka with all compilers of the JVM, and the heap that its own script gives it (a small one is collected once
 # a second), but a collector that needs no processor of its own. The compilers take half a minute of a processor's time.
 if [[ -z $QUICK ]]; then
 	STACK_JAVA=${STACK_JAVA:--XX:+UseSerialGC -Xms1g -Xmx1g}

@@ -33,6 +33,12 @@ revision()
 	[[ -z $(git status --porcelain --untracked-files=no 2>/dev/null) ]] || echo ', changed since'
 }
 
+# Kafka's, of this run.
+java_options()
+{
+	bash -c '. tests/bench/lib.sh && echo "$STACK_JAVA"'
+}
+
 machine()
 {
 	cat <<-END
@@ -48,7 +54,7 @@ machine()
 		| libpq | $(version_of libpq5) |
 		| PostgreSQL | $(version_of postgresql-15), fsync on |
 		| Kafka | $(kafka_version), one broker |
-		| Java | $(java -version 2>&1 | head -1), heap of 1 GiB from the start, serial collector |
+		| Java | $(java -version 2>&1 | head -1), $(java_options) |
 		| tallyd | revision $(revision | paste -sd '') |
 		| date | $(date -u '+%Y-%m-%d %H:%M UTC') |
 	END

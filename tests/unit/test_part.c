@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "reduce/part.h"
 
@@ -87,5 +88,28 @@ Test(part, an_open_part_is_cleared)
 	cr_assert_eq(spares(&sink), 1);
 	section(&sink, 'd', 2, 7);
 	cr_assert_eq(read_all(&sink, 'd'), 14);
+	sink_fini(&sink);
+}
+
+/* Of many, none takes more memory than the pages that were written. */
+Test(part, one_with_little_in_it_is_little_memory)
+{
+	enum { LARGE = 256 << 10, PAGE = 4096 };
+	unsigned char there[LARGE / PAGE];
+	struct part_sink sink;
+	struct part *part;
+	unsigned n = 0;
+
+	sink_init(&sink, LARGE);
+	for (unsigned i = 0; i < 20; i++)
+		section(&sink, 'c', 1, 5);
+	STAILQ_FOREACH(part, &sink.parts, next)
+	{
+		cr_assert_eq(mincore(part, LARGE, there), 0);
+		for (unsigned i = 1; i < sizeof(there); i++)
+			cr_assert_not(there[i] & 1, "page %u of part %u", i, n);
+		n++;
+	}
+	cr_assert_eq(n, 20);
 	sink_fini(&sink);
 }
