@@ -30,7 +30,7 @@
 #include "common/ring.h"
 
 #define CORE_SAVE_MS        10000  /* a position without rows is saved at the latest after this */
-#define CORE_UNACKNOWLEDGED 2      /* so many batches may be under way */
+#define CORE_UNACKNOWLEDGED 2      /* so many batches may be under way, when behind */
 #define CORE_FORGETS        64     /* parts deleted in one batch */
 #define CORE_SOON_CHANGES   250000 /* absorbed since the last checkpoint: the next one is due ... */
 #define CORE_SOON_MS        1000   /* ... but not within this after it */
@@ -129,7 +129,8 @@ void core_finish(struct core *);
 
 /*
  * Whether much input waits to be read: then batches are gathered for CORE_GATHER_MS at least, for
- * each costs the target a row or two for each touched group. Nobody waits for the newest of them.
+ * each costs the target a row or two for each touched group, and one is made while another is committed.
+ * Nobody waits for the newest of them.
  */
 #define CORE_GATHER_MS 40
 void core_set_behind(struct core *, bool behind);

@@ -109,6 +109,16 @@ core_interval_ms(const struct core *core)
 	return core->behind && interval_ms < CORE_GATHER_MS ? CORE_GATHER_MS : interval_ms;
 }
 
+/*
+ * How many batches may be under way. Else than behind, one that is closed while another is committed only makes
+ * its events wait for two commits, and those after it for a third.
+ */
+static uint64_t
+core_unacknowledged_max(const struct core *core)
+{
+	return core->behind ? CORE_UNACKNOWLEDGED : 1;
+}
+
 /* When a batch may be begun; INT64_MAX: not before something else happens. */
 int64_t
 core_deadline(const struct core *core, uint64_t durable)
@@ -119,7 +129,7 @@ core_deadline(const struct core *core, uint64_t durable)
 		return INT64_MIN;
 	if (!core->live || core->open != NO_INPUT ||
 	    (core->counters.batch > durable &&
-	     core->counters.batch - durable >= CORE_UNACKNOWLEDGED))
+	     core->counters.batch - durable >= core_unacknowledged_max(core)))
 		return INT64_MAX;
 	if (core->announce_due)
 		return INT64_MIN;

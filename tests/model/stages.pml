@@ -306,7 +306,8 @@ inline reduce_absorb(h)
 	fi
 }
 
-/* Memory stands at an end, and fewer than two batches are unacknowledged. */
+/* Memory stands at an end, and fewer than two batches are unacknowledged. To wait for the one, as
+ * while ingest keeps up, is among the runs. */
 #define MAY_CLOSE(h) (H[h].phase == RUN && H[h].live && !H[h].open && !H[h].half && \
 	H[h].batch < H[h].durable + 2 && (H[h].at_end || !MUTANT(close_at_end)))
 

@@ -595,9 +595,13 @@ static void
 reduce_sim_emit(struct sim *s)
 {
 	uint64_t before = core_counters(s->core).batch;
+	bool begun = core_emitting(s->core);
 
+	core_set_behind(s->core, s->behind);
 	if (!core_due(s->core, s->durable, s->now_ms))
 		return;
+	cr_assert(begun || before - s->durable < (s->behind ? CORE_UNACKNOWLEDGED : 1));
+	s->two += before > s->durable;
 	enum core_result result = core_emit(s->core, &s->out, s->durable, s->now_ms);
 	cr_assert_neq(result, CORE_FAILED, "%s", core_error(s->core)->text);
 	s->full += result == CORE_FULL;
@@ -637,6 +641,7 @@ reduce_sim_step(struct sim *s, bool sources)
 		break;
 	default:
 		s->now_ms += (int64_t)model_random(&s->random, 30);
+		s->behind = model_random(&s->random, 3) == 0;
 		break;
 	}
 }
@@ -709,10 +714,13 @@ reduce_sim_run(uint64_t seed, uint64_t durable, int64_t interval_ms, bool whole,
 		if (deaths && model_random(&s.random, 700) == 0)
 			reduce_sim_recover(&s);
 	}
-	if (!deaths)
+	if (!deaths) {
 		cr_assert_gt(core_counters(s.core).batches, interval_ms > 0 ? 20 : 60,
 			     "only %" PRIu64 " batches, seed %" PRIu64,
 			     core_counters(s.core).batches, seed);
+		cr_assert(s.two > 0 || interval_ms > 0,
+			  "never two batches under way, seed %" PRIu64, seed);
+	}
 	reduce_sim_stop(&s, whole);
 	if (deaths && whole) {
 		cr_assert_gt(s.target.flips, 1, "seed %" PRIu64, seed);

@@ -89,8 +89,10 @@ struct sim {
 	struct model_fold fold[SIM_VIEWS];
 	struct model_random random;
 	uint64_t seed, durable, read, rows, full;
+	uint64_t two; /* times that a batch was made while another was under way */
 	uint64_t recoveries, loads, replayed, refusals;
 	int64_t now_ms, closed_ms;
+	bool behind;              /* as ingest says it */
 	bool clean_stop, closing; /* closing: no new transactions */
 	bool damage;              /* stored parts are broken or lost now and then */
 };
