@@ -337,8 +337,8 @@ writer_bound_bad(const struct table *t, const struct event *e)
 }
 
 /*
- * What a bad message has, and a letter about it, all under one token. In a replay it was told and
- * written before.
+ * What a bad message has, and a letter about it, all under one token: beside large rows it holds less of the
+ * message. In a replay it was told and written before.
  */
 static void
 writer_apply_bad(struct writer *w, const struct order_action *a)
@@ -352,7 +352,8 @@ writer_apply_bad(struct writer *w, const struct order_action *a)
 	size_t rows = writer_bound_bad(t, e), bytes = rows + (writes ? letter_bound(&letter) : 0);
 	while (bytes > 0 && ring_reserve(&w->ring, bytes) == NULL) {
 		if (errno == EMSGSIZE && writes && letter.key_len + letter.value_len > 0) {
-			letter.key_len = letter.value_len = 0;
+			letter.key_len /= 2;
+			letter.value_len /= 2;
 			bytes = rows + letter_bound(&letter);
 			continue;
 		}

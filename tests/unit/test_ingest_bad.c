@@ -184,6 +184,21 @@ Test(ingest_bad, a_letter_holds_the_beginning_of_a_large_message)
 	world_close(&w);
 }
 
+/* Both under one token, half a ring at most: the row is what counts. */
+Test(ingest_bad, a_letter_beside_a_large_row_holds_less)
+{
+	static struct world w;
+	static char before[30000];
+	snprintf(before, sizeof(before), "{\"id\":1,\"n\":\"1.50\",\"t\":\"%026000d\"}", 1);
+	open_world(&w, KEYLESS " t:text", ON_ERROR_DEAD_LETTER);
+	take(&w, 0, 10, 'u', before, "{\"id\":1,\"n\":\"123.50\",\"t\":\"\"}");
+	world_silence(&w, 100);
+	const char *found = world_read(&w);
+	cr_assert_not_null(strstr(found, "\nBAD 0 0 1700000000000 0/-1 4096/263"), "%.100s", found);
+	cr_assert_not_null(strstr(found, "\nSUBTRACT 1 1.50 "), "%.200s", found);
+	world_close(&w);
+}
+
 /* What it emptied would be counted for ever. */
 Test(ingest_bad, nobody_goes_on_without_a_truncate)
 {
