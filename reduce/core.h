@@ -30,7 +30,7 @@
 #include "common/ring.h"
 
 #define CORE_SAVE_MS        10000  /* a position without rows is saved at the latest after this */
-#define CORE_UNACKNOWLEDGED 2      /* so many batches may be under way, when behind */
+#define CORE_UNACKNOWLEDGED 2      /* so many batches may be under way; while it keeps up: one */
 #define CORE_FORGETS        64     /* parts deleted in one batch */
 #define CORE_SOON_CHANGES   250000 /* absorbed since the last checkpoint: the next one is due ... */
 #define CORE_SOON_MS        1000   /* ... but not within this after it */

@@ -110,13 +110,13 @@ core_interval_ms(const struct core *core)
 }
 
 /*
- * How many batches may be under way. Else than behind, one that is closed while another is committed only makes
- * its events wait for two commits, and those after it for a third.
+ * How many batches may be under way. While it keeps up, one that is closed while another is committed only makes
+ * its events wait for two commits, and those after it for a third. At the end nothing comes after.
  */
 static uint64_t
 core_unacknowledged_max(const struct core *core)
 {
-	return core->behind ? CORE_UNACKNOWLEDGED : 1;
+	return core->behind || core->finishing ? CORE_UNACKNOWLEDGED : 1;
 }
 
 /* When a batch may be begun; INT64_MAX: not before something else happens. */

@@ -92,7 +92,8 @@ struct sim {
 	uint64_t two; /* times that a batch was made while another was under way */
 	uint64_t recoveries, loads, replayed, refusals;
 	int64_t now_ms, closed_ms;
-	bool behind;              /* as ingest says it */
+	bool behind; /* as ingest says it */
+	bool finishing;
 	bool clean_stop, closing; /* closing: no new transactions */
 	bool damage;              /* stored parts are broken or lost now and then */
 };
