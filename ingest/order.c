@@ -17,7 +17,7 @@ order_new(enum order_mode mode, int64_t autocommit_ms)
 	struct order *o = xcalloc(1, sizeof(*o));
 	o->mode = mode;
 	o->autocommit_ms = autocommit_ms;
-	o->tx_offered = o->end_ms = o->alive_ms = o->await_ms = o->stuck_ms = -1;
+	o->tx_offered = o->end_ms = o->alive_ms = o->tx_end = o->await_ms = o->stuck_ms = -1;
 	return o;
 }
 
@@ -111,13 +111,11 @@ order_end_done(struct order *o, struct todo *todo)
 		return true;
 	}
 	/* Counted, and the source is silent too: its connector may just be away, and bring the rest. */
-	if (counted && o->alive_ms < 0 && o->head_count == 0) {
+	if (counted && o->alive_ms < 0) {
 		*todo = order_wait(ORDER_NEVER);
 		return false;
 	}
-	if (counted && o->alive_ms < 0)
-		o->alive_ms = o->now_ms;
-	int64_t since = counted && o->alive_ms > o->end_ms ? o->alive_ms : o->end_ms;
+	int64_t since = counted ? o->alive_ms : o->end_ms;
 	int64_t need = counted ? ORDER_GAP_MS : ORDER_TORN_MS, deadline;
 	todo->shortage = counted ? SHORTAGE_GAP : o->begins > 1 ? SHORTAGE_TORN : SHORTAGE_UNKNOWN;
 	if (order_is_silent(o, since, need, &deadline))
@@ -420,6 +418,7 @@ end_goes_on(struct order *o)
 {
 	if (o->end_ms >= 0)
 		o->end_ms = o->now_ms;
+	o->alive_ms = o->tx_end = -1;
 }
 
 static void

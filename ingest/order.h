@@ -117,10 +117,14 @@ void order_offer_transaction(struct order *, const struct transaction_event *);
 void order_idle_transaction(struct order *, int64_t end, int64_t now_ms);
 
 /*
- * While order does not want the transaction topic's next message: one is there. That the source
- * goes on after a pending END is what tells events that were lost from a connector that is away.
+ * A connector writes the messages of the transaction topic ahead of the rows. So where it died, ENDs stand
+ * there whose rows come when it is back, be that in an hour. What tells it from one that has lost them is that
+ * the source goes on without them. While this is true it is to be looked for: order_more_transactions().
  */
-void order_more_transactions(struct order *, int64_t now_ms);
+bool order_doubts(const struct order *, int64_t now_ms);
+
+/* Now and again while order doubts: the offset that the transaction topic's next message will get. */
+void order_more_transactions(struct order *, int64_t end, int64_t now_ms);
 
 /* The caller stood still until now (SIGSTOP, a frozen host): silence is measured from here on. */
 void order_woke(struct order *, int64_t now_ms);

@@ -519,7 +519,7 @@ transaction_end(struct order *o, const struct transaction_event *e)
 	}
 	o->end = *e;
 	o->end_pending = true;
-	o->end_ms = o->alive_ms = -1;
+	o->end_ms = o->alive_ms = o->tx_end = -1;
 	end_count(o);
 }
 
@@ -546,11 +546,21 @@ order_offer_transaction(struct order *o, const struct transaction_event *e)
 	}
 }
 
-void
-order_more_transactions(struct order *o, int64_t now_ms)
+bool
+order_doubts(const struct order *o, int64_t now_ms)
 {
-	if (o->end_pending && o->alive_ms < 0)
+	return o->end_pending && o->end_usable && o->alive_ms < 0 && o->end_ms >= 0 &&
+	       now_ms - o->end_ms >= ORDER_AWAY_MS;
+}
+
+void
+order_more_transactions(struct order *o, int64_t end, int64_t now_ms)
+{
+	if (!order_doubts(o, now_ms))
+		return;
+	if (o->tx_end >= 0 && end > o->tx_end)
 		o->alive_ms = now_ms;
+	o->tx_end = end;
 }
 
 void

@@ -10,7 +10,9 @@
 #include "common/pipeline.h"
 #include "common/stage.h"
 
-#define SOURCE_MARKS 64u /* messages of the transaction topic that are looked at in a row */
+#define SOURCE_ASK_MS   500  /* for an answer of the broker */
+#define SOURCE_DOUBT_MS 2000 /* between two looks at whether the source goes on */
+#define SOURCE_MARKS    64u  /* messages of the transaction topic that are looked at in a row */
 
 enum order_mode
 source_mode(const struct server *server, int partitions)
@@ -452,6 +454,19 @@ source_offer_transaction(struct source *s, const struct kafka_message *m)
 	return true;
 }
 
+/* What librdkafka has read ahead does not tell: a full queue reads no more, however the topic grows. */
+static void
+source_look_beyond(struct source *s, int64_t now_ms)
+{
+	int64_t low, high;
+	if (!order_doubts(s->order, now_ms) || now_ms < s->doubt_ms || kafka_is_away(s->kafka))
+		return;
+	s->doubt_ms = now_ms + SOURCE_DOUBT_MS;
+	if (kafka_topic_limits(s->kafka, s->server->transaction_topic, 0, SOURCE_ASK_MS, &low,
+			       &high) == KAFKA_OK)
+		order_more_transactions(s->order, high, now_ms);
+}
+
 static unsigned
 source_fetch_transaction(struct source *s, int64_t now_ms)
 {
@@ -460,8 +475,7 @@ source_fetch_transaction(struct source *s, int64_t now_ms)
 	if (s->mode != ORDER_METADATA || (s->poison.set && s->poison.queue == (int)s->count))
 		return 0;
 	if (!order_wants_transaction(s->order)) {
-		if (kafka_peek(s->kafka, s->count, &m, &end) == KAFKA_MESSAGE)
-			order_more_transactions(s->order, now_ms);
+		source_look_beyond(s, now_ms);
 		return 0;
 	}
 	switch (kafka_peek(s->kafka, s->count, &m, &end)) {

@@ -76,9 +76,10 @@ struct source {
 	struct record_check transaction_check; /* the record before the first that is offered */
 	bool proven;                           /* see source_prove() */
 	struct poison poison;
-	struct flow flow;       /* all that the connector writes */
-	bool followed;          /* behind the message offered last, the next one is at hand */
-	uint64_t backlog;       /* kafka_backlog() of a millisecond ago at most */
+	struct flow flow; /* all that the connector writes */
+	bool followed;    /* behind the message offered last, the next one is at hand */
+	int64_t doubt_ms; /* when to look next whether the source goes on, if order doubts it */
+	uint64_t backlog; /* kafka_backlog() of a millisecond ago at most */
 	uint64_t events, bytes; /* taken in this life, told to the board by the writer */
 };
 
@@ -100,7 +101,8 @@ const char *source_mode_name(enum order_mode);
 bool source_prove(struct source *);
 
 /*
- * Offer what order wants from partition p, from the transaction topic, or from all. Never blocks.
+ * Offer what order wants from partition p, from the transaction topic, or from all. Never blocks, but where
+ * order doubts that the source goes on: then for half a second at most, each two seconds.
  * Returns how many were offered. A message that cannot be read sets `poison` where the table's
  * on_error is to stop; within a replay it ends the process, for nothing of what comes before it can be
  * shown anew. Elsewhere what can be used of it is offered (decoder_salvage()).

@@ -302,7 +302,7 @@ drive_call(struct drive *d)
 		if (d->mode == ORDER_METADATA && order_wants_transaction(d->order))
 			order_idle_transaction(d->order, d->tx_next, d->now_ms);
 		else if (d->mode == ORDER_METADATA)
-			order_more_transactions(d->order, d->now_ms);
+			order_more_transactions(d->order, d->tx_next + what / 16, d->now_ms);
 		break;
 	case 13:
 		d->now_ms += 1 << (what / 16);

@@ -255,6 +255,8 @@ ingest_fetch_all(struct world *w, struct ingest_fake *in, unsigned server, uint6
 		else
 			order_idle_transaction(o, k->tx_visible, w->now_ms);
 	}
+	if (order_doubts(o, w->now_ms))
+		order_more_transactions(o, k->tx_visible + w->beyond, w->now_ms);
 	for (unsigned l = 0; l < k->logs; l++)
 		if ((raw >> (2 * l + 16) & 3) < 2 || next_is_older(w, in, server, l))
 			moved |= ingest_fetch(w, in, server, l, raw);

@@ -263,6 +263,7 @@ struct world {
 	struct target target;
 	uint64_t owner; /* of this full recovery */
 	int64_t now_ms;
+	unsigned beyond; /* messages of the transaction topics that are of tables nobody follows */
 	unsigned step;
 	uint64_t digest;
 	bool trace;
