@@ -244,17 +244,34 @@ obeyed()
 	        AS first, time FROM balances_$me GROUP BY time) t WHERE moved <> 0 AND time <> first")" 0
 }
 
-# standing: in one line, how many rows differ in all, where the target and the topics stand, and what tallyd
-# did last.
+# in_topic TABLE: what the events of its topic make of it, each counted once: rows, and the sum of the last column. Of
+# rows of snapshots the first of each. Beside what PostgreSQL has, it tells a loss before tallyd from one in it.
+in_topic()
+{
+	sql "SET client_min_messages = warning; DROP TABLE IF EXISTS raw_$me; CREATE TABLE raw_$me (v text)"
+	timeout 20 kcat -q -C -e -o beginning -b "$BOOTSTRAP" -t "$NAME.public.$1_$me" -f '%s\n' | grep . |
+	    stack_psql -c "COPY raw_$me FROM STDIN (FORMAT csv, QUOTE E'\x02', DELIMITER E'\x01')"
+	sql "SELECT coalesce(sum(n), 0) || ' rows, sum ' || coalesce(sum(x), 0) FROM (
+	    SELECT DISTINCT p #> '{source,txId}', CASE WHEN p ->> 'op' <> 'r' THEN p #> '{source,lsn}' END, p -> 'before', p -> 'after',
+	        (jsonb_typeof(p -> 'after') = 'object')::int - (jsonb_typeof(p -> 'before') = 'object' OR p ->> 'op' IN ('u', 'd'))::int AS n,
+	        coalesce((p #>> '{after,value}')::bigint, 0) - coalesce((p #>> '{before,value}')::bigint, 0) AS x
+	    FROM (SELECT v::jsonb -> 'payload' AS p FROM raw_$me) r) d"
+}
+
+# standing: in one line, how many rows differ in all, what PostgreSQL has and what the topics, where the target
+# stands, and what tallyd did last.
 standing()
 {
-	local name ends=''
+	local name stands=''
 	for name in items vals accounts; do
-		ends+=" $(topic_end "$NAME.public.${name}_$me")"
+		stands+="; $name: $(sql "SELECT count(*) FROM ${name}_$me") rows, in its topic $(in_topic $name 2>&1 | tr '\n' ' ')"
+		stands+="up to $(topic_end "$NAME.public.${name}_$me")"
 	done
-	echo "$(sql "SELECT $differences" 2>&1 | tr '\n' ' ')rows differ, $pending rules to come;" \
+	echo "$(sql "SELECT $differences" 2>&1 | tr '\n' ' ')rows differ, $pending rules to come$stands;" \
+	    "sum(value) $(sql "SELECT sum(value) FROM vals_$me");" \
+	    "$(grep event=source.gap "$WORK/tallyd.log" | tail -n 1);" \
 	    "$(sql "SELECT 'batch ' || batch || ', ' || coalesce(position::text, '') FROM tallyd.pipeline
-	        WHERE name = '${NAME}_$me'" 2>&1 | tr '\n' ' '); topics end at$ends;" \
+	        WHERE name = '${NAME}_$me'" 2>&1 | tr '\n' ' ');" \
 	    "$(tail -n 1 "$WORK/tallyd.log")"
 }
 
