@@ -95,6 +95,20 @@ end_lacks_unread(const struct order *o)
 	return o->unread > 0;
 }
 
+/* Whether all that the pending END lacks came with newer snapshots: a connector without offsets does not send it again. */
+static bool
+end_is_in_snapshots(const struct order *o)
+{
+	for (unsigned t = 0; o->end_usable && t < o->table_room && t < TRANSACTION_TABLES_MAX;
+	     t++) {
+		const struct order_table *table = &o->tables[t];
+		if (table->partitions > 0 && table->taken < o->end.count[t] &&
+		    (table->begun || !table->closed.set || table->closed.lsn < o->end.lsn))
+			return false;
+	}
+	return o->end_usable;
+}
+
 /* Whether the pending END may close; all heads before it have been taken. */
 bool
 order_end_done(struct order *o, struct todo *todo)
@@ -103,7 +117,7 @@ order_end_done(struct order *o, struct todo *todo)
 	*todo = (struct todo){.deed = DO_END, .partition = -1};
 	if (o->end_ms < 0)
 		o->end_ms = o->now_ms;
-	if (o->end_usable && o->outstanding == 0)
+	if ((o->end_usable && o->outstanding == 0) || end_is_in_snapshots(o))
 		return true;
 	/* All partitions have gone on beyond it: what it counted and did not come never will. */
 	if (o->head_count == o->count) {

@@ -448,6 +448,34 @@ Test(order, a_gap_is_silence_not_slowness)
 	order_free(o);
 }
 
+/* Killed before it noted an offset, a connector takes a snapshot instead of sending the rest. */
+Test(order, a_snapshot_holds_what_an_end_lacks)
+{
+	struct order *o = order_of(ORDER_METADATA, 1);
+	struct event_place e = place(5, 15, 0);
+	struct order_action a;
+	e.order = 1;
+	e.xid = 7;
+	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
+	offer_tx(o, TRANSACTION_END, 20, 3);
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	order_idle(o, 0, 1, 0);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
+	e = place(0, 30, 1);
+	e.snapshot = SNAPSHOT_FIRST;
+	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
+	e = place(0, 30, 2);
+	e.snapshot = SNAPSHOT_LAST;
+	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_SNAPSHOT_END);
+	order_idle(o, 0, 3, 0);
+	order_step(o, 0, &a);
+	cr_assert_eq(a.step, ORDER_END);
+	cr_assert_not(a.gap);
+	order_free(o);
+}
+
 /* No need of silence where the partition has gone on. */
 Test(order, a_gap_before_later_events)
 {
