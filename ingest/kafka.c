@@ -360,6 +360,23 @@ kafka_topic_limits(struct kafka *k, const char *topic, int32_t partition, int ti
 						 : kafka_unanswered(k, err, topic);
 }
 
+/* rd_kafka_query_watermark_offsets() would wait for an answer as long as the connection lives, whatever its timeout. */
+enum kafka_result
+kafka_log_end(struct kafka *k, unsigned queue, int timeout_ms, int64_t *end)
+{
+	const struct queue *q = &k->queues[queue];
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_t *p =
+	    rd_kafka_topic_partition_list_add(list, q->topic, q->partition);
+	p->offset = RD_KAFKA_OFFSET_END;
+	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(k->rk, list, timeout_ms);
+	*end = p->offset;
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = p->err;
+	rd_kafka_topic_partition_list_destroy(list);
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR && *end >= 0 ? kafka_answered(k) : KAFKA_AWAY;
+}
+
 static rd_kafka_topic_partition_list_t *
 kafka_list(const struct kafka *k, unsigned count)
 {

@@ -55,6 +55,8 @@ enum kafka_result kafka_topic_partitions(struct kafka *, const char *topic, int 
 /* Oldest offset, and the offset that the next message will get. */
 enum kafka_result kafka_topic_limits(struct kafka *, const char *topic, int32_t partition,
 				     int timeout_ms, int64_t *low, int64_t *high);
+/* The offset that the next message of this queue's topic will get. KAFKA_AWAY: not known, and nothing is said. */
+enum kafka_result kafka_log_end(struct kafka *, unsigned queue, int timeout_ms, int64_t *end);
 /* The group's offsets for queues 0 to count - 1; -1: none. */
 enum kafka_result kafka_group_offsets(struct kafka *, int timeout_ms, int64_t *offsets,
 				      unsigned count);

@@ -17,7 +17,8 @@ order_new(enum order_mode mode, int64_t autocommit_ms)
 	struct order *o = xcalloc(1, sizeof(*o));
 	o->mode = mode;
 	o->autocommit_ms = autocommit_ms;
-	o->tx_offered = o->end_ms = o->alive_ms = o->tx_end = o->await_ms = o->stuck_ms = -1;
+	o->tx_offered = o->end_ms = o->grown_ms = o->alive_ms = o->tx_end = -1;
+	o->await_ms = o->stuck_ms = -1;
 	return o;
 }
 
@@ -102,8 +103,10 @@ end_is_in_snapshots(const struct order *o)
 	for (unsigned t = 0; o->end_usable && t < o->table_room && t < TRANSACTION_TABLES_MAX;
 	     t++) {
 		const struct order_table *table = &o->tables[t];
-		if (table->partitions > 0 && table->taken < o->end.count[t] &&
-		    (table->begun || !table->closed.set || table->closed.lsn < o->end.lsn))
+		uint64_t lsn = table->begun        ? table->lsn
+			       : table->closed.set ? table->closed.lsn
+						   : 0;
+		if (table->partitions > 0 && table->taken < o->end.count[t] && lsn < o->end.lsn)
 			return false;
 	}
 	return o->end_usable;
@@ -130,7 +133,7 @@ order_end_done(struct order *o, struct todo *todo)
 		return false;
 	}
 	int64_t since = counted ? o->alive_ms : o->end_ms;
-	int64_t need = counted ? ORDER_GAP_MS : ORDER_TORN_MS, deadline;
+	int64_t need = counted ? ORDER_AWAY_MS : ORDER_TORN_MS, deadline;
 	todo->shortage = counted ? SHORTAGE_GAP : o->begins > 1 ? SHORTAGE_TORN : SHORTAGE_UNKNOWN;
 	if (order_is_silent(o, since, need, &deadline))
 		return true;
@@ -432,7 +435,8 @@ end_goes_on(struct order *o)
 {
 	if (o->end_ms >= 0)
 		o->end_ms = o->now_ms;
-	o->alive_ms = o->tx_end = -1;
+	o->grown_ms = o->alive_ms = o->tx_end = -1;
+	o->tx_gone = 0;
 }
 
 static void

@@ -119,7 +119,8 @@ void order_idle_transaction(struct order *, int64_t end, int64_t now_ms);
 /*
  * A connector writes the messages of the transaction topic ahead of the rows. So where it died, ENDs stand
  * there whose rows come when it is back, be that in an hour. What tells it from one that has lost them is that
- * the source goes on without them. While this is true it is to be looked for: order_more_transactions().
+ * the source goes on without them, for long: back again it begins with ENDs, too. While this is true it is to be
+ * looked for: order_more_transactions().
  */
 bool order_doubts(const struct order *, int64_t now_ms);
 

@@ -519,7 +519,8 @@ transaction_end(struct order *o, const struct transaction_event *e)
 	}
 	o->end = *e;
 	o->end_pending = true;
-	o->end_ms = o->alive_ms = o->tx_end = -1;
+	o->end_ms = o->grown_ms = o->tx_end = -1;
+	o->alive_ms = e->offset < o->tx_gone ? 0 : -1;
 	end_count(o);
 }
 
@@ -558,9 +559,14 @@ order_more_transactions(struct order *o, int64_t end, int64_t now_ms)
 {
 	if (!order_doubts(o, now_ms))
 		return;
-	if (o->tx_end >= 0 && end > o->tx_end)
-		o->alive_ms = now_ms;
+	bool grew = o->tx_end >= 0 && end > o->tx_end;
 	o->tx_end = end;
+	if (grew && o->grown_ms < 0) {
+		o->grown_ms = now_ms;
+	} else if (grew && now_ms - o->grown_ms >= ORDER_GAP_MS) {
+		o->alive_ms = now_ms;
+		o->tx_gone = end;
+	}
 }
 
 void
@@ -568,7 +574,9 @@ order_woke(struct order *o, int64_t now_ms)
 {
 	if (o->end_ms >= 0)
 		o->end_ms = now_ms;
-	if (o->alive_ms >= 0)
+	if (o->grown_ms >= 0)
+		o->grown_ms = now_ms;
+	if (o->alive_ms > 0)
 		o->alive_ms = now_ms;
 	if (o->txn && o->applied_ms >= 0)
 		o->applied_ms = now_ms;

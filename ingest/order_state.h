@@ -12,7 +12,7 @@
 #include "ingest/order.h"
 
 #define ORDER_TORN_MS     5000  /* silence that stands for "no more events", counts unusable */
-#define ORDER_GAP_MS      30000 /* the same when END's counts say that more must come */
+#define ORDER_GAP_MS      30000 /* that the source goes on without what END's counts say must come */
 #define ORDER_AWAY_MS     10000 /* after the last event: no last words of a killed connector */
 #define ORDER_SNAPSHOT_MS 5000  /* silence that ends a snapshot whose end mark we cannot see */
 #define ORDER_NEVER       INT64_MAX
@@ -127,8 +127,10 @@ struct order {
 	uint64_t outstanding; /* counted by END and not applied yet */
 	uint64_t unread;      /* of all partitions */
 	int64_t end_ms;       /* since when nothing before it has come, -1: not yet looked at */
-	int64_t alive_ms;     /* when the source was seen to go on without it, -1: not yet */
-	int64_t tx_end; /* the transaction topic's, when that was doubted; -1: not asked yet */
+	int64_t grown_ms;     /* when the source was first seen to go on without it, -1: not yet */
+	int64_t alive_ms;     /* and when once more, ORDER_GAP_MS later or more, -1: not yet */
+	int64_t tx_end;       /* of the transaction topic, as asked last for this; -1: not yet */
+	int64_t tx_gone;      /* ENDs before it: the source went on without their events, too */
 	uint64_t taken_xid;
 
 	int64_t await_ms, stuck_ms; /* since when, -1: not */

@@ -10,7 +10,7 @@
 #include "common/pipeline.h"
 #include "common/stage.h"
 
-#define SOURCE_ASK_MS   500  /* for an answer of the broker */
+#define SOURCE_ASK_MS   200  /* for an answer of the broker */
 #define SOURCE_DOUBT_MS 2000 /* between two looks at whether the source goes on */
 #define SOURCE_MARKS    64u  /* messages of the transaction topic that are looked at in a row */
 
@@ -458,13 +458,14 @@ source_offer_transaction(struct source *s, const struct kafka_message *m)
 static void
 source_look_beyond(struct source *s, int64_t now_ms)
 {
-	int64_t low, high;
+	int64_t end;
 	if (!order_doubts(s->order, now_ms) || now_ms < s->doubt_ms || kafka_is_away(s->kafka))
 		return;
 	s->doubt_ms = now_ms + SOURCE_DOUBT_MS;
-	if (kafka_topic_limits(s->kafka, s->server->transaction_topic, 0, SOURCE_ASK_MS, &low,
-			       &high) == KAFKA_OK)
-		order_more_transactions(s->order, high, now_ms);
+	stage_beat(s->stage);
+	if (kafka_log_end(s->kafka, s->count, SOURCE_ASK_MS, &end) == KAFKA_OK)
+		order_more_transactions(s->order, end, now_ms);
+	stage_beat(s->stage);
 }
 
 static unsigned

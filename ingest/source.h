@@ -102,7 +102,7 @@ bool source_prove(struct source *);
 
 /*
  * Offer what order wants from partition p, from the transaction topic, or from all. Never blocks, but where
- * order doubts that the source goes on: then for half a second at most, each two seconds.
+ * order doubts that the source goes on: then for 0.2 s at most, each two seconds.
  * Returns how many were offered. A message that cannot be read sets `poison` where the table's
  * on_error is to stop; within a replay it ends the process, for nothing of what comes before it can be
  * shown anew. Elsewhere what can be used of it is offered (decoder_salvage()).

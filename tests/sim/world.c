@@ -324,7 +324,7 @@ world_end(struct world *w)
 {
 	world_appear_all(w);
 	/* The source goes on, with tables of others: that, and then a silence, shows what will never come. */
-	for (int i = 0, quiet = 0; quiet < 4; i++) {
+	for (int i = 0, quiet = 0; quiet < 6; i++) {
 		quiet = world_settle(w) ? 0 : quiet + 1;
 		w->beyond++;
 		world_jump(w, LONG_MS + w->plan.autocommit_ms);

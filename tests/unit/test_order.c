@@ -362,25 +362,41 @@ Test(order, counts_that_never_come_are_a_gap)
 	order_more_transactions(o, 5, 900000);
 	order_idle(o, 0, 0, 900000);
 	cr_assert_eq(order_case_step(o, 900000), ORDER_WAIT);
-	/* It goes on with the next transaction: now silence means something. */
+	/* It goes on with the next transactions, for long: now silence means something. */
 	order_more_transactions(o, 7, 1000000);
-	cr_assert_not(order_doubts(o, 1000000));
-	order_idle(o, 0, 0, 1029999);
-	cr_assert_eq(order_case_step(o, 1029999), ORDER_WAIT);
-	order_idle(o, 0, 0, 1030000);
-	order_step(o, 1030000, &a);
+	order_more_transactions(o, 8, 1029999);
+	cr_assert(order_doubts(o, 1029999));
+	order_more_transactions(o, 8, 1030000);
+	cr_assert(order_doubts(o, 1030000));
+	order_more_transactions(o, 9, 1030001);
+	cr_assert_not(order_doubts(o, 1030001));
+	order_idle(o, 0, 0, 1040000);
+	cr_assert_eq(order_case_step(o, 1040000), ORDER_WAIT);
+	order_idle(o, 0, 0, 1040001);
+	order_step(o, 1040001, &a);
 	cr_assert_eq(a.step, ORDER_END);
 	cr_assert(a.gap);
 	cr_assert_eq(order_gap(o, 0), 3);
 	cr_assert_eq(order_gap_end(o)->lsn, 20);
 	order_done(o);
 	cr_assert_eq(order_counters(o)->gaps, 1);
-	/* They come after all: late, but not lost. */
+	/* So is what it had written of the next by then. */
+	offer_tx(o, TRANSACTION_BEGIN, 22, 0);
+	offer_tx(o, TRANSACTION_END, 24, 1);
+	order_step(o, 1040002, &a);
+	cr_assert_eq(a.step, ORDER_END);
+	cr_assert(a.gap);
+	order_done(o);
+	/* They come after all: late, but not lost. And what comes next is to be waited for again. */
 	struct event_place e = place(5, 15, 0);
 	e.order = 1;
 	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
-	cr_assert_eq(order_case_step(o, 1030000), ORDER_END);
+	cr_assert_eq(order_case_step(o, 1040002), ORDER_END);
 	cr_assert_eq(order_counters(o)->late, 1);
+	offer_tx(o, TRANSACTION_BEGIN, 26, 0);
+	offer_tx(o, TRANSACTION_END, 28, 1);
+	order_idle(o, 0, 1, 1070000);
+	cr_assert_eq(order_case_step(o, 1070000), ORDER_WAIT);
 	order_free(o);
 }
 
@@ -437,10 +453,11 @@ Test(order, a_gap_is_silence_not_slowness)
 	}
 	order_more_transactions(o, 5, 50000);
 	order_more_transactions(o, 6, 52000);
-	order_idle(o, 0, 2, 81999);
-	cr_assert_eq(order_case_step(o, 81999), ORDER_WAIT);
-	order_idle(o, 0, 2, 82000);
-	order_step(o, 82000, &a);
+	order_more_transactions(o, 7, 82000);
+	order_idle(o, 0, 2, 91999);
+	cr_assert_eq(order_case_step(o, 91999), ORDER_WAIT);
+	order_idle(o, 0, 2, 92000);
+	order_step(o, 92000, &a);
 	cr_assert_eq(a.step, ORDER_END);
 	cr_assert(a.gap);
 	cr_assert_eq(order_gap(o, 0), 1);
@@ -474,6 +491,32 @@ Test(order, a_snapshot_holds_what_an_end_lacks)
 	cr_assert_eq(a.step, ORDER_END);
 	cr_assert_not(a.gap);
 	order_free(o);
+}
+
+/* Nor may it keep the snapshot of one table open where another table goes on behind it. */
+Test(order, an_open_snapshot_holds_what_an_end_lacks)
+{
+	for (uint64_t lsn = 19; lsn <= 30; lsn += 11) {
+		struct order *o = order_new(ORDER_METADATA, 100);
+		struct partition_position at = {0};
+		struct event_place e = place(20, 25, 0), row = place(0, lsn, 0);
+		order_add_partition(o, &at, NULL);
+		at.table = 1;
+		order_add_partition(o, &at, NULL);
+		cr_assert_eq(order_case_step(o, 0), ORDER_CUT);
+		offer_tx(o, TRANSACTION_BEGIN, 10, 0);
+		offer_tx(o, TRANSACTION_END, 20, 3);
+		order_offer(o, 1, &e);
+		order_idle(o, 0, 0, 0);
+		cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
+		row.snapshot = SNAPSHOT_FIRST;
+		cr_assert_eq(order_case_offer(o, row), ORDER_SNAPSHOT_BEGIN);
+		cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
+		order_idle(o, 0, 1, 0);
+		(void)order_case_step(o, 0);
+		cr_assert_eq(order_wants_transaction(o), lsn > 20);
+		order_free(o);
+	}
 }
 
 /* No need of silence where the partition has gone on. */
