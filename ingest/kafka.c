@@ -360,7 +360,7 @@ kafka_topic_limits(struct kafka *k, const char *topic, int32_t partition, int ti
 						 : kafka_unanswered(k, err, topic);
 }
 
-/* rd_kafka_query_watermark_offsets() would wait for an answer as long as the connection lives, whatever its timeout. */
+/* By the lookup for times: unlike that for limits it keeps its timeout (librdkafka's issues 2588 and 4878). */
 enum kafka_result
 kafka_log_end(struct kafka *k, unsigned queue, int timeout_ms, int64_t *end)
 {

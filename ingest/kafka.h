@@ -52,7 +52,10 @@ enum kafka_result {
 enum kafka_result kafka_probe(struct kafka *, int timeout_ms);
 enum kafka_result kafka_topic_partitions(struct kafka *, const char *topic, int timeout_ms,
 					 int *count);
-/* Oldest offset, and the offset that the next message will get. */
+/*
+ * Oldest offset, and the offset that the next message will get. Before librdkafka 2.3 it blocks for longer while
+ * the leader does not answer (its issue 2588); in what runs kafka_log_end() is asked.
+ */
 enum kafka_result kafka_topic_limits(struct kafka *, const char *topic, int32_t partition,
 				     int timeout_ms, int64_t *low, int64_t *high);
 /* The offset that the next message of this queue's topic will get. KAFKA_AWAY: not known, and nothing is said. */
