@@ -96,20 +96,22 @@ end_lacks_unread(const struct order *o)
 	return o->unread > 0;
 }
 
-/* Whether all that the pending END lacks came with newer snapshots: a connector without offsets does not send it again. */
+/*
+ * Whether all that the pending END counted is there: applied, or with a newer snapshot, for a connector without
+ * offsets takes one instead of sending the rest.
+ */
 static bool
-end_is_in_snapshots(const struct order *o)
+end_is_whole(const struct order *o)
 {
-	for (unsigned t = 0; o->end_usable && t < o->table_room && t < TRANSACTION_TABLES_MAX;
-	     t++) {
-		const struct order_table *table = &o->tables[t];
-		uint64_t lsn = table->begun        ? table->lsn
-			       : table->closed.set ? table->closed.lsn
-						   : 0;
-		if (table->partitions > 0 && table->taken < o->end.count[t] && lsn < o->end.lsn)
+	if (!o->end_usable || o->outstanding == 0)
+		return o->end_usable;
+	for (unsigned i = 0; i < o->table_room && i < TRANSACTION_TABLES_MAX; i++) {
+		const struct order_table *t = &o->tables[i];
+		uint64_t lsn = t->begun ? t->lsn : t->closed.set ? t->closed.lsn : 0;
+		if (t->partitions > 0 && t->taken < o->end.count[i] && lsn < o->end.lsn)
 			return false;
 	}
-	return o->end_usable;
+	return true;
 }
 
 /* Whether the pending END may close; all heads before it have been taken. */
@@ -120,7 +122,7 @@ order_end_done(struct order *o, struct todo *todo)
 	*todo = (struct todo){.deed = DO_END, .partition = -1};
 	if (o->end_ms < 0)
 		o->end_ms = o->now_ms;
-	if ((o->end_usable && o->outstanding == 0) || end_is_in_snapshots(o))
+	if (end_is_whole(o))
 		return true;
 	/* All partitions have gone on beyond it: what it counted and did not come never will. */
 	if (o->head_count == o->count) {
@@ -173,7 +175,7 @@ metadata_end(struct order *o)
 {
 	struct order_partition *row = snapshot_head_before(o, UINT64_MAX);
 	struct todo todo;
-	if (row != NULL && !(o->end_usable && o->outstanding == 0))
+	if (row != NULL && !end_is_whole(o))
 		return order_snapshot_row(o, row);
 	order_end_done(o, &todo);
 	return todo;

@@ -139,14 +139,20 @@ stack_restart connect || not_ok 'Connect comes back'
 answers 'after it was away for long' whole plain
 is 'nothing was lost, or late' "$(counter whole source_gap) $(counter whole late_events)" "$lost"
 
+# announce TXID COUNT COLLECTIONS: a transaction at $lsn that no table gets anything of.
+announce()
+{
+	printf '%s\n' "{\"status\":\"BEGIN\",\"id\":\"$1:$lsn\",\"ts_ms\":1,\"event_count\":null,\"data_collections\":null}" \
+	    "{\"status\":\"END\",\"id\":\"$1:$lsn\",\"ts_ms\":1,\"event_count\":$2,\"data_collections\":[$3]}" |
+	    stack_produce whole.transaction
+}
+
 # ---- an END whose events never come ------------------------------------------------------------
 
 sleep 1
 lsn=$(sql "SELECT (pg_current_wal_lsn() - '0/0')::bigint")
 offset=$(topic_end whole.transaction)
-printf '%s\n' "{\"status\":\"BEGIN\",\"id\":\"4711:$lsn\",\"ts_ms\":1,\"event_count\":null,\"data_collections\":null}" \
-    "{\"status\":\"END\",\"id\":\"4711:$lsn\",\"ts_ms\":1,\"event_count\":3,\"data_collections\":[{\"data_collection\":\"public.keyed\",\"event_count\":1},{\"data_collection\":\"public.keyless\",\"event_count\":2}]}" |
-    stack_produce whole.transaction
+announce 4711 3 '{"data_collection":"public.keyed","event_count":1},{"data_collection":"public.keyless","event_count":2}'
 # The first has a smaller sequence, so it is shown with it and missed by its own END; the second is
 # beyond it in all partitions.
 for _ in 1 2; do
@@ -163,9 +169,7 @@ is 'there is one such line a second' "$(grep -c event=source.gap "$WORK/whole.lo
 
 # One table gets nothing any more, so only the transaction topic shows that the source goes on.
 lsn=$(sql "SELECT (pg_current_wal_lsn() - '0/0')::bigint")
-printf '%s\n' "{\"status\":\"BEGIN\",\"id\":\"4712:$lsn\",\"ts_ms\":1,\"event_count\":null,\"data_collections\":null}" \
-    "{\"status\":\"END\",\"id\":\"4712:$lsn\",\"ts_ms\":1,\"event_count\":1,\"data_collections\":[{\"data_collection\":\"public.keyless\",\"event_count\":1}]}" |
-    stack_produce whole.transaction
+announce 4712 1 '{"data_collection":"public.keyless","event_count":1}'
 goes_on()
 {
 	sql 'UPDATE keyed SET amount = amount + 1 WHERE id = 3'

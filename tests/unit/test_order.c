@@ -347,6 +347,24 @@ offer_tx(struct order *o, enum transaction_status status, uint64_t lsn, uint64_t
 	order_offer_transaction(o, &e);
 }
 
+/* An event that those ENDs count. */
+static struct event_place
+member(uint64_t lsn, int64_t offset)
+{
+	struct event_place e = place(5, lsn, offset);
+	e.order = offset + 1;
+	e.xid = 7;
+	return e;
+}
+
+static enum order_step
+offer_row(struct order *o, enum snapshot_mark mark, uint64_t lsn, int64_t offset)
+{
+	struct event_place e = place(0, lsn, offset);
+	e.snapshot = mark;
+	return order_case_offer(o, e);
+}
+
 Test(order, counts_that_never_come_are_a_gap)
 {
 	struct order *o = order_of(ORDER_METADATA, 1);
@@ -422,10 +440,7 @@ Test(order, what_a_dead_connector_left_is_no_going_on)
 	order_more_transactions(o, 12, 100000);
 	order_idle(o, 0, 0, 129000);
 	cr_assert_eq(order_case_step(o, 129000), ORDER_WAIT);
-	struct event_place e = place(5, 15, 0);
-	e.order = 1;
-	e.xid = 7;
-	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, member(15, 0)), ORDER_APPLY);
 	cr_assert_eq(order_case_step(o, 129000), ORDER_END);
 	cr_assert_eq(order_counters(o)->gaps, 0);
 	order_free(o);
@@ -442,10 +457,8 @@ Test(order, a_gap_is_silence_not_slowness)
 	order_more_transactions(o, 3, 10000);
 	order_more_transactions(o, 4, 12000);
 	for (int i = 0; i < 2; i++) {
-		struct event_place e = place(5, 15 + (uint64_t)i, i);
+		struct event_place e = member(15 + (uint64_t)i, i);
 		int64_t now_ms = (i + 1) * 20000;
-		e.order = (uint64_t)i + 1;
-		e.xid = 7;
 		order_idle(o, 0, i, now_ms);
 		cr_assert_eq(order_case_step(o, now_ms), ORDER_WAIT);
 		order_offer(o, 0, &e);
@@ -469,24 +482,16 @@ Test(order, a_gap_is_silence_not_slowness)
 Test(order, a_snapshot_holds_what_an_end_lacks)
 {
 	struct order *o = order_of(ORDER_METADATA, 1);
-	struct event_place e = place(5, 15, 0);
 	struct order_action a;
-	e.order = 1;
-	e.xid = 7;
 	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
 	offer_tx(o, TRANSACTION_END, 20, 3);
-	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, member(15, 0)), ORDER_APPLY);
 	order_idle(o, 0, 1, 0);
 	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
-	e = place(0, 30, 1);
-	e.snapshot = SNAPSHOT_FIRST;
-	cr_assert_eq(order_case_offer(o, e), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(offer_row(o, SNAPSHOT_FIRST, 30, 1), ORDER_SNAPSHOT_BEGIN);
 	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
-	e = place(0, 30, 2);
-	e.snapshot = SNAPSHOT_LAST;
-	cr_assert_eq(order_case_offer(o, e), ORDER_APPLY);
+	cr_assert_eq(offer_row(o, SNAPSHOT_LAST, 30, 2), ORDER_APPLY);
 	cr_assert_eq(order_case_step(o, 0), ORDER_SNAPSHOT_END);
-	order_idle(o, 0, 3, 0);
 	order_step(o, 0, &a);
 	cr_assert_eq(a.step, ORDER_END);
 	cr_assert_not(a.gap);
@@ -499,7 +504,7 @@ Test(order, an_open_snapshot_holds_what_an_end_lacks)
 	for (uint64_t lsn = 19; lsn <= 30; lsn += 11) {
 		struct order *o = order_new(ORDER_METADATA, 100);
 		struct partition_position at = {0};
-		struct event_place e = place(20, 25, 0), row = place(0, lsn, 0);
+		struct event_place e = place(20, 25, 0);
 		order_add_partition(o, &at, NULL);
 		at.table = 1;
 		order_add_partition(o, &at, NULL);
@@ -509,8 +514,7 @@ Test(order, an_open_snapshot_holds_what_an_end_lacks)
 		order_offer(o, 1, &e);
 		order_idle(o, 0, 0, 0);
 		cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
-		row.snapshot = SNAPSHOT_FIRST;
-		cr_assert_eq(order_case_offer(o, row), ORDER_SNAPSHOT_BEGIN);
+		cr_assert_eq(offer_row(o, SNAPSHOT_FIRST, lsn, 0), ORDER_SNAPSHOT_BEGIN);
 		cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 		order_idle(o, 0, 1, 0);
 		(void)order_case_step(o, 0);
