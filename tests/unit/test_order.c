@@ -523,6 +523,25 @@ Test(order, an_open_snapshot_holds_what_an_end_lacks)
 	}
 }
 
+/* What the END lacked may come while the snapshot is open: nobody has seen its transaction without it. */
+Test(order, what_an_open_snapshot_holds_is_not_late)
+{
+	struct order *o = order_of(ORDER_METADATA, 2);
+	struct event_place e = member(15, 0);
+	offer_tx(o, TRANSACTION_BEGIN, 10, 0);
+	offer_tx(o, TRANSACTION_END, 20, 1);
+	cr_assert_eq(offer_row(o, SNAPSHOT_FIRST, 30, 0), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
+	order_idle(o, 0, 1, 0);
+	order_idle(o, 1, 0, 0);
+	(void)order_case_step(o, 0);
+	cr_assert(order_wants_transaction(o));
+	order_offer(o, 1, &e);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_counters(o)->late, 0);
+	order_free(o);
+}
+
 /* No need of silence where the partition has gone on. */
 Test(order, a_gap_before_later_events)
 {
