@@ -67,7 +67,10 @@ for name in "${names[@]}"; do
 done
 # Again at the end: of a long log often only that is kept.
 for name in "${names[@]}"; do
-	[[ ! -e $logs/$name.failed ]] || sed -n "s/^not ok/$name: &/p" "$logs/$name.log"
+	[[ ! -e $logs/$name.failed ]] || {
+		sed -n "s/^not ok/$name: &/p" "$logs/$name.log"
+		grep -E 'level=(warn|error) ' "$logs/$name.log" | tail -n 5 | cut -c 1-250
+	}
 done
 echo "$passed passed, $failed failed"
 ((failed == 0))
