@@ -16,8 +16,9 @@ enum entry_kind {
 	ENTRY_TRANSACTION,
 };
 
-#define ENTRY_PARTITION_FIELDS   12
-#define ENTRY_PARTITION_SHORT    10 /* before snapshots were part of it */
+#define ENTRY_PARTITION_FIELDS   13
+#define ENTRY_PARTITION_NO_XID   12 /* before the transaction was part of it */
+#define ENTRY_PARTITION_SHORT    10 /* and before snapshots were */
 #define ENTRY_TRANSACTION_FIELDS 5
 
 static int
@@ -123,6 +124,7 @@ position_pack_partition(struct pack *p, const struct partition_position *at)
 	pack_int(p, at->mark_ms);
 	watermark_pack(p, &at->before);
 	snapshot_pack(p, &at->closed);
+	pack_uint(p, at->mark_xid);
 }
 
 void
@@ -139,7 +141,8 @@ position_pack_transaction(struct pack *p, const struct transaction_position *at)
 static bool
 partition_has_fields(uint32_t fields)
 {
-	return fields == ENTRY_PARTITION_FIELDS || fields == ENTRY_PARTITION_SHORT;
+	return fields == ENTRY_PARTITION_FIELDS || fields == ENTRY_PARTITION_NO_XID ||
+	       fields == ENTRY_PARTITION_SHORT;
 }
 
 static void
@@ -165,6 +168,8 @@ partition_unpack_fields(struct unpack *u, uint32_t fields, struct partition_posi
 		return;
 	watermark_unpack(u, &at->before);
 	snapshot_unpack(u, &at->closed);
+	if (fields == ENTRY_PARTITION_FIELDS)
+		at->mark_xid = unpack_uint(u);
 }
 
 bool
@@ -375,6 +380,8 @@ text_partition(struct text *t, const char *topic, const struct partition_positio
 	text_print(t, ",\"hash\":\"%016" PRIx64 "\"", at->hash);
 	text_watermark(t, "mark", &at->mark);
 	text_print(t, ",\"mark_ms\":%" PRId64, at->mark_ms);
+	if (at->mark_xid != 0)
+		text_print(t, ",\"mark_xid\":\"%" PRIu64 "\"", at->mark_xid);
 	text_watermark(t, "seen", &at->seen);
 	text_print(t, ",\"seen_order\":%" PRId64, at->seen_order);
 	if (at->before.set)
@@ -599,6 +606,8 @@ parse_member(struct parse *x, struct json *j, struct slice key, struct partition
 		at->closed = parse_snapshot(j, &x->fine);
 	else if (slice_is(key, "mark_ms"))
 		at->mark_ms = parse_int64(j, INT64_MIN, &x->fine);
+	else if (slice_is(key, "mark_xid"))
+		at->mark_xid = parse_uint64(j, &x->fine);
 	else if (slice_is(key, "seen_order"))
 		at->seen_order = parse_int64(j, INT64_MIN, &x->fine);
 	else

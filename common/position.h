@@ -51,6 +51,7 @@ struct partition_position {
 	struct watermark seen;        /* newest event looked at: equals mark but among repeats */
 	int64_t seen_order;           /* its data_collection_order, 0 when unknown */
 	int64_t mark_ms;              /* source.ts_ms of the newest event applied */
+	uint64_t mark_xid;            /* its transaction, 0: not known */
 	struct watermark before;      /* mark is a snapshot's end: what mark was before it */
 	struct snapshot_place closed; /* the newest whole snapshot of its table */
 };

@@ -500,6 +500,7 @@ head_apply(struct order *o, struct order_partition *p, bool loose)
 	if (p->kind == HEAD_STREAM) {
 		p->rows = false; /* of an attempt that a newer one has overtaken */
 		p->at.mark = p->at.seen = p->place;
+		p->at.mark_xid = p->head.xid;
 		p->at.before = (struct watermark){.set = false};
 		p->at.seen_order = p->head.order;
 		p->unread_ended = p->unread > 0;
@@ -606,6 +607,8 @@ partition_come_to_durable(struct order *o, struct order_partition *p)
 		at.closed = p->at.closed;
 		at.before = p->at.before;
 	}
+	if (at.mark_xid == 0)
+		at.mark_xid = p->at.mark_xid;
 	p->at = at;
 	order_know_closed(o, &at);
 }

@@ -180,6 +180,22 @@ same_run(const struct watermark *a, const struct watermark *b)
 }
 
 /*
+ * The newest streamed event, if this one is of its transaction. A connector knows of no commit before its first
+ * transaction, and one that begins amid that transaction anew takes its own LSN for one: sent again, the
+ * events have another `sequence`. (`lsn_commit` is not in its offset then; PostgresOffsetContext.Loader takes
+ * `lsn_proc`.) Another source may have the same transaction number, but later.
+ */
+static const struct watermark *
+head_transaction(const struct order_partition *p)
+{
+	const struct watermark *mark =
+	    order_mark_is_snapshot(&p->at.mark) ? &p->at.before : &p->at.mark;
+	bool same =
+	    p->head.xid != 0 && p->head.xid == p->at.mark_xid && p->head.source_ms <= p->at.mark_ms;
+	return same && mark->set && p->head.has_sequences ? mark : NULL;
+}
+
+/*
  * A connector of 3.7 resumes inside a run of one LSN and goes on counting, so the difference of
  * data_collection_order leads to the ordinal it had before; an older one can only begin the run
  * anew, with smaller numbers: then the difference leads to 1 or below.
@@ -188,8 +204,12 @@ static struct watermark
 head_place(const struct order_partition *p)
 {
 	const struct event_place *e = &p->head;
-	const struct watermark *seen = &p->at.seen;
+	const struct watermark *seen = &p->at.seen, *transaction = head_transaction(p);
 	struct watermark w = {true, e->has_sequence, e->sequence, e->lsn, 1};
+	if (transaction != NULL) {
+		w.has_sequence = transaction->has_sequence;
+		w.sequence = transaction->sequence;
+	}
 	if (!same_run(seen, &w))
 		return w;
 	if (e->order <= 0 || p->at.seen_order <= 0) {
@@ -220,8 +240,8 @@ static bool
 is_from_before_snapshot(const struct order_partition *p)
 {
 	const struct partition_position *at = &p->at;
-	return at->before.set && p->place.has_sequence && p->head.source_ms <= at->mark_ms &&
-	       watermark_compare(&p->place, &at->before) <= 0;
+	return at->before.set && (p->place.has_sequence || head_transaction(p) != NULL) &&
+	       p->head.source_ms <= at->mark_ms && watermark_compare(&p->place, &at->before) <= 0;
 }
 
 /*

@@ -52,6 +52,8 @@ struct maker {
 	} kill[SIM_ITEMS];
 	unsigned seen_at[SIM_UNITS][SIM_LOGS + 1]; /* lengths of logs before a unit was sent */
 	unsigned life_order[SIM_TABLES];
+	uint64_t
+	    life_sequence; /* what this life takes for the commit before its first transaction, 0: it knows one */
 };
 
 static uint64_t
@@ -440,15 +442,33 @@ send_entry(struct maker *m, unsigned unit)
 		e->place.order = 0;
 	else if (m->server->old && e->op != 0)
 		e->place.order = ++m->life_order[log->table];
+	if (m->life_sequence != 0 && u->kind == UNIT_EVENT && !e->place.has_sequence) {
+		e->place.has_sequence = true;
+		e->place.sequence = m->life_sequence;
+	}
 	e->place.offset = log->count;
 	e->place.hash = 1 + (uint64_t)log->count * 31 + u->log;
 	log->count++;
+}
+
+/*
+ * Where no commit came before: a connector that goes on amid that transaction takes where it was for one, and
+ * the same events have a `sequence` then. 0: it does not.
+ */
+static uint64_t
+sequence_of_life(const struct maker *m, unsigned from)
+{
+	const struct unit *u = &m->unit[from];
+	if (from == 0 || u->kind != UNIT_EVENT || u->entry.place.has_sequence)
+		return 0;
+	return u[-1].kind == UNIT_EVENT ? u[-1].entry.place.lsn : u->entry.place.lsn - 1;
 }
 
 /* One life: from a unit to another. An old connector counts as that life counts. */
 static void
 connector_live(struct maker *m, unsigned from, unsigned to)
 {
+	m->life_sequence = sequence_of_life(m, from);
 	for (unsigned i = from; i < to; i++) {
 		const struct unit *u = &m->unit[i];
 		for (unsigned l = 0; l < m->k->logs; l++)

@@ -82,12 +82,14 @@ send_tx(struct sim *s, const struct unit *u, enum transaction_status status, uin
 static void
 send_event(struct sim *s, const struct unit *u, size_t id, int64_t order)
 {
+	const struct world *w = s->context;
+	bool resumed = w->resumed != 0 && u->kind == UNIT_EVENT && !u->has_sequence;
 	struct event_place e = {.kind = EVENT_CHANGE,
 				.snapshot = u->mark,
-				.has_sequence = u->has_sequence,
+				.has_sequence = u->has_sequence || resumed,
 				.has_sequences = true,
 				.has_lsn = true,
-				.sequence = u->sequence,
+				.sequence = resumed ? w->resumed : u->sequence,
 				.lsn = u->lsn,
 				.xid = 1000 + u->txn,
 				.order = order,
@@ -108,6 +110,11 @@ static void
 connector_live(struct world *w, struct sim *s, unsigned from, unsigned to)
 {
 	uint64_t sent = 0;
+	const struct unit *first = &w->units[from];
+	/* Amid a transaction before which no commit came. */
+	w->resumed = 0;
+	if (from > 0 && first->kind == UNIT_EVENT && !first->has_sequence)
+		w->resumed = first[-1].kind == UNIT_EVENT ? first[-1].lsn : first->lsn - 1;
 	for (unsigned i = from; i < to; i++) {
 		const struct unit *u = &w->units[i];
 		if (i == w->rows_end && i > 0)

@@ -150,6 +150,61 @@ Test(order, another_source_is_refused)
 	check_refuses(o, EXIT_CONFIG, "another source");
 }
 
+/* An event of the first transaction after a snapshot, before which there was no commit. */
+static struct event_place
+of_the_first(uint64_t sequence, uint64_t lsn, int64_t offset)
+{
+	struct event_place e = place(sequence, lsn, offset);
+	e.xid = 7;
+	e.source_ms = 150;
+	return e;
+}
+
+/* Killed amid it, the connector takes where it was for a commit. */
+Test(order, the_first_transaction_sent_again)
+{
+	struct order *o = order_of(ORDER_SEQUENCE, 1);
+	cr_assert_eq(order_case_offer(o, of_the_first(0, 110, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, of_the_first(0, 120, 1)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, of_the_first(109, 110, 2)), ORDER_DROP);
+	cr_assert_eq(order_case_offer(o, of_the_first(109, 120, 3)), ORDER_DROP);
+	/* Nor does the transaction end there. */
+	cr_assert_eq(order_case_offer(o, of_the_first(109, 130, 4)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, of_the_first(115, 120, 5)), ORDER_DROP);
+	cr_assert_eq(order_case_offer(o, place(140, 141, 6)), ORDER_END);
+	cr_assert_eq(order_counters(o)->repeats, 3);
+	order_free(o);
+}
+
+/* Nor is it new after a snapshot that came behind it. */
+Test(order, the_first_transaction_again_behind_a_snapshot)
+{
+	struct order *o = order_of(ORDER_SEQUENCE, 1);
+	struct event_place row = place(0, 200, 2);
+	row.snapshot = SNAPSHOT_LAST;
+	cr_assert_eq(order_case_offer(o, of_the_first(0, 110, 0)), ORDER_APPLY);
+	cr_assert_eq(order_case_offer(o, of_the_first(0, 120, 1)), ORDER_APPLY);
+	order_offer(o, 0, &row);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
+	cr_assert_eq(order_case_step(o, 0), ORDER_SNAPSHOT_END);
+	cr_assert_eq(order_case_step(o, 0), ORDER_END);
+	cr_assert_eq(order_case_offer(o, of_the_first(109, 110, 3)), ORDER_DROP);
+	order_free(o);
+}
+
+/* A restored database may come to the same transaction number, but at another time. */
+Test(order, another_source_with_the_same_transaction)
+{
+	struct order *o = order_of(ORDER_SEQUENCE, 1);
+	struct event_place e = of_the_first(50, 60, 1);
+	cr_assert_eq(order_case_offer(o, of_the_first(100, 110, 0)), ORDER_APPLY);
+	e.source_ms = 5000;
+	order_offer(o, 0, &e);
+	check_refuses(o, EXIT_CONFIG, "another source");
+}
+
 Test(order, tombstones_open_nothing)
 {
 	struct order *o = order_of(ORDER_NONE, 1);

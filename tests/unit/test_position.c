@@ -25,6 +25,7 @@ static const struct partition_position sample = {
     .seen = {true, false, 0, 26940000, 0},
     .seen_order = 12,
     .mark_ms = 1795493405886,
+    .mark_xid = UINT64_MAX,
 };
 
 static struct watermark
@@ -100,6 +101,7 @@ check_sample(const char *text)
 	cr_assert_eq(watermark_compare(&p[1].seen, &sample.seen), 0);
 	cr_assert_eq(p[1].seen_order, sample.seen_order);
 	cr_assert_eq(p[1].mark_ms, sample.mark_ms);
+	cr_assert_eq(p[1].mark_xid, sample.mark_xid);
 	cr_assert(t.set && t.start == 1 && t.next == 12 && t.hash == 0x9f && t.last == 26990864);
 	free(p);
 }
@@ -136,6 +138,7 @@ Test(position, any_order_of_keys)
 	    "\"topic\": \"server.public.two\"}, {\"topic\": \"gone\", \"partition\": 0, \"start\": "
 	    "0, \"next\": 1}, {\"mark\": [\"18446744073709551615\", 26940700, \"7\"], \"seen\": "
 	    "[null, \"26940000\", 0], \"mark_ms\": 1795493405886, \"seen_order\": \"12\", "
+	    "\"mark_xid\": \"18446744073709551615\", "
 	    "\"next\": "
 	    "\"4711\", \"start\": 2, \"partition\": 3, \"topic\": \"server.public.two\", \"hash\": "
 	    "\"fedcba9876543210\"}], \"transaction\": {\"last\": \"26990864\", \"hash\": "
