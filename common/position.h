@@ -2,7 +2,7 @@
  * position.h - how far a pipeline has come in Kafka: the one thing that says what the target holds.
  *
  * For each partition: where its history began, the next offset, a hash of the record before it,
- * the watermark of its newest applied event, the cursor of the run of events it is in, and the
+ * the watermark of its newest applied event and its transaction, the cursor of the run of events it is in, and the
  * newest snapshot of its table with the watermark before it. Order decides from that alone, wherever
  * it is started. For each server with a transaction topic also that topic's next offset, and C_last,
  * the LSN of the last END taken. Ingest writes it, reduce merges and prints it, egress stores it as
@@ -68,8 +68,8 @@ void position_pack_partition(struct pack *, const struct partition_position *);
 void position_pack_transaction(struct pack *, const struct transaction_position *);
 
 /*
- * The resume token of ingest holds such entries too. Those of an earlier version, which knew
- * nothing of snapshots, are taken. False, and the cursor bad, when malformed.
+ * The resume token of ingest holds such entries too. Those of earlier versions, which knew nothing of snapshots or
+ * of mark_xid, are taken. False, and the cursor bad, when malformed.
  */
 bool position_unpack_partition(struct unpack *, struct partition_position *);
 bool position_unpack_transaction(struct unpack *, struct transaction_position *);

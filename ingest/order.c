@@ -469,12 +469,16 @@ head_drop(struct order *o, struct order_partition *p)
 	order_head_remove(o, p);
 }
 
-/* Of a transaction that is closed. Nobody has seen it without this where the open attempt holds it. */
+/*
+ * Of a transaction that is closed. Nobody has seen it without this where that was in an open attempt, which holds
+ * it.
+ */
 static void
 head_count_late(struct order *o, const struct order_partition *p)
 {
 	const struct order_table *t = &o->tables[p->at.table];
-	o->counters.late += !t->begun || p->head.lsn >= t->lsn;
+	uint64_t after = p->head.has_sequence ? p->head.sequence : 0;
+	o->counters.late += !t->begun || p->head.lsn >= t->lsn || after < o->told_lsn;
 }
 
 static void
@@ -607,7 +611,7 @@ partition_come_to_durable(struct order *o, struct order_partition *p)
 		at.closed = p->at.closed;
 		at.before = p->at.before;
 	}
-	if (at.mark_xid == 0)
+	if (at.mark_xid == 0 && watermark_compare(&at.mark, &p->at.mark) == 0)
 		at.mark_xid = p->at.mark_xid;
 	p->at = at;
 	order_know_closed(o, &at);

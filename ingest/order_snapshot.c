@@ -112,8 +112,10 @@ order_snapshot_begun(struct order *o, uint16_t table, const struct order_partiti
 	t->first_seen = t->end_seen = t->more = false;
 	t->lsn = p->head.lsn;
 	t->xid = p->head.xid;
-	if (!o->snapshot_open)
+	if (!o->snapshot_open) {
 		o->last_seen = false;
+		o->told_lsn = o->tx.last;
+	}
 	if (!o->snapshot_open || o->snapshot_lsn < t->lsn)
 		o->snapshot_lsn = t->lsn;
 	o->snapshot_open = true;

@@ -115,6 +115,7 @@ struct order {
 
 	bool snapshot_open, closing, last_seen;
 	uint64_t snapshot_lsn; /* greatest of the open attempts */
+	uint64_t told_lsn;     /* of the newest END before the first of them; 0: not known */
 	int64_t row_ms;        /* when the last row of it was applied */
 
 	struct transaction_position tx;

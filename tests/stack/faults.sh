@@ -454,7 +454,8 @@ open_workers() # NAME...
 
 streams()
 {
-	[[ $(sql "SELECT active FROM pg_replication_slots WHERE slot_name = '$NAME'") == t ]]
+	[[ $(sql "SELECT r.state FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
+	    WHERE s.slot_name = '$NAME'") == streaming ]]
 }
 
 start_worker() # NAME TURN RING_BYTES ALWAYS ACTIONS PATTERN [BUT]

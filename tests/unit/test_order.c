@@ -198,7 +198,7 @@ Test(order, the_first_transaction_again_behind_a_snapshot)
 Test(order, another_source_with_the_same_transaction)
 {
 	struct order *o = order_of(ORDER_SEQUENCE, 1);
-	struct event_place e = of_the_first(50, 60, 1);
+	struct event_place e = of_the_first(50, 120, 1);
 	cr_assert_eq(order_case_offer(o, of_the_first(100, 110, 0)), ORDER_APPLY);
 	e.source_ms = 5000;
 	order_offer(o, 0, &e);
@@ -594,6 +594,26 @@ Test(order, what_an_open_snapshot_holds_is_not_late)
 	order_offer(o, 1, &e);
 	cr_assert_eq(order_case_step(o, 0), ORDER_APPLY);
 	cr_assert_eq(order_counters(o)->late, 0);
+	order_free(o);
+}
+
+/* But it is late where that transaction was shown before the snapshot. */
+Test(order, what_was_shown_before_the_snapshot_is_late)
+{
+	struct order *o = order_of(ORDER_METADATA, 2);
+	struct event_place e = member(15, 0);
+	for (int i = 0; i < 2; i++)
+		offer_tx(o, TRANSACTION_BEGIN, 10, 0);
+	offer_tx(o, TRANSACTION_END, 20, 1);
+	cr_assert_eq(order_case_step(o, 0), ORDER_WAIT);
+	for (int i = 0; i < 2; i++)
+		order_idle(o, i, 0, 6000);
+	cr_assert_eq(order_case_step(o, 6000), ORDER_END);
+	cr_assert_eq(offer_row(o, SNAPSHOT_FIRST, 30, 0), ORDER_SNAPSHOT_BEGIN);
+	cr_assert_eq(order_case_step(o, 6000), ORDER_APPLY);
+	order_offer(o, 1, &e);
+	cr_assert_eq(order_case_step(o, 6000), ORDER_APPLY);
+	cr_assert_eq(order_counters(o)->late, 1);
 	order_free(o);
 }
 
