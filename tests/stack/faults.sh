@@ -11,7 +11,8 @@
 # A test calls open_workers NAME..., start_worker for each, and close_workers PATTERN.
 . "$(dirname "$0")/lib.sh"
 BIN=$ROOT/build/fault
-export TALLYD_HANG_MS=400 TALLYD_BACKOFF_MS=100
+# A second: on a busy machine the start of a process alone takes half of that.
+export TALLYD_HANG_MS=1000 TALLYD_BACKOFF_MS=100
 limit=${LIMIT:-330} # seconds that a worker may take for its rules; more while they happen, if seldom
 
 # ---- the points ------------------------------------------------------------------------------
@@ -447,15 +448,15 @@ open_workers() # NAME...
 		captured+=("public.items_$name" "public.vals_$name" "public.accounts_$name")
 	done
 	stack_connector "$NAME" "${captured[@]}" >/dev/null || not_ok 'connector'
-	# A first snapshot that is begun anew, as after a stall, reads each table at another moment (Debezium 3.7 sets
+	# A first snapshot that is begun anew, as after a stall, reads each table at another moment (by its code Debezium 3.7 sets
 	# no isolation level when the slot is there already): rows that are loaded meanwhile would count twice.
 	await 60 streams || not_ok 'the connector streams'
 }
 
 streams()
 {
-	[[ $(sql "SELECT r.state FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
-	    WHERE s.slot_name = '$NAME'") == streaming ]]
+	[[ $(stack_superuser -c "SELECT r.state FROM pg_replication_slots s JOIN pg_stat_replication r
+	    ON r.pid = s.active_pid WHERE s.slot_name = '$NAME'") == streaming ]]
 }
 
 start_worker() # NAME TURN RING_BYTES ALWAYS ACTIONS PATTERN [BUT]
