@@ -52,8 +52,7 @@ struct maker {
 	} kill[SIM_ITEMS];
 	unsigned seen_at[SIM_UNITS][SIM_LOGS + 1]; /* lengths of logs before a unit was sent */
 	unsigned life_order[SIM_TABLES];
-	uint64_t
-	    life_sequence; /* what this life takes for the commit before its first transaction, 0: it knows one */
+	uint64_t life_sequence; /* what this life takes for a commit, 0: it knows one */
 };
 
 static uint64_t

@@ -34,8 +34,7 @@ struct world {
 	unsigned rows[LOGS], rows_expected[LOGS];
 	uint64_t trace; /* hash of what was applied between ENDs, in any order */
 	uint64_t between;
-	uint64_t
-	    resumed; /* at: what this life of the connector takes for a commit, 0: it knows one */
+	uint64_t resumed; /* at: what this life takes for a commit, 0: it knows one */
 	uint64_t seed;
 	const struct world *replay_of;   /* until CUT */
 	uint64_t read;                   /* the same of the open attempt */
