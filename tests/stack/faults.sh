@@ -448,15 +448,7 @@ open_workers() # NAME...
 		captured+=("public.items_$name" "public.vals_$name" "public.accounts_$name")
 	done
 	stack_connector "$NAME" "${captured[@]}" >/dev/null || not_ok 'connector'
-	# A first snapshot that is begun anew, as after a stall, reads each table at another moment (by its code Debezium 3.7 sets
-	# no isolation level when the slot is there already): rows that are loaded meanwhile would count twice.
-	await 60 streams || not_ok 'the connector streams'
-}
-
-streams()
-{
-	[[ $(stack_superuser -c "SELECT r.state FROM pg_replication_slots s JOIN pg_stat_replication r
-	    ON r.pid = s.active_pid WHERE s.slot_name = '$NAME'") == streaming ]]
+	await 60 connector_settled || not_ok 'the first snapshot is over'
 }
 
 start_worker() # NAME TURN RING_BYTES ALWAYS ACTIONS PATTERN [BUT]

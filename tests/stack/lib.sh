@@ -134,6 +134,16 @@ connector_gone()
 	[[ $(curl -s --max-time 20 -o /dev/null -w '%{http_code}' -X DELETE "$CONNECT_URL/connectors/$NAME") == 404 ]]
 }
 
+# connector_settled [CONNECTOR]: Kafka has an offset of it past its first snapshot. Until then whatever ends its task
+# has the snapshot taken anew, and that one reads each table at a moment of its own (by its code Debezium 3.7 sets an
+# isolation level only where it makes the slot): what is written meanwhile comes in it and in the stream.
+connector_settled()
+{
+	local offsets
+	offsets=$(curl -sf --max-time 20 "$CONNECT_URL/connectors/${1:-$NAME}/offsets") &&
+	    [[ $offsets == *'"lsn":'* && $offsets != *'"snapshot"'* ]]
+}
+
 connector_call() # METHOD PATH
 {
 	curl -sf --max-time 20 -X "$1" "$CONNECT_URL/connectors/$NAME$2" >/dev/null
