@@ -296,7 +296,7 @@ main()
 	stack_up "$(mktemp -d "${TMPDIR:-/tmp}/tallyd-demo.XXXXXX")"
 	stack_database "$PGDATABASE"
 	progress 'registering the connector'
-	stack_connector postgres public.values >/dev/null
+	CONNECTOR_OPTIONS=poll.interval.ms=1 stack_connector postgres public.values >/dev/null
 	say 'Starting tallyd'
 	tallyd_start
 	sql_open
