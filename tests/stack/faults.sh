@@ -448,7 +448,7 @@ open_workers() # NAME...
 		captured+=("public.items_$name" "public.vals_$name" "public.accounts_$name")
 	done
 	stack_connector "$NAME" "${captured[@]}" >/dev/null || not_ok 'connector'
-	await 60 connector_settled || not_ok 'the first snapshot is over'
+	connector_settles
 }
 
 start_worker() # NAME TURN RING_BYTES ALWAYS ACTIONS PATTERN [BUT]

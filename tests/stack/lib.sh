@@ -55,7 +55,7 @@ contains()
 
 finish()
 {
-	local pid
+	local pid mine="\b$NAME\b"
 	for pid in "${tallyds[@]}"; do
 		kill -KILL "$pid" 2>/dev/null
 	done
@@ -66,6 +66,9 @@ finish()
 			echo "--- $(basename "$log")"
 			tail -n 40 "$log"
 		done
+		[[ -z $own ]] || mine=. # all of its own stack's
+		[[ ! -f $STACK/connect.log ]] || grep -E " (WARN|ERROR) .*$mine" "$STACK/connect.log" |
+		    grep -vE 'NetworkClient|PgOutputMessageDecoder' | tail -n 3 | sed 's/^/connect: /'
 	fi
 	if [[ -n $own ]]; then
 		stack_down
@@ -134,13 +137,18 @@ connector_gone()
 	[[ $(curl -s --max-time 20 -o /dev/null -w '%{http_code}' -X DELETE "$CONNECT_URL/connectors/$NAME") == 404 ]]
 }
 
-# connector_settled [CONNECTOR]: Kafka has an offset of it past its first snapshot. Until then whatever ends its task
-# has the snapshot taken anew, and that one reads each table at a moment of its own (by its code Debezium 3.7 sets an
-# isolation level only where it makes the slot): what is written meanwhile comes in it and in the stream.
-connector_settled()
+# connector_settles [CONNECTOR]: waits until Kafka has an offset of it past its first snapshot. Until then whatever ends
+# its task has the snapshot taken anew, and Debezium 3.7 then reads later than the position that it names: what is
+# written between comes in the snapshot and in the stream.
+connector_settles()
+{
+	await 60 connector_settled "${1:-$NAME}" || not_ok "the first snapshot of ${1:-$NAME} is over"
+}
+
+connector_settled() # CONNECTOR
 {
 	local offsets
-	offsets=$(curl -sf --max-time 20 "$CONNECT_URL/connectors/${1:-$NAME}/offsets") &&
+	offsets=$(curl -sf --max-time 20 "$CONNECT_URL/connectors/$1/offsets") &&
 	    [[ $offsets == *'"lsn":'* && $offsets != *'"snapshot"'* ]]
 }
 

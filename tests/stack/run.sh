@@ -69,9 +69,7 @@ done
 for name in "${names[@]}"; do
 	[[ ! -e $logs/$name.failed ]] || {
 		sed -n "s/^not ok/$name: &/p" "$logs/$name.log"
-		grep -E 'level=(warn|error) ' "$logs/$name.log" | tail -n 5 | cut -c 1-250
-		grep -E " (WARN|ERROR) .*\b$name\b" "$STACK/connect.log" | grep -vE 'NetworkClient|PgOutputMessageDecoder' |
-		    tail -n 3 | cut -c 1-250
+		grep -E '^connect: |level=(warn|error) ' "$logs/$name.log" | tail -n 8 | cut -c 1-250
 	}
 done
 echo "$passed passed, $failed failed"
